@@ -1,0 +1,221 @@
+"""Probes: one tensor in, one `Reading` out, and the same for every parameter of a network.
+
+From simple to complex: `Reading`, `read` (one tensor), `combine` (several readings as one),
+`gradient_sums` and `parameter_sums` (a whole network).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+By: TypeAlias = Literal["parameter", "layer"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a probe saw in one tensor.
+
+    A plain sum is blind where positive and negative entries cancel: the gradient of a
+    cross-entropy loss with respect to the logits sums to 0 for every sample. The L2 norm is 0
+    only when every entry is, so a reading always carries both.
+
+    Attributes:
+        sum: Sum of all entries; complex for a complex tensor.
+        norm: L2 norm of all entries, never negative.
+        nonfinite: How many entries are NaN or infinite.
+    """
+
+    sum: float | complex
+    norm: float
+    nonfinite: int
+
+
+def read(tensor: Tensor | None) -> Reading | None:
+    """Read one tensor of any shape, dtype, layout or device.
+
+    Sum and norm are accumulated in float64 (complex128 for complex tensors), so that a
+    half-precision tensor neither overflows nor loses its small entries. An MPS device has no
+    float64; there the accumulator is float32.
+
+    Args:
+        tensor: The tensor, or None where there is none (a `.grad` before the first backward).
+
+    Returns:
+        The reading. None for None, and for the parameter of a lazy module that has no values
+        yet: None, "all zero" and "no entries" are three different things.
+
+    Raises:
+        TypeError: If `tensor` is neither a tensor nor None.
+
+    Example:
+        >>> read(torch.tensor([3.0, -4.0]))
+        Reading(sum=-1.0, norm=5.0, nonfinite=0)
+        >>> read(torch.tensor([60000.0, 60000.0], dtype=torch.float16)).sum  # float16 ends at 65504
+        120000.0
+        >>> read(None) is None
+        True
+    """
+    if tensor is None:
+        return None
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"read() takes a tensor or None, not {tensor!r}")
+    if is_lazy(tensor):
+        return None
+    values = entries(tensor)[-1]
+    total = values.sum(dtype=_accumulator(values)).item()
+    norm = torch.linalg.vector_norm(values, dtype=_accumulator(values)).item()
+    # A finite norm proves that every entry is finite, and saves a pass over them.
+    nonfinite = 0 if math.isfinite(norm) else int((~values.isfinite()).sum().item())
+    return Reading(total, norm, nonfinite)
+
+
+def entries(tensor: Tensor) -> tuple[Tensor, ...]:
+    """The dense tensors that hold `tensor`'s entries: where they stand, then their values.
+
+    A strided tensor is its own values; a sparse one gives its indices first. Repeated indices
+    of an uncoalesced sparse tensor are added up, as they are when it is used.
+    """
+    tensor = tensor.detach()
+    if tensor.layout == torch.sparse_coo:
+        tensor = tensor.coalesce()
+        return tensor.indices(), tensor.values()
+    if tensor.layout in (torch.sparse_csr, torch.sparse_bsr):
+        return tensor.crow_indices(), tensor.col_indices(), tensor.values()
+    if tensor.layout in (torch.sparse_csc, torch.sparse_bsc):
+        return tensor.ccol_indices(), tensor.row_indices(), tensor.values()
+    return (tensor,)
+
+
+def _accumulator(values: Tensor) -> torch.dtype:
+    if values.is_complex():
+        return torch.complex128
+    return torch.float32 if values.device.type == "mps" else torch.float64
+
+
+def combine(readings: Iterable[Reading | None]) -> Reading | None:
+    """One reading for several tensors, as if their entries stood in one.
+
+    Args:
+        readings: One reading a tensor; None where a tensor is absent, which adds nothing.
+
+    Returns:
+        The combined reading, or None if every one is None.
+
+    Example:
+        >>> combine([Reading(1.0, 3.0, 0), None, Reading(2.0, 4.0, 1)])
+        Reading(sum=3.0, norm=5.0, nonfinite=1)
+    """
+    present = [r for r in readings if r is not None]
+    if not present:
+        return None
+    return Reading(
+        sum=sum(r.sum for r in present),
+        norm=math.hypot(*(r.norm for r in present)),
+        nonfinite=sum(r.nonfinite for r in present),
+    )
+
+
+def layer_of(parameter: str) -> str:
+    """The layer that owns a parameter: its name without the last part.
+
+    The network's own parameters belong to the layer "", the name `nn.Module.named_modules`
+    gives the network itself.
+
+    Example:
+        >>> layer_of("encoder.0.weight"), layer_of("scale")
+        ('encoder.0', '')
+    """
+    return parameter.rpartition(".")[0]
+
+
+def by_layer(readings: Mapping[str, Reading | None]) -> dict[str, Reading | None]:
+    """Combine readings by parameter into readings by layer, in the order of first appearance.
+
+    Example:
+        >>> by_layer({"fc.weight": Reading(1.0, 3.0, 0), "fc.bias": Reading(2.0, 4.0, 0)})
+        {'fc': Reading(sum=3.0, norm=5.0, nonfinite=0)}
+    """
+    layers: dict[str, list[Reading | None]] = {}
+    for name, reading in readings.items():
+        layers.setdefault(layer_of(name), []).append(reading)
+    return {layer: combine(group) for layer, group in layers.items()}
+
+
+def gradient_sums(net: nn.Module, *, by: By = "parameter") -> dict[str, float | complex | None]:
+    """The sum of every gradient that the network's parameters hold right now.
+
+    Args:
+        net: The network. A parameter used in two places (tied weights) is counted once, under
+            the first of its names, as `nn.Module.named_parameters` counts it.
+        by: "parameter", one sum for each parameter; or "layer", one for each module that owns
+            parameters, the sum of theirs.
+
+    Returns:
+        Sums by name. None where there is no gradient: never computed, cleared, or frozen. A
+        layer is None when none of its parameters has one.
+
+    Raises:
+        TypeError: If `net` is not an `nn.Module`.
+        ValueError: If `by` is neither "parameter" nor "layer".
+
+    Example:
+        >>> net = nn.Linear(2, 1)
+        >>> gradient_sums(net)
+        {'weight': None, 'bias': None}
+        >>> net(torch.tensor([[3.0, 4.0]])).sum().backward()
+        >>> gradient_sums(net)
+        {'weight': 7.0, 'bias': 1.0}
+        >>> gradient_sums(nn.Sequential(net), by="layer")
+        {'0': 8.0}
+    """
+    return _sums(by, ((name, p.grad) for name, p in _named_parameters(net, "gradient_sums")))
+
+
+def parameter_sums(net: nn.Module, *, by: By = "parameter") -> dict[str, float | complex | None]:
+    """The sum of every parameter of the network.
+
+    Args:
+        net: The network; tied weights are counted once, under the first of their names.
+        by: "parameter" or "layer", as in `gradient_sums`.
+
+    Returns:
+        Sums by name. None only for a parameter of a lazy module that has no values yet.
+
+    Raises:
+        TypeError: If `net` is not an `nn.Module`.
+        ValueError: If `by` is neither "parameter" nor "layer".
+
+    Example:
+        >>> net = nn.Linear(2, 1)
+        >>> with torch.no_grad():
+        ...     _ = net.weight.copy_(torch.tensor([[1.5, 2.0]])), net.bias.zero_()
+        >>> parameter_sums(net)
+        {'weight': 3.5, 'bias': 0.0}
+    """
+    return _sums(by, iter(_named_parameters(net, "parameter_sums")))
+
+
+def _named_parameters(net: nn.Module, caller: str) -> Iterator[tuple[str, nn.Parameter]]:
+    if not isinstance(net, nn.Module):
+        raise TypeError(
+            f"{caller}() takes a torch.nn.Module, not {type(net).__name__}: {net!r:.80}"
+        )
+    return net.named_parameters()
+
+
+def _sums(
+    by: By, tensors: Iterator[tuple[str, Tensor | None]]
+) -> dict[str, float | complex | None]:
+    if by not in ("parameter", "layer"):
+        raise ValueError(f'by must be "parameter" or "layer", not {by!r}')
+    readings = {name: read(tensor) for name, tensor in tensors}
+    if by == "layer":
+        readings = by_layer(readings)
+    return {name: None if r is None else r.sum for name, r in readings.items()}

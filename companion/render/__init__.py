@@ -1,0 +1,1 @@
+"""Views of a trace. They read records and never measure."""

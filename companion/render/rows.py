@@ -1,0 +1,39 @@
+"""A trace as a table: flat dicts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from companion.probes import Reading, layer_of
+from companion.records import LineRecord
+
+
+def rows(records: Iterable[LineRecord]) -> list[dict[str, Any]]:
+    """One dict for each line and parameter; `Trace.to_rows` says what its keys are."""
+    return [
+        {
+            "index": record.index,
+            "file": record.file,
+            "line": record.line,
+            "source": record.source,
+            "raised": record.raised,
+            "parameter": name,
+            "layer": layer_of(name),
+            **_columns(
+                "gradient", record.after.gradients.get(name), name in record.changed_gradients
+            ),
+            **_columns("parameter", reading, name in record.changed_parameters),
+        }
+        for record in records
+        for name, reading in record.after.parameters.items()
+    ]
+
+
+def _columns(what: str, reading: Reading | None, changed: bool) -> dict[str, Any]:
+    return {
+        f"{what}_changed": changed,
+        f"{what}_sum": None if reading is None else reading.sum,
+        f"{what}_norm": None if reading is None else reading.norm,
+        f"{what}_nonfinite": None if reading is None else reading.nonfinite,
+    }

@@ -1,0 +1,108 @@
+"""From a running frame to the statements a person wrote: which lines belong together."""
+
+from __future__ import annotations
+
+import ast
+import linecache
+import sys
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import FrameType
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement, or the header of a compound one (`for`, `if`, `with`, ...).
+
+    Attributes:
+        first: Number of its first line, counted from 1.
+        last: Number of its last line.
+        text: Its lines as written, without common indentation; "" where the source is not known.
+        indent: How many columns that indentation had.
+    """
+
+    first: int
+    last: int
+    text: str = ""
+    indent: int = 0
+
+
+class Source:
+    """The source of one frame's code, cut into statements.
+
+    Found through `linecache`, which knows files, IPython and notebook cells, and doctests. Where
+    there is no source (`exec` of a string), every line is a statement without text.
+
+    Attributes:
+        name: The file's name, or "Cell In[3]" for a notebook cell.
+    """
+
+    def __init__(self, frame: FrameType) -> None:
+        filename = frame.f_code.co_filename
+        self.name = _cell_name(filename) or filename
+        lines = linecache.getlines(filename, frame.f_globals)
+        self._by_line = {
+            number: statement
+            for statement in _statements(lines)
+            for number in range(statement.first, statement.last + 1)
+        }
+
+    def at(self, line: int) -> Statement:
+        """The statement that `line` belongs to; the same object for each of its lines."""
+        return self._by_line.setdefault(line, Statement(line, line))
+
+
+def _statements(lines: Sequence[str]) -> Iterator[Statement]:
+    try:
+        tree = ast.parse("".join(lines))
+    except SyntaxError:
+        spans = [(number, number) for number in range(1, len(lines) + 1)]
+    else:
+        spans = _spans(tree)
+    for first, last in spans:
+        chosen = [line.rstrip() for line in lines[first - 1 : last]]
+        while len(chosen) > 1 and (not chosen[-1] or chosen[-1].lstrip().startswith("#")):
+            chosen.pop()  # comments between a header and its body
+        text = textwrap.dedent("\n".join(chosen).expandtabs())
+        yield Statement(
+            first, last, text, len(chosen[0].expandtabs()) - len(text.partition("\n")[0])
+        )
+
+
+def _spans(tree: ast.AST) -> list[tuple[int, int]]:
+    """First and last line of every statement or header; those that share a line are one."""
+    spans = []
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.stmt, ast.ExceptHandler)):
+            first, last = _first_line(node), node.end_lineno or node.lineno
+        elif isinstance(node, ast.match_case):
+            first, last = node.pattern.lineno, node.body[-1].end_lineno or node.pattern.lineno
+        else:
+            continue
+        body = getattr(node, "body", None) or getattr(node, "cases", None)
+        if body:
+            start = body[0].pattern.lineno if isinstance(node, ast.Match) else _first_line(body[0])
+            last = start - 1 if start > first else last
+        spans.append((first, last))
+    merged: list[tuple[int, int]] = []
+    for first, last in sorted(spans):
+        if merged and first <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(last, merged[-1][1])
+        else:
+            merged.append((first, last))
+    return merged
+
+
+def _first_line(node: ast.stmt | ast.ExceptHandler) -> int:
+    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
+    return min([node.lineno, *(decorator.lineno for decorator in decorators)])
+
+
+def _cell_name(filename: str) -> str | None:
+    """IPython's own name for one of its cells; None for anything else."""
+    if "IPython" not in sys.modules:
+        return None
+    shell = sys.modules["IPython"].get_ipython()
+    name = getattr(getattr(shell, "compile", None), "format_code_name", lambda _: None)(filename)
+    return None if name is None else " ".join(name)
