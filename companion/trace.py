@@ -59,7 +59,11 @@ class Trace:
         return rows(self._records)
 
     def plot(
-        self, *, value: Literal["sum", "norm"] = "sum", layers: Sequence[str] | None = None
+        self,
+        what: Literal["gradients", "parameters"] | None = None,
+        *,
+        value: Literal["sum", "norm"] = "sum",
+        layers: Sequence[str] | None = None,
     ) -> Figure:
         """The two diagrams of the training routine: what each layer holds after each line.
 
@@ -68,6 +72,7 @@ class Trace:
         framed. None is written as None, unlike 0; "≈ 0" is a sum of entries that cancel.
 
         Args:
+            what: "gradients" or "parameters" for one of the two diagrams; both by default.
             value: "sum", or "norm" for the L2 norms.
             layers: Names of the layers to draw, in this order; all of them by default.
 
@@ -77,12 +82,12 @@ class Trace:
 
         Raises:
             ImportError: If matplotlib is missing; it comes with the extra "plot".
-            ValueError: If nothing was recorded, a layer's name is not in the trace, or `value` is
-                neither "sum" nor "norm".
+            ValueError: If nothing was recorded, a layer's name is not in the trace, or `what` or
+                `value` is none of the above.
         """
         from companion.render.figure import figure  # only here: it needs the extra
 
-        return figure(self._records, value=value, layers=layers)
+        return figure(self._records, what, value=value, layers=layers)
 
     def __str__(self) -> str:
         return text(self._records, network=self.network)

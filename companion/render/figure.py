@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+What: TypeAlias = Literal["gradients", "parameters"]
 Value: TypeAlias = Literal["sum", "norm"]
 
 # Inches.
@@ -25,27 +26,34 @@ CHARACTER = 0.084  # of DejaVu Sans Mono at 10 points
 
 
 def figure(
-    records: Sequence[LineRecord], *, value: Value = "sum", layers: Sequence[str] | None = None
+    records: Sequence[LineRecord],
+    what: What | None = None,
+    *,
+    value: Value = "sum",
+    layers: Sequence[str] | None = None,
 ) -> Figure:
     """Gradient sums per layer after each line, above parameter sums per layer after each line.
 
     A row is a line of code; the row before the first holds what was there on entering.
     """
     plt = require("matplotlib.pyplot", extra="plot", purpose="routine.plot()")
+    if what not in (None, "gradients", "parameters"):
+        raise ValueError(f'what must be "gradients", "parameters" or None for both, not {what!r}')
     if value not in ("sum", "norm"):
         raise ValueError(f'value must be "sum" or "norm", not {value!r}')
     if not records:
         raise ValueError("nothing to plot: the trace holds no line yet; plot it after the block")
     names = _layers(records, layers)
+    panels: list[What] = ["gradients", "parameters"] if what is None else [what]
     code = ["", *(_first_line(lines) for lines in listing(records))]
     left = CHARACTER * max(map(len, code)) + 0.2  # of the first column of numbers
     width, height = MARGIN + left + COLUMN * len(names) + MARGIN, ROW * (len(code) + 2)
     with plt.rc_context(RC):
-        canvas: Figure = plt.figure(figsize=(width, 2 * height))
-        for upper, what in ((1, "gradients"), (0, "parameters")):
+        canvas: Figure = plt.figure(figsize=(width, height * len(panels)))
+        for below, panel in enumerate(reversed(panels)):
             x, wide = (MARGIN + left) / width, COLUMN * len(names) / width
-            axes = canvas.add_axes((x, upper / 2, wide, 0.5))
-            _panel(axes, records, code, names, what, value, left / COLUMN)
+            axes = canvas.add_axes((x, below / len(panels), wide, 1 / len(panels)))
+            _panel(axes, records, code, names, panel, value, left / COLUMN)
         if "inline" in plt.get_backend():
             plt.close(canvas)  # or a notebook would show it twice: at once, and as a result
     return canvas
@@ -69,7 +77,7 @@ def _panel(
     records: Sequence[LineRecord],
     code: Sequence[str],
     layers: Sequence[str],
-    what: str,
+    what: What,
     value: Value,
     code_columns: float,
 ) -> None:

@@ -1,0 +1,57 @@
+# Two commands do everything: make book, make test. Each sets up .venv by itself, once.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/ready
+BOOK := _build/html/index.html
+
+.PHONY: book test notebooks serve constraints clean help
+
+help:
+	@echo "make book       build the course into $(dir $(BOOK))"
+	@echo "make test       lint, type check, and test the package, the notebooks and the book"
+	@echo "make notebooks  execute every chapter in place"
+	@echo "make serve      build the course and serve it on http://localhost:8000"
+	@echo "make clean      remove everything that was built, the environment too"
+
+book: $(READY)
+	@echo "Building the course ..."
+	@$(VENV)/bin/jupyter-book build book --config _config.yml --path-output . -W -n --keep-going -q
+	@echo "Done. Open $(CURDIR)/$(BOOK)"
+
+test: $(READY)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(PY) -m pytest
+
+notebooks: $(READY)
+	@$(PY) book/_tools/execute.py
+	@$(PY) book/_tools/picture.py
+
+serve: book
+	@echo "Serving on http://localhost:8000 (Ctrl-C stops it)"
+	@$(PY) -m http.server 8000 --bind localhost --directory $(dir $(BOOK))
+
+# The stamp is written last: an environment without it was left half-made, and is made anew.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 10) or sys.exit("Python 3.10 or newer is needed; this is %d.%d. Try: make PYTHON=python3.12 ..." % v[:2])'
+	@test -e $(READY) || rm -rf $(VENV)
+	@rm -f $(READY)
+	@echo "Setting up $(VENV), once. PyTorch is large: this takes a minute or several."
+	@$(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	@touch $(READY)
+	@echo "$(VENV) is ready."
+
+# What the constraints resolve around stands in pyproject.toml under [tool.uv]. Packages that
+# torch itself pins, and that exist for one platform only, are left out.
+constraints: $(READY)
+	@$(PY) -m pip install --disable-pip-version-check --quiet uv
+	@echo "# What the committed outputs and CI were made with; written by 'make constraints'." > constraints.txt
+	@$(PY) -m uv pip compile --quiet --universal --python-version 3.10 --all-extras --no-header --no-annotate pyproject.toml | grep -vE '^(nvidia-|cuda-|triton)' >> constraints.txt
+
+clean:
+	rm -rf $(VENV) _build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

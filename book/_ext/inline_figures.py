@@ -1,0 +1,69 @@
+"""Sphinx extension: the notebooks' SVG figures stand in the page itself, in the page's colours.
+
+As a separate image a figure keeps its white paper on a dark page, and its text can be neither
+searched nor read aloud. In the page, each colour of the course's palette becomes a CSS variable,
+which `_static/course.css` sets for light and for dark.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import re
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.application import Sphinx
+
+from companion.render.style import PALETTE
+
+
+def inline(svg: str, alt: str) -> str:
+    """An SVG document of matplotlib's as an HTML fragment.
+
+    Args:
+        svg: The document.
+        alt: What the figure shows, in words, for those who cannot see it.
+    """
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<(metadata|style)\b.*?</\1>", "", svg, flags=re.S)  # style: it would be global
+    for name, colour in PALETTE.items():
+        svg = re.sub(colour, f"var(--course-{name})", svg, flags=re.I)
+    svg = _own_ids(svg)
+    label = html.escape(alt, quote=True)
+    svg = svg.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
+    return f'<div class="course-figure" tabindex="0">{svg}</div>'
+
+
+def _own_ids(svg: str) -> str:
+    """Ids are one space for the whole page: drop those nothing refers to, and mark the others."""
+    mark = hashlib.sha256(svg.encode()).hexdigest()[:8]
+    referred = set(re.findall(r'(?:href="#|url\(#)([^")]+)', svg))
+    for name in set(re.findall(r'\bid="([^"]+)"', svg)):
+        quoted = re.escape(name)
+        if name in referred:
+            svg = re.sub(rf'(\bid="|href="#|url\(#){quoted}(?=["\)])', rf"\g<1>{name}-{mark}", svg)
+        else:
+            svg = re.sub(rf'\s*\bid="{quoted}"', "", svg)
+    return svg
+
+
+def replace_images(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Put the figures of one page into it. Every figure must say in words what it shows."""
+    if app.builder.format != "html":
+        return
+    for image in list(doctree.findall(nodes.image)):
+        if not image["uri"].endswith(".svg"):
+            continue
+        if not image.get("alt"):
+            raise ValueError(
+                f"{docname}: a figure has no alt text (cell metadata mystnb.image.alt)"
+            )
+        svg = (Path(app.srcdir) / image["uri"]).read_text(encoding="utf-8")
+        image.replace_self(nodes.raw("", inline(svg, image["alt"]), format="html"))
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register with Sphinx."""
+    app.connect("doctree-resolved", replace_images)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
