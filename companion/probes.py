@@ -69,8 +69,11 @@ def read(tensor: Tensor | None) -> Reading | None:
     if is_lazy(tensor):
         return None
     values = entries(tensor)[-1]
-    total = values.sum(dtype=_accumulator(values)).item()
-    norm = torch.linalg.vector_norm(values, dtype=_accumulator(values)).item()
+    dtype = _accumulator(values)
+    if not (values.is_floating_point() or values.is_complex()):
+        values = values.to(dtype)
+    total = values.sum(dtype=dtype).item()
+    norm = torch.linalg.vector_norm(values, dtype=dtype).item()
     # A finite norm proves that every entry is finite, and saves a pass over them.
     nonfinite = 0 if math.isfinite(norm) else int((~values.isfinite()).sum().item())
     return Reading(total, norm, nonfinite)

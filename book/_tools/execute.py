@@ -27,6 +27,7 @@ def run(notebook: NotebookNode) -> NotebookNode:
             timeout=600,
             kernel_name="python3",
             resources={"metadata": {"path": empty}},
+            extra_arguments=["--IPKernelApp.log_level=ERROR"],
             record_timing=False,
             coalesce_streams=True,
         )
@@ -53,7 +54,7 @@ def _plain(text: str) -> str:
 
 def main() -> None:
     """Execute the notebooks named on the command line, or all chapters."""
-    for path in map(Path, sys.argv[1:] or sorted(BOOK.glob("*.ipynb"))):
+    for path in [Path(name) for name in sys.argv[1:]] or sorted(BOOK.glob("*.ipynb")):
         began = time.perf_counter()
         print(f"{path.name} ...", end=" ", flush=True)
         notebook = tidy(run(nbformat.read(path, as_version=4)))

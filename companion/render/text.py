@@ -28,8 +28,11 @@ def text(records: Sequence[LineRecord], *, network: str) -> str:
         for record in records
     ]
     middle = max(len("gradients"), *map(len, notes))
+    title = f"Trace of {network}, {len(records[0].after.parameters)} parameters"
+    if not records[0].file.startswith("Cell In["):  # in a notebook the code stands right above
+        title += f", {records[0].file}"
     out = [
-        f"Trace of {network}, {len(records[0].after.parameters)} parameters, {records[0].file}",
+        title,
         f"{'line':>{digits}}  {'code':<{width}}  {'gradients':<{middle}}  parameters",
     ]
     for record, lines, note in zip(records, shown, notes, strict=True):
