@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from companion._extras import require
 from companion.probes import Reading, by_layer, layer_of
@@ -14,15 +14,21 @@ from companion.render.text import listing
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
 
 What: TypeAlias = Literal["gradients", "parameters"]
 Value: TypeAlias = Literal["sum", "norm"]
 
 # Inches.
 ROW = 0.27
-COLUMN = 0.78
 MARGIN = 0.06
-CHARACTER = 0.084  # of DejaVu Sans Mono at 10 points
+GAP = 0.2  # between one column and the next
+CHARACTER = 0.084  # of DejaVu Sans Mono at 10 points; no digit of DejaVu Sans is wider
+
+
+class _Cell(NamedTuple):
+    text: str
+    changed: bool
 
 
 def figure(
@@ -44,16 +50,25 @@ def figure(
     if not records:
         raise ValueError("nothing to plot: the trace holds no line yet; plot it after the block")
     names = _layers(records, layers)
-    panels: list[What] = ["gradients", "parameters"] if what is None else [what]
     code = ["", *(_first_line(lines) for lines in listing(records))]
-    left = CHARACTER * max(map(len, code)) + 0.2  # of the first column of numbers
-    width, height = MARGIN + left + COLUMN * len(names) + MARGIN, ROW * (len(code) + 2)
+    panels = {
+        panel: _columns(records, names, panel, value)
+        for panel in (("gradients", "parameters") if what is None else (what,))
+    }
+    titles = {"gradients": f"p.grad.{value}()", "parameters": f"p.{value}()"}
+    widths = [_width([*titles.values(), *code])]
+    for i, name in enumerate(names):
+        widths.append(
+            _width([name, *(cell.text for table in panels.values() for cell in table[i])])
+        )
+    size = sum(widths) + 2 * MARGIN, ROW * (len(code) + 2)
     with plt.rc_context(RC):
-        canvas: Figure = plt.figure(figsize=(width, height * len(panels)))
+        canvas: Figure = plt.figure(figsize=(size[0], size[1] * len(panels)))
         for below, panel in enumerate(reversed(panels)):
-            x, wide = (MARGIN + left) / width, COLUMN * len(names) / width
-            axes = canvas.add_axes((x, below / len(panels), wide, 1 / len(panels)))
-            _panel(axes, records, code, names, panel, value, left / COLUMN)
+            axes = canvas.add_axes((0, below / len(panels), 1, 1 / len(panels)))
+            axes.set(xlim=(-MARGIN, size[0] - MARGIN), ylim=(len(code) + 0.6, -1.4))
+            axes.axis("off")
+            _draw(axes, [titles[panel], *names], code, panels[panel], widths)
         if "inline" in plt.get_backend():
             plt.close(canvas)  # or a notebook would show it twice: at once, and as a result
     return canvas
@@ -72,66 +87,75 @@ def _first_line(lines: Sequence[str]) -> str:
     return lines[0] if len(lines) == 1 else f"{lines[0]} …"
 
 
-def _panel(
+def _width(texts: Sequence[str]) -> float:
+    return CHARACTER * max(map(len, texts)) + GAP
+
+
+def _columns(
+    records: Sequence[LineRecord], layers: Sequence[str], what: str, value: Value
+) -> list[list[_Cell]]:
+    """One column for each layer: what it held on entering, then after each line."""
+    states = [getattr(state, what) for state in (records[0].before, *(r.after for r in records))]
+    readings = [by_layer(state) for state in states]
+    changed = [set(), *(set(map(layer_of, getattr(r, f"changed_{what}"))) for r in records)]
+    return [
+        [
+            _Cell(_number(reading.get(layer), value), layer in moved)
+            for reading, moved in zip(readings, changed, strict=True)
+        ]
+        for layer in layers
+    ]
+
+
+def _draw(
     axes: Axes,
-    records: Sequence[LineRecord],
+    head: Sequence[str],
     code: Sequence[str],
-    layers: Sequence[str],
-    what: What,
-    value: Value,
-    code_columns: float,
+    columns: Sequence[Sequence[_Cell]],
+    widths: Sequence[float],
 ) -> None:
-    """One diagram; a cell is one unit wide and one high, the rows run downward."""
-    axes.set(xlim=(0, len(layers)), ylim=(len(code) + 0.6, -1.4))
-    axes.axis("off")
-    title = f"p.grad.{value}()" if what == "gradients" else f"p.{value}()"
-    mono: dict[str, Any] = {"family": "monospace", "va": "center", "clip_on": False}
-    axes.text(-code_columns, -0.5, title, weight="bold", **mono)
-    for column, layer in enumerate(layers):
-        axes.text(column + 0.5, -0.5, layer or "(net)", ha="center", **mono)
-    axes.plot([-code_columns, len(layers)], [0, 0], color=PALETTE["muted"], lw=0.8, clip_on=False)
-    states = [records[0].before, *(record.after for record in records)]
-    changes = [(), *(getattr(record, f"changed_{what}") for record in records)]
-    for row, (line, state, changed) in enumerate(zip(code, states, changes, strict=True)):
-        axes.text(-code_columns, row + 0.5, line, color=PALETTE["ink"], **mono)
-        readings = by_layer(getattr(state, what))
-        moved = {layer_of(name) for name in changed}
-        for column, layer in enumerate(layers):
-            _cell(axes, row, column, _number(readings.get(layer), value), layer in moved)
-
-
-def _cell(axes: Axes, row: int, column: int, number: str, changed: bool) -> None:
-    from matplotlib.patches import Rectangle
-
-    if changed:
-        axes.add_patch(
-            Rectangle(
-                (column + 0.04, row + 0.06),
-                0.92,
-                0.88,
-                facecolor=PALETTE["changed"],
-                edgecolor=PALETTE["frame"],
-                linewidth=1,
+    """One diagram: x in inches, y in rows, counted downward from the line under the head."""
+    mono: dict[str, Any] = {"family": "monospace", "va": "center"}
+    axes.text(0, -0.5, head[0], weight="bold", **mono)
+    axes.plot([0, sum(widths)], [0, 0], color=PALETTE["muted"], linewidth=0.8)
+    for row, line in enumerate(code):
+        axes.text(0, row + 0.5, line, **mono)
+    for column, (layer, cells) in enumerate(zip(head[1:], columns, strict=True)):
+        left, width = sum(widths[: column + 1]), widths[column + 1]
+        axes.text(left + width / 2, -0.5, layer or "(net)", ha="center", **mono)
+        for row, cell in enumerate(cells):
+            if cell.changed:
+                axes.add_patch(_frame(left, row, width))
+            axes.text(
+                left + width / 2,
+                row + 0.5,
+                cell.text,
+                ha="center",
+                va="center",
+                weight="bold" if cell.changed else "normal",
+                style="italic" if cell.text == "None" else "normal",
+                color=PALETTE["ink"] if cell.changed else PALETTE["muted"],
             )
-        )
-    axes.text(
-        column + 0.5,
-        row + 0.5,
-        number,
-        ha="center",
-        va="center",
-        weight="bold" if changed else "normal",
-        style="italic" if number == "None" else "normal",
-        color=PALETTE["ink"] if changed else PALETTE["muted"],
+
+
+def _frame(left: float, row: int, width: float) -> Rectangle:
+    patches = require("matplotlib.patches", extra="plot", purpose="routine.plot()")
+    frame: Rectangle = patches.Rectangle(
+        (left + 0.03, row + 0.06),
+        width - 0.06,
+        0.88,
+        facecolor=PALETTE["changed"],
+        edgecolor=PALETTE["frame"],
+        linewidth=1,
     )
+    return frame
 
 
 def _number(reading: Reading | None, value: Value) -> str:
     """Sum or norm to four digits; "≈ 0" where the entries cancel, up to rounding noise."""
     if reading is None:
         return "None"
-    if value == "norm":
-        return f"{reading.norm:.4g}"
-    if abs(reading.sum) <= 1e-5 * reading.norm:
+    number = reading.sum if value == "sum" else reading.norm
+    if abs(number) <= 1e-5 * reading.norm:
         return "≈ 0" if reading.norm else "0"
-    return f"{reading.sum:.2g}" if isinstance(reading.sum, complex) else f"{reading.sum:.4g}"
+    return f"{number:.2g}" if isinstance(number, complex) else f"{number:#.4g}".rstrip(".")

@@ -1,0 +1,243 @@
+"""Views of a trace: text, rows, figure. They show what the records hold, and nothing else."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+
+import matplotlib as mpl
+import pytest
+import torch
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from torch import nn
+
+from companion import Net, Trace, course_style, trace
+from companion.render.style import PALETTE
+
+mpl.use("Agg")
+
+
+@pytest.fixture(autouse=True)
+def figures_are_closed() -> Iterator[None]:
+    with mpl.rc_context():
+        yield
+    plt.close("all")
+
+
+@pytest.fixture
+def routine() -> Trace:
+    """A step of a network whose numbers are easy: all weights 1, all inputs 1."""
+    net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.5)
+    inputs = torch.ones(1, 2)
+    for p in net.parameters():
+        nn.init.ones_(p)
+        p.grad = torch.zeros_like(p)
+    with trace(net, optimizer) as routine:
+        optimizer.zero_grad()
+        loss = net(
+            inputs,
+        ).sum()
+        loss.backward()
+        optimizer.step()
+    return routine
+
+
+def test_text(routine: Trace) -> None:
+    first = routine.records[0].line
+    assert str(routine) == (
+        f"Trace of Sequential, 4 parameters, {__file__}\n"
+        "line  code                   gradients               parameters\n"
+        f"{first:4}  optimizer.zero_grad()  4 value → None\n"
+        f"{first + 1:4}  loss = net(\n"
+        "          inputs,\n"
+        "      ).sum()\n"
+        f"{first + 4:4}  loss.backward()        4 None → value, norm 5\n"
+        f"{first + 5:4}  optimizer.step()                               4 changed, norm 1.5"
+    )
+    # By hand: the first layer's gradient is six times 1, the second's 3, 3 and 1; half of each
+    # leaves six times 0.5, twice -0.5 and 0.5.
+    assert (6 * 1 + 9 + 9 + 1, 9 * 0.25) == (5**2, 1.5**2)
+
+
+def test_empty_trace() -> None:
+    assert str(Trace("Net")) == "Trace of Net: no line ran"
+    assert Trace("Net").to_rows() == []
+    with pytest.raises(ValueError, match="holds no line yet; plot it after the block"):
+        Trace("Net").plot()
+
+
+def test_text_counts_a_mixture() -> None:
+    net = nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(net.parameters())
+    net.weight.grad = torch.ones(1, 2)
+    with trace(net, optimizer) as routine:
+        net(torch.ones(1, 2)).sum().backward()
+    assert "1 changed, 1 None → value, norm 3" in str(routine)
+
+
+def test_text_indents_a_loop() -> None:
+    net = nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(net.parameters())
+    with trace(net, optimizer) as routine:
+        for _ in range(1):
+            if True:
+                optimizer.zero_grad()
+    lines = [line[6:] for line in str(routine).splitlines()[2:]]
+    assert lines == [
+        "for _ in range(1):",
+        "    if True:",
+        "        optimizer.zero_grad()",
+        "for _ in range(1):",
+    ]
+
+
+def test_rows(routine: Trace) -> None:
+    rows = routine.to_rows()
+    assert len(rows) == 4 * 4
+    backward = next(r for r in rows if r["source"] == "loss.backward()")
+    assert backward == {
+        "index": 2,
+        "file": __file__,
+        "line": routine.records[2].line,
+        "source": "loss.backward()",
+        "raised": None,
+        "parameter": "0.weight",
+        "layer": "0",
+        "gradient_changed": True,
+        "gradient_sum": 4.0,
+        "gradient_norm": 2.0,
+        "gradient_nonfinite": 0,
+        "parameter_changed": False,
+        "parameter_sum": 4.0,
+        "parameter_norm": 2.0,
+        "parameter_nonfinite": 0,
+    }
+    assert rows[0]["gradient_changed"] is True
+    assert rows[0]["gradient_sum"] is None
+
+
+def test_rows_into_csv(routine: Trace) -> None:
+    rows = routine.to_rows()
+    file = io.StringIO()
+    writer = csv.DictWriter(file, rows[0])
+    writer.writeheader()
+    writer.writerows(rows)
+    back = list(csv.DictReader(io.StringIO(file.getvalue())))
+    assert [row["parameter_sum"] for row in back] == [str(row["parameter_sum"]) for row in rows]
+
+
+def table(figure: Figure, panel: int = 0) -> list[list[str]]:
+    """The texts of one diagram, row by row as they are seen."""
+    rows: dict[float, list[tuple[float, str]]] = {}
+    for text in figure.axes[panel].texts:
+        x, y = text.get_position()
+        rows.setdefault(y, []).append((x, text.get_text()))
+    return [[text for _, text in sorted(rows[y])] for y in sorted(rows)]
+
+
+def boxes(figure: Figure, panel: int = 0) -> set[tuple[int, int]]:
+    """Row and column of every framed cell: which of the texts stands in it."""
+    rows: dict[int, list[float]] = {}
+    for text in figure.axes[panel].texts:
+        rows.setdefault(int(text.get_position()[1]), []).append(text.get_position()[0])
+    return {
+        (row, sum(x < p.get_x() for x in rows[row]) - 1)
+        for p in figure.axes[panel].patches
+        if isinstance(p, Rectangle)
+        for row in [int(p.get_y())]
+    }
+
+
+def test_both_diagrams(routine: Trace) -> None:
+    figure = routine.plot()
+    lower, upper = figure.axes
+    assert upper.get_position().y0 > lower.get_position().y0
+    assert table(figure, 1) == [
+        ["p.grad.sum()", "0", "1"],
+        ["", "0", "0"],
+        ["optimizer.zero_grad()", "None", "None"],
+        ["loss = net( …", "None", "None"],
+        ["loss.backward()", "6.000", "7.000"],
+        ["optimizer.step()", "6.000", "7.000"],
+    ]
+    assert table(figure, 0) == [
+        ["p.sum()", "0", "1"],
+        *[[code, "6.000", "3.000"] for code in ("", "optimizer.zero_grad()", "loss = net( …")],
+        ["loss.backward()", "6.000", "3.000"],
+        ["optimizer.step()", "3.000", "-0.5000"],
+    ]
+    assert boxes(figure, 1) == {(row, column) for row in (1, 3) for column in (0, 1)}
+    assert boxes(figure, 0) == {(4, 0), (4, 1)}
+
+
+def test_one_diagram_of_norms_of_some_layers(routine: Trace) -> None:
+    figure = routine.plot("gradients", value="norm", layers=["1"])
+    assert len(figure.axes) == 1
+    assert table(figure)[0] == ["p.grad.norm()", "1"]
+    assert table(figure)[-1] == ["optimizer.step()", "4.359"]
+
+
+def test_cancelling_entries_are_marked() -> None:
+    net = nn.Linear(1, 2, bias=False)
+    optimizer = torch.optim.SGD(net.parameters())
+    net.weight.grad = torch.tensor([[1.0], [-1.0]])
+    with trace(net, optimizer) as routine:
+        net.weight.grad.zero_()
+    assert [row[1] for row in table(routine.plot("gradients"))] == ["(net)", "≈ 0", "0"]
+
+
+def test_bad_requests(routine: Trace) -> None:
+    with pytest.raises(ValueError, match="no layer 'fc9' in this trace; it has 0, 1"):
+        routine.plot(layers=["fc9"])
+    with pytest.raises(
+        ValueError, match='"gradients", "parameters" or None for both, not \'both\''
+    ):
+        routine.plot("both")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match='"sum" or "norm", not \'mean\''):
+        routine.plot(value="mean")  # type: ignore[arg-type]
+
+
+def test_plot_does_not_change_the_readers_own_style(routine: Trace) -> None:
+    before = dict(mpl.rcParams)
+    routine.plot()
+    assert dict(mpl.rcParams) == before
+
+
+def test_nothing_is_cut_off_and_no_texts_overlap() -> None:
+    net = Net()
+    optimizer = torch.optim.SGD(net.parameters())
+    with trace(net, optimizer) as routine:
+        a_rather_long_name_for_the_outputs = net(torch.ones(1, 3, 32, 32)) * 1e6
+        a_rather_long_name_for_the_outputs.sum().backward()
+    figure = routine.plot()
+    figure.canvas.draw()
+    for axes in figure.axes:
+        boxes = [text.get_window_extent() for text in axes.texts if text.get_text()]
+        for i, box in enumerate(boxes):
+            assert box.x0 >= 0
+            assert box.x1 <= figure.bbox.x1
+            assert not any(box.overlaps(other) for other in boxes[:i])
+
+
+def svg(routine: Trace) -> str:
+    file = io.StringIO()
+    routine.plot().savefig(file, format="svg", metadata={"Date": None})
+    return file.getvalue()
+
+
+def test_course_style_is_deterministic_and_keeps_text_as_text(routine: Trace) -> None:
+    course_style()
+    first, second = svg(routine), svg(routine)
+    assert first == second
+    assert "loss.backward()</text>" in first
+
+
+def test_figures_use_only_the_palette(routine: Trace) -> None:
+    """So that the book can draw every colour in light and in dark."""
+    course_style()
+    assert set(re.findall(r"#[0-9a-f]{6}\b", svg(routine))) <= set(PALETTE.values())
