@@ -50,7 +50,7 @@ def routine() -> Trace:
 def test_text(routine: Trace) -> None:
     first = routine.records[0].line
     assert str(routine) == (
-        f"Trace of Sequential, 4 parameters, {__file__}\n"
+        "Trace of Sequential, 4 parameters, test_render.py\n"
         "line  code                   gradients               parameters\n"
         f"{first:4}  optimizer.zero_grad()  4 value → None\n"
         f"{first + 1:4}  loss = net(\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -30,7 +31,7 @@ def text(records: Sequence[LineRecord], *, network: str) -> str:
     middle = max(len("gradients"), *map(len, notes))
     title = f"Trace of {network}, {len(records[0].after.parameters)} parameters"
     if not records[0].file.startswith("Cell In["):  # in a notebook the code stands right above
-        title += f", {records[0].file}"
+        title += f", {os.path.basename(records[0].file)}"
     out = [
         title,
         f"{'line':>{digits}}  {'code':<{width}}  {'gradients':<{middle}}  parameters",
