@@ -4,7 +4,8 @@ Another CPU adds up in another order, so the last printed digit of a float is no
 may differ by one unit of its last printed place, a percentage by one percent. Everything else, all
 whole numbers among it, must be the same to the letter. In a figure, what is drawn may be off by
 0.05 points or a thousandth; what is written follows the rule above; embedded photographs are not
-compared, just as nbval compares no PNG.
+compared, just as nbval compares no PNG. Matplotlib names clip paths and markers by a hash of where
+they are; here they are numbered instead, by first appearance.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from decimal import Decimal
 
 NUMBER = re.compile(r"(?<![\w.#])[-−+]?\d+(?:\.\d+)?(?:e[+-]?\d+)?%?(?![\w.]*\w)")
 TAG = re.compile(r"<[^<>]*>")
+HASHED_ID = re.compile(r"\b[a-z][0-9a-f]{10}\b")
 PHOTOGRAPH = re.compile(r"data:image/png;base64,[\w+/=\s]+")
 
 
@@ -34,12 +36,17 @@ def same_output(a: str, b: str) -> bool:
     """Whether two outputs are the same, as described on top of this file."""
     if "<svg" not in a:
         return _same(a, b, _close_printed)
-    a, b = PHOTOGRAPH.sub("", a), PHOTOGRAPH.sub("", b)
+    a, b = (_number_ids(PHOTOGRAPH.sub("", svg)) for svg in (a, b))
     return (
         TAG.sub("<>", a).count("<>") == TAG.sub("<>", b).count("<>")
         and all(_same(x, y, _close_drawn) for x, y in zip(_tags(a), _tags(b), strict=True))
         and _same(TAG.sub("<>", a), TAG.sub("<>", b), _close_printed)
     )
+
+
+def _number_ids(svg: str) -> str:
+    order = list(dict.fromkeys(HASHED_ID.findall(svg)))
+    return HASHED_ID.sub(lambda match: f"id_{order.index(match.group())}", svg)
 
 
 def _tags(svg: str) -> Iterator[str]:

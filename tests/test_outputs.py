@@ -19,6 +19,7 @@ from tests.outputs import Output
         ("0.01", "-0.00"),
         ("94%", "95%"),
         ("10 value → None, norm 8.869", "10 value → None, norm 8.870"),
+        ("<svg><a id='p0123456789'/></svg>", "<svg><a id='pabcdef0123'/></svg>"),
         ('<svg><path d="M 10.10 20"/>1.5</svg>', '<svg><path d="M 10.12 20"/>1.6</svg>'),
     ],
 )
@@ -43,6 +44,7 @@ def test_same(stored: str, computed: str) -> None:
         ("fc1.weight", "fc2.weight"),
         ("[1.0, 2.0]", "[1.0, 2.0, 3.0]"),
         ('<svg><path d="M 10.10 20"/></svg>', '<svg><path d="M 10.20 20"/></svg>'),
+        ("<svg>#p0123456789 #p0123456789</svg>", "<svg>#p0123456789 #pabcdef0123</svg>"),
         ('<svg><path d="M 10 20"/>1.5</svg>', '<svg><path d="M 10 20"/>1.7</svg>'),
         ('<svg><path style="fill: #112233"/></svg>', '<svg><path style="fill: #112234"/></svg>'),
         ('<svg><path d="M 1 2"/></svg>', '<svg><path d="M 1 2"/><path d="M 1 2"/></svg>'),

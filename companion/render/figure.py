@@ -117,7 +117,7 @@ def _draw(
     """One diagram: x in inches, y in rows, counted downward from the line under the head."""
     mono: dict[str, Any] = {"family": "monospace", "va": "center"}
     axes.text(0, -0.5, head[0], weight="bold", **mono)
-    axes.plot([0, sum(widths)], [0, 0], color=PALETTE["muted"], linewidth=0.8)
+    axes.plot([0, sum(widths)], [0, 0], color=PALETTE["muted"], linewidth=0.8, clip_on=False)
     for row, line in enumerate(code):
         axes.text(0, row + 0.5, line, **mono)
     for column, (layer, cells) in enumerate(zip(head[1:], columns, strict=True)):
@@ -147,6 +147,7 @@ def _frame(left: float, row: int, width: float) -> Rectangle:
         facecolor=PALETTE["changed"],
         edgecolor=PALETTE["frame"],
         linewidth=1,
+        clip_on=False,
     )
     return frame
 
