@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
 
-from companion.probes import Reading, entries, read
+from companion.probes import Reading, entries, has_values, read
 from companion.records import State
 
 
@@ -26,11 +24,12 @@ class Measurement:
 class _Seen:
     """One tensor as it was last seen: a copy of its `entries`, and its reading."""
 
-    copy: tuple[Tensor, ...] | None
+    layout: torch.layout | None
+    copy: tuple[Tensor, ...]
     reading: Reading | None
 
 
-_ABSENT = _Seen(None, None)
+_ABSENT = _Seen(None, (), None)
 
 
 class Meter:
@@ -49,11 +48,12 @@ class Meter:
         # Asked anew each time: a line may replace a Parameter object, or add and remove layers.
         parameters = dict(self._net.named_parameters())
         seen_gradients = {
-            name: _look(p.grad, self._gradients.get(name, _ABSENT))
+            name: _look(f"{name}.grad", p.grad, self._gradients.get(name, _ABSENT))
             for name, p in parameters.items()
         }
         seen_parameters = {
-            name: _look(p, self._parameters.get(name, _ABSENT)) for name, p in parameters.items()
+            name: _look(name, p, self._parameters.get(name, _ABSENT))
+            for name, p in parameters.items()
         }
         measurement = Measurement(
             State(_readings(seen_gradients), _readings(seen_parameters)),
@@ -65,27 +65,35 @@ class Meter:
 
 
 @torch.no_grad()
-def _look(tensor: Tensor | None, last: _Seen) -> _Seen:
+def _look(name: str, tensor: Tensor | None, last: _Seen) -> _Seen:
     """See a tensor again: the very same `_Seen` if its values are the same."""
-    if tensor is None or is_lazy(tensor):
+    if tensor is None or not has_values(tensor):
         return _ABSENT
-    now = entries(tensor)
-    if last.copy is not None and all(map(_same_values, now, last.copy)):
-        return last
-    return _Seen(tuple(part.clone() for part in now), read(tensor))
+    try:
+        now = entries(tensor)
+        if tensor.layout == last.layout and all(map(_same_values, now, last.copy)):
+            return last
+        return _Seen(tensor.layout, tuple(part.clone() for part in now), read(tensor))
+    except (RuntimeError, NotImplementedError) as error:
+        kind = f"{type(tensor).__name__}, {tensor.dtype}, {tensor.layout}, {tensor.device}"
+        raise TypeError(f"cannot read {name} ({kind}): {error}") from error
 
 
 def _same_values(a: Tensor, b: Tensor) -> bool:
     if a.shape != b.shape or a.dtype != b.dtype or a.device != b.device:
         return False
+    if a.is_complex():
+        a, b = torch.view_as_real(a), torch.view_as_real(b)
+    if a.is_floating_point() and a.itemsize == 1:
+        a, b = a.view(torch.uint8), b.view(torch.uint8)  # torch.equal does not know float8
     if torch.equal(a, b):
         return True
     # NaN is not equal to itself, yet a NaN that stays is no change.
     return bool(((a == b) | (a.isnan() & b.isnan())).all())
 
 
-def _readings(seen: dict[str, _Seen]) -> MappingProxyType[str, Reading | None]:
-    return MappingProxyType({name: one.reading for name, one in seen.items()})
+def _readings(seen: dict[str, _Seen]) -> dict[str, Reading | None]:
+    return {name: one.reading for name, one in seen.items()}
 
 
 def _changed(before: dict[str, _Seen], after: dict[str, _Seen]) -> tuple[str, ...]:

@@ -105,7 +105,8 @@ class SGD(Optimizer):
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add parameters with options of their own, checked as the constructor's are."""
-        _check_sgd({**self.defaults, **param_group})
+        if isinstance(param_group, dict):  # anything else is refused below, in torch's own words
+            _check_sgd({**self.defaults, **param_group})
         super().add_param_group(param_group)
 
     @torch.no_grad()
@@ -123,7 +124,7 @@ class SGD(Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            options = {name: group[name] for name in self.defaults}
+            options = {name: group[name] for name in _SGD_OPTIONS}
             for param in group["params"]:
                 if param.grad is not None:
                     state = self.state[param] if group["momentum"] != 0 else {}
@@ -131,7 +132,12 @@ class SGD(Optimizer):
         return loss
 
 
+_SGD_OPTIONS = ("lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize")
+
+
 def _check_sgd(options: dict[str, Any]) -> None:
+    if isinstance(options["lr"], Tensor) and options["lr"].numel() != 1:
+        raise ValueError(f"Tensor lr must be 1-element, not {tuple(options['lr'].shape)}")
     # Each message begins with torch's own words, then says what would do.
     for name, words in (
         ("lr", "learning rate"),

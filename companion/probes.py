@@ -38,7 +38,7 @@ class Reading:
 
 
 def read(tensor: Tensor | None) -> Reading | None:
-    """Read one tensor of any shape, dtype, layout or device.
+    """Read one tensor: dense, sparse or quantised, of any shape, dtype and device.
 
     Sum and norm are accumulated in float64 (complex128 for complex tensors), so that a
     half-precision tensor neither overflows nor loses its small entries. An MPS device has no
@@ -48,8 +48,8 @@ def read(tensor: Tensor | None) -> Reading | None:
         tensor: The tensor, or None where there is none (a `.grad` before the first backward).
 
     Returns:
-        The reading. None for None, and for the parameter of a lazy module that has no values
-        yet: None, "all zero" and "no entries" are three different things.
+        The reading. None for None, and for a tensor without values (on the meta device, or the
+        parameter of a lazy module): None, "all zero" and "no entries" are three things.
 
     Raises:
         TypeError: If `tensor` is neither a tensor nor None.
@@ -66,17 +66,22 @@ def read(tensor: Tensor | None) -> Reading | None:
         return None
     if not isinstance(tensor, Tensor):
         raise TypeError(f"read() takes a tensor or None, not {tensor!r}")
-    if is_lazy(tensor):
+    if not has_values(tensor):
         return None
     values = entries(tensor)[-1]
     dtype = _accumulator(values)
-    if not (values.is_floating_point() or values.is_complex()):
+    if not _adds_up(values.dtype):
         values = values.to(dtype)
     total = values.sum(dtype=dtype).item()
     norm = torch.linalg.vector_norm(values, dtype=dtype).item()
     # A finite norm proves that every entry is finite, and saves a pass over them.
     nonfinite = 0 if math.isfinite(norm) else int((~values.isfinite()).sum().item())
     return Reading(total, norm, nonfinite)
+
+
+def has_values(tensor: Tensor) -> bool:
+    """False for a tensor on the meta device and for the parameter of a lazy module."""
+    return not (tensor.is_meta or is_lazy(tensor))
 
 
 def entries(tensor: Tensor) -> tuple[Tensor, ...]:
@@ -86,6 +91,10 @@ def entries(tensor: Tensor) -> tuple[Tensor, ...]:
     of an uncoalesced sparse tensor are added up, as they are when it is used.
     """
     tensor = tensor.detach()
+    if tensor.is_quantized:
+        tensor = tensor.dequantize()
+    if tensor.is_mkldnn:
+        tensor = tensor.to_dense()
     if tensor.layout == torch.sparse_coo:
         tensor = tensor.coalesce()
         return tensor.indices(), tensor.values()
@@ -94,6 +103,11 @@ def entries(tensor: Tensor) -> tuple[Tensor, ...]:
     if tensor.layout in (torch.sparse_csc, torch.sparse_bsc):
         return tensor.ccol_indices(), tensor.row_indices(), tensor.values()
     return (tensor,)
+
+
+def _adds_up(dtype: torch.dtype) -> bool:
+    """Whether torch sums this dtype into a wider one by itself: not so for integers and float8."""
+    return (dtype.is_floating_point or dtype.is_complex) and dtype.itemsize > 1
 
 
 def _accumulator(values: Tensor) -> torch.dtype:

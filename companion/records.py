@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from companion.probes import Reading
 
@@ -19,6 +20,14 @@ class State:
 
     gradients: Mapping[str, Reading | None]
     parameters: Mapping[str, Reading | None]
+
+    def __post_init__(self) -> None:
+        for name in ("gradients", "parameters"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
+    def __reduce__(self) -> tuple[type[State], tuple[object, object]]:
+        # A mapping proxy can be neither pickled nor copied.
+        return State, (dict(self.gradients), dict(self.parameters))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import linecache
 import sys
-import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import FrameType
@@ -41,6 +40,7 @@ class Source:
     def __init__(self, frame: FrameType) -> None:
         filename = frame.f_code.co_filename
         self.name = _cell_name(filename) or filename
+        linecache.checkcache(filename)  # the file may have been edited and reloaded
         lines = linecache.getlines(filename, frame.f_globals)
         self._by_line = {
             number: statement
@@ -64,10 +64,10 @@ def _statements(lines: Sequence[str]) -> Iterator[Statement]:
         chosen = [line.rstrip() for line in lines[first - 1 : last]]
         while len(chosen) > 1 and (not chosen[-1] or chosen[-1].lstrip().startswith("#")):
             chosen.pop()  # comments between a header and its body
-        text = textwrap.dedent("\n".join(chosen).expandtabs())
-        yield Statement(
-            first, last, text, len(chosen[0].expandtabs()) - len(text.partition("\n")[0])
-        )
+        margin = chosen[0][: len(chosen[0]) - len(chosen[0].lstrip())]
+        # A line of a long string may begin left of its statement.
+        text = "\n".join(line.removeprefix(margin) for line in chosen)
+        yield Statement(first, last, text, len(margin.expandtabs()))
 
 
 def _spans(tree: ast.AST) -> list[tuple[int, int]]:
@@ -83,7 +83,7 @@ def _spans(tree: ast.AST) -> list[tuple[int, int]]:
         body = getattr(node, "body", None) or getattr(node, "cases", None)
         if body:
             start = body[0].pattern.lineno if isinstance(node, ast.Match) else _first_line(body[0])
-            last = start - 1 if start > first else last
+            last = start - 1 if start > first else body[-1].end_lineno or last
         spans.append((first, last))
     merged: list[tuple[int, int]] = []
     for first, last in sorted(spans):

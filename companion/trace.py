@@ -7,12 +7,14 @@ handed back as it was found.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import sys
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from traceback import format_exception_only
 from types import CodeType, FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
@@ -63,7 +65,7 @@ class Trace:
         what: Literal["gradients", "parameters"] | None = None,
         *,
         value: Literal["sum", "norm"] = "sum",
-        layers: Sequence[str] | None = None,
+        layers: Sequence[str] | str | None = None,
     ) -> Figure:
         """The two diagrams of the training routine: what each layer holds after each line.
 
@@ -196,8 +198,11 @@ class Tracer:
         """Trace every call of `function`; its attribute `routine` holds the `Trace`."""
         inner = inspect.unwrap(function)
         code = getattr(getattr(inner, "__func__", inner), "__code__", None)
-        if code is None or code.co_flags & (
-            inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+        if (
+            not callable(function)
+            or code is None
+            or code.co_flags
+            & (inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR)
         ):
             raise TypeError(
                 f"@trace(net, optimizer) takes a plain Python function, not {function!r}; "
@@ -206,6 +211,8 @@ class Tracer:
 
         @functools.wraps(function)
         def traced(*args: P.args, **kwargs: P.kwargs) -> R:
+            if self._running:  # called from within itself: a line of the outer call owns it
+                return function(*args, **kwargs)
             self._start(code=code)
             sys.settrace(self._on_global_event)
             try:
@@ -213,7 +220,15 @@ class Tracer:
             except BaseException as error:
                 self._stop(error)
                 raise
+            reached = self._frame is not None
             self._stop(None)
+            if not reached:
+                warnings.warn(
+                    f"no line of {function!r} ran as Python, so nothing was traced; trace it "
+                    "before it is compiled or wrapped",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
             return result
 
         traced.routine = self._routine  # type: ignore[attr-defined]
@@ -229,7 +244,7 @@ class Tracer:
             )
         self._meter = Meter(self._net)
         self._state = self._meter.measure().state
-        self._running = True
+        self._running, self._failed = True, False
         self._awaited = code  # the decorated function, until it is called
         self._frame: FrameType | None = None
         self._previous_global: TraceFunction | None = sys.gettrace()
@@ -244,25 +259,25 @@ class Tracer:
         self._entry = frame.f_lasti
 
     def _stop(self, error: BaseException | None) -> None:
-        taken_over = sys.gettrace() != self._on_global_event
-        if not taken_over:
-            sys.settrace(self._previous_global)
-        try:
-            if self._frame is not None and taken_over:
-                warnings.warn(
-                    f"the trace ends at line {self._current.first}: there, something else "
-                    "(a debugger, or sys.settrace) took Python's tracing over",
-                    RuntimeWarning,
-                    stacklevel=3,
-                )
-            elif self._frame is not None:
-                self._finish_line()
-                if error is not None:
-                    self._mark_raised(error)
-        finally:
-            if self._frame is not None and self._frame.f_trace == self._on_local_event:
-                self._frame.f_trace = self._previous_local
-            self._running, self._frame = False, None
+        current = sys.gettrace()
+        on_top = current == self._on_global_event or self._failed
+        frame, self._running = self._frame, False
+        if on_top:
+            sys.settrace(_still_running(self._previous_global))
+        if frame is None:
+            return
+        if frame.f_trace == self._on_local_event or self._failed:
+            frame.f_trace = _still_running(self._previous_local)
+        self._frame = None
+        if on_top or isinstance(_owner(current), Tracer):
+            self._finish_trace(frame, error)
+        elif error is None:
+            warnings.warn(
+                f"the trace ends at line {self._current.first}: there, something else "
+                "(a debugger, or sys.settrace) took Python's tracing over",
+                RuntimeWarning,
+                stacklevel=3,
+            )
 
     # Events. A tracer that was there before gets every one of them too.
 
@@ -270,21 +285,28 @@ class Tracer:
         local = None
         if self._previous_global is not None:
             local = self._previous_global(frame, event, arg)
-            if sys.gettrace() != self._on_global_event:
+            if self._running and sys.gettrace() != self._on_global_event:
                 sys.settrace(self._on_global_event)  # coverage's C tracer puts itself first
         if self._awaited is frame.f_code:
             self._follow(frame, previous_local=local)
+            return self._on_local_event
+        if frame is self._frame:  # a generator or coroutine that goes on
+            self._previous_local = local
             return self._on_local_event
         return local
 
     def _on_local_event(self, frame: FrameType, event: Any, arg: Any) -> Any:
         if self._previous_local is not None:
             self._previous_local = self._previous_local(frame, event, arg) or self._previous_local
-        if event == "line":
+        if event == "line" and frame is self._frame:
             statement = self._source.at(frame.f_lineno)
             # Python reports each line of a statement; it begins anew only where it began before.
             if statement is not self._current or frame.f_lasti == self._entry:
-                self._finish_line()
+                try:
+                    self._finish_line()
+                except BaseException:  # Ctrl-C while measuring: Python now drops this tracer
+                    self._failed = True
+                    raise
                 self._current, self._entry = statement, frame.f_lasti
         return self._on_local_event
 
@@ -314,13 +336,31 @@ class Tracer:
             )
         )
 
-    def _mark_raised(self, error: BaseException) -> None:
-        """Note the exception on the record of the line it came through."""
-        traceback, records = error.__traceback__, self._routine._records
-        while traceback is not None and traceback.tb_frame is not self._frame:
+    def _finish_trace(self, frame: FrameType, error: BaseException | None) -> None:
+        """The block is over; an exception that ends it is noted on the line it came through."""
+        # After a failed measurement the user's own exception matters, not a second failure.
+        with contextlib.suppress(*[Exception] * self._failed):
+            self._finish_line()
+        traceback = None if error is None else error.__traceback__
+        while traceback is not None and traceback.tb_frame is not frame:
             traceback = traceback.tb_next
-        if traceback is not None and records:
-            line = self._source.at(traceback.tb_lineno).first
-            if records[-1].line == line:
-                raised = f"{type(error).__name__}: {error}".rstrip(": ")
-                records[-1] = replace(records[-1], raised=raised)
+        if traceback is None or error is None:
+            return
+        line, records = self._source.at(traceback.tb_lineno).first, self._routine._records
+        for i in reversed(range(len(records))):
+            if records[i].line == line:
+                words = format_exception_only(type(error), error)
+                records[i] = replace(records[i], raised="".join(words).strip())
+                return
+
+
+def _owner(function: object) -> object:
+    return getattr(function, "__self__", None)
+
+
+def _still_running(function: Any) -> Any:
+    """The trace function to hand back: traces that ended out of order are left out."""
+    while isinstance(tracer := _owner(function), Tracer) and not tracer._running:
+        local = function == tracer._on_local_event
+        function = tracer._previous_local if local else tracer._previous_global
+    return function

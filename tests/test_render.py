@@ -192,7 +192,7 @@ def test_cancelling_entries_are_marked() -> None:
 
 
 def test_bad_requests(routine: Trace) -> None:
-    with pytest.raises(ValueError, match="no layer 'fc9' in this trace; it has 0, 1"):
+    with pytest.raises(ValueError, match="no layer 'fc9' in this trace; the trace has 0, 1"):
         routine.plot(layers=["fc9"])
     with pytest.raises(
         ValueError, match='"gradients", "parameters" or None for both, not \'both\''

@@ -36,7 +36,7 @@ def figure(
     what: What | None = None,
     *,
     value: Value = "sum",
-    layers: Sequence[str] | None = None,
+    layers: Sequence[str] | str | None = None,
 ) -> Figure:
     """Gradient sums per layer after each line, above parameter sums per layer after each line.
 
@@ -74,13 +74,17 @@ def figure(
     return canvas
 
 
-def _layers(records: Sequence[LineRecord], wanted: Sequence[str] | None) -> list[str]:
+def _layers(records: Sequence[LineRecord], wanted: Sequence[str] | str | None) -> list[str]:
     """Names of the layers to draw. The records tell: layers may come and go while they run."""
-    known = dict.fromkeys(layer_of(name) for r in records for name in r.after.parameters)
-    unknown = [name for name in wanted or [] if name not in known]
-    if unknown:
-        raise ValueError(f"no layer {unknown[0]!r} in this trace; it has {', '.join(known)}")
-    return list(known if wanted is None else wanted)
+    known = list(dict.fromkeys(layer_of(name) for r in records for name in r.after.parameters))
+    if wanted is None:
+        return known
+    chosen = [wanted] if isinstance(wanted, str) else list(wanted)
+    unknown = [name for name in chosen if name not in known]
+    if unknown or not chosen:
+        problem = f"no layer {unknown[0]!r} in this trace" if unknown else "layers is empty"
+        raise ValueError(f"{problem}; the trace has {', '.join(known)}")
+    return chosen
 
 
 def _first_line(lines: Sequence[str]) -> str:
@@ -115,7 +119,8 @@ def _draw(
     widths: Sequence[float],
 ) -> None:
     """One diagram: x in inches, y in rows, counted downward from the line under the head."""
-    mono: dict[str, Any] = {"family": "monospace", "va": "center"}
+    plain: dict[str, Any] = {"va": "center", "parse_math": False}  # "$" is code, too
+    mono = {"family": "monospace", **plain}
     axes.text(0, -0.5, head[0], weight="bold", **mono)
     axes.plot([0, sum(widths)], [0, 0], color=PALETTE["muted"], linewidth=0.8, clip_on=False)
     for row, line in enumerate(code):
@@ -131,10 +136,10 @@ def _draw(
                 row + 0.5,
                 cell.text,
                 ha="center",
-                va="center",
                 weight="bold" if cell.changed else "normal",
                 style="italic" if cell.text == "None" else "normal",
                 color=PALETTE["ink"] if cell.changed else PALETTE["muted"],
+                **plain,
             )
 
 
@@ -157,6 +162,6 @@ def _number(reading: Reading | None, value: Value) -> str:
     if reading is None:
         return "None"
     number = reading.sum if value == "sum" else reading.norm
-    if abs(number) <= 1e-5 * reading.norm:
+    if not reading.nonfinite and abs(number) <= 1e-5 * reading.norm:
         return "≈ 0" if reading.norm else "0"
     return f"{number:.2g}" if isinstance(number, complex) else f"{number:#.4g}".rstrip(".")

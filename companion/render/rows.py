@@ -23,10 +23,12 @@ def rows(records: Iterable[LineRecord]) -> list[dict[str, Any]]:
             **_columns(
                 "gradient", record.after.gradients.get(name), name in record.changed_gradients
             ),
-            **_columns("parameter", reading, name in record.changed_parameters),
+            **_columns(
+                "parameter", record.after.parameters.get(name), name in record.changed_parameters
+            ),
         }
         for record in records
-        for name, reading in record.after.parameters.items()
+        for name in dict.fromkeys([*record.after.parameters, *record.before.parameters])
     ]
 
 

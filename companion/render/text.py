@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -42,7 +43,7 @@ def text(records: Sequence[LineRecord], *, network: str) -> str:
         out.append(first.rstrip())
         out += [f"{'':>{digits}}  {line}".rstrip() for line in lines[1:]]
         if record.raised:
-            out.append(f"{'':>{digits}}  raised {record.raised.splitlines()[0]}")
+            out.append(f"{'':>{digits}}  raised {textwrap.shorten(record.raised, 100)}")
     return "\n".join(out)
 
 
