@@ -106,7 +106,9 @@ def trace(net: nn.Module, optimizer: Optimizer) -> Tracer:
     the lines of the block (of the function) are recorded; a line owns whatever it calls.
 
     The trace changes nothing in the training. It keeps one copy of every parameter and gradient
-    to compare with, and compares them after every line.
+    to compare with, and compares them after every line. (On Python 3.10 a trace function, this
+    or a debugger's, writes the traced frame's local variables back after every line; a value that
+    another thread assigned to one of them meanwhile is lost. Python 3.11 mended that.)
 
     Args:
         net: The network, with at least one parameter.
@@ -118,6 +120,7 @@ def trace(net: nn.Module, optimizer: Optimizer) -> Tracer:
     Raises:
         TypeError: If `net` is not an `nn.Module` or `optimizer` not a `torch.optim.Optimizer`.
         ValueError: If the network has no parameters, or the optimizer holds none of them.
+        TypeError: On entering, if a parameter is of a kind that cannot be read; it is named.
         RuntimeError: On entering a trace that is already running.
 
     Example:
@@ -245,7 +248,7 @@ class Tracer:
         self._meter = Meter(self._net)
         self._state = self._meter.measure().state
         self._running, self._failed = True, False
-        self._awaited = code  # the decorated function, until it is called
+        self._awaited: CodeType | None = code  # the decorated function, until it is called
         self._frame: FrameType | None = None
         self._previous_global: TraceFunction | None = sys.gettrace()
 
@@ -261,7 +264,7 @@ class Tracer:
     def _stop(self, error: BaseException | None) -> None:
         current = sys.gettrace()
         on_top = current == self._on_global_event or self._failed
-        frame, self._running = self._frame, False
+        frame, self._awaited, self._running = self._frame, None, False
         if on_top:
             sys.settrace(_still_running(self._previous_global))
         if frame is None:
@@ -339,7 +342,7 @@ class Tracer:
     def _finish_trace(self, frame: FrameType, error: BaseException | None) -> None:
         """The block is over; an exception that ends it is noted on the line it came through."""
         # After a failed measurement the user's own exception matters, not a second failure.
-        with contextlib.suppress(*[Exception] * self._failed):
+        with contextlib.suppress(Exception) if self._failed else contextlib.nullcontext():
             self._finish_line()
         traceback = None if error is None else error.__traceback__
         while traceback is not None and traceback.tb_frame is not frame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import pickle
 from typing import Any
 
 import pytest
@@ -138,6 +139,26 @@ def make_gradient(kind: str, like: Tensor) -> Tensor | None:
     return torch.randn_like(like) if fill is None else torch.full_like(like, fill)
 
 
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_training_goes_on_after_a_checkpoint(options: dict[str, Any]) -> None:
+    """Into ours from ours, from torch's, through pickle and through a copy."""
+    torch.manual_seed(0)
+    theirs, ours, a, b = pair([torch.randn(5)], **{"lr": 0.1, **options})
+    gradients = torch.randn(4, 5)
+    for i, gradient in enumerate(gradients):
+        theirs[0].grad, ours[0].grad = gradient.clone(), gradient.clone()
+        a.step()
+        b.step()
+        assert_same(theirs, ours, a, b)
+        if i == 0:
+            b.load_state_dict(b.state_dict())
+        elif i == 1:
+            b.load_state_dict(copy.deepcopy(a.state_dict()))  # the tensors would be shared
+        elif i == 2:
+            b = pickle.loads(pickle.dumps(copy.deepcopy(b)))
+            ours = b.param_groups[0]["params"]
+
+
 def test_no_gradient_is_written_to() -> None:
     for options in OPTIONS:
         p = torch.randn(5, requires_grad=True)
@@ -212,6 +233,14 @@ def test_bad_options(options: dict[str, Any], message: str) -> None:
     optimizer = SGD([torch.ones(1, requires_grad=True)])
     with pytest.raises(ValueError, match=message):
         optimizer.add_param_group({"params": [p], **options})
+
+
+def test_bad_lr_tensor_and_bad_group() -> None:
+    p = torch.ones(1, requires_grad=True)
+    with pytest.raises(ValueError, match=r"Tensor lr must be 1-element, not \(2,\)"):
+        SGD([p], lr=torch.ones(2))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="param_group must be a dict"):
+        SGD([p]).add_param_group([p])  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("options", [{"lr": -1.0}, {"momentum": -1.0}, {"weight_decay": -1.0}])

@@ -93,6 +93,15 @@ def test_reading_needs_no_graph_and_leaves_none() -> None:
     y.sum().backward()  # the graph is still whole
 
 
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2], ids=str)
+def test_float8(dtype: torch.dtype) -> None:
+    assert read(torch.tensor([3.0, -4.0]).to(dtype)) == Reading(-1.0, 5.0, 0)
+
+
+def test_tensors_without_values() -> None:
+    assert read(torch.empty(3, device="meta")) is None
+
+
 def test_read_refuses_what_is_no_tensor() -> None:
     with pytest.raises(TypeError, match=r"a tensor or None, not \[1.0\]"):
         read([1.0])  # type: ignore[arg-type]

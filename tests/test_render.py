@@ -191,6 +191,41 @@ def test_cancelling_entries_are_marked() -> None:
     assert [row[1] for row in table(routine.plot("gradients"))] == ["(net)", "≈ 0", "0"]
 
 
+def test_an_infinite_gradient_is_not_about_zero() -> None:
+    net = nn.Linear(1, 1, bias=False)
+    with trace(net, torch.optim.SGD(net.parameters())) as routine:
+        net.weight.grad = torch.full((1, 1), torch.inf)
+        net.weight.grad = torch.full((1, 1), torch.nan)
+    cells = [row[1] for row in table(routine.plot("gradients"))]
+    norms = [row[1] for row in table(routine.plot("gradients", value="norm"))]
+    assert cells == norms == ["(net)", "None", "inf", "nan"]
+
+
+def test_dollars_in_code_are_no_formula() -> None:
+    net = nn.Linear(1, 1)
+    with trace(net, torch.optim.SGD(net.parameters())) as routine:
+        price = f"${1} and $\\frac$"
+    figure = routine.plot()
+    figure.canvas.draw()  # a formula would not parse
+    assert table(figure)[2][0] == 'price = f"${1} and $\\\\frac$"'
+    assert "$" in price
+
+
+def test_rows_of_a_removed_layer() -> None:
+    net = nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1))
+    with trace(net, torch.optim.SGD(net.parameters())) as routine:
+        del net[1]
+    changed = [row["parameter"] for row in routine.to_rows() if row["parameter_changed"]]
+    assert changed == ["1.weight", "1.bias"]
+
+
+def test_layers_to_draw(routine: Trace) -> None:
+    assert table(routine.plot(layers="1"))[0] == ["p.sum()", "1"]
+    assert table(routine.plot(layers=iter("10")))[0] == ["p.sum()", "1", "0"]  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="layers is empty; the trace has 0, 1"):
+        routine.plot(layers=[])
+
+
 def test_bad_requests(routine: Trace) -> None:
     with pytest.raises(ValueError, match="no layer 'fc9' in this trace; the trace has 0, 1"):
         routine.plot(layers=["fc9"])

@@ -48,6 +48,13 @@ CODE = '''
         raise
     else:
         y = 4
+    if x: y = 5
+    else:
+        y = 6
+    def f():
+        return \"\"\"
+    left
+    \"\"\"
 '''
 
 
@@ -75,6 +82,9 @@ def source(tmp_path: Path) -> Source:
         (32, 32, 32, "try:"),
         (35, 34, 35, "except (ValueError,\n        TypeError) as error:"),
         (38, 38, 38, "y = 4"),
+        (39, 39, 39, "if x: y = 5"),
+        (41, 41, 41, "y = 6"),
+        (43, 43, 45, 'return """\nleft\n"""'),
     ],
 )
 def test_statements(source: Source, line: int, first: int, last: int, text: str) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import math
+import pickle
 import sys
 import threading
 import warnings
@@ -17,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from companion import LineRecord, Net, Trace, trace
+from companion.measure import Meter
 
 
 class Loop(SimpleNamespace):
@@ -377,6 +380,48 @@ def test_lazy_layer_gets_its_values_in_the_forward() -> None:
     assert routine.records[0].before.parameters["0.weight"] is None
 
 
+@pytest.mark.filterwarnings("ignore:Complex modules")
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float16, torch.complex64], ids=str)
+def test_a_network_that_changes_its_dtype(loop: Loop, dtype: torch.dtype) -> None:
+    with trace(loop.net, loop.optimizer) as routine:
+        loop.net.to(dtype)
+        loop.net[0].weight.data.zero_()
+        loop.net[0].weight.data.zero_()
+    assert [len(r.changed_parameters) for r in routine.records] == [4, 1, 0]
+
+
+def test_meta_parameters_have_no_values(loop: Loop) -> None:
+    net = nn.Linear(2, 2, device="meta")
+    with trace(net, torch.optim.SGD(net.parameters())) as routine:
+        net.to_empty(device="cpu")
+    assert routine.records[0].changed_parameters == ("weight", "bias")
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_a_parameter_that_cannot_be_read_is_named(loop: Loop) -> None:
+    net = nn.Linear(2, 2)
+    nested = torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])
+    net.odd = nn.Parameter(nested)
+    with pytest.raises(TypeError, match=r"cannot read odd .*Parameter"):
+        trace(net, torch.optim.SGD(net.parameters())).__enter__()
+
+
+def test_a_complex_nan_keeps_its_other_half(loop: Loop) -> None:
+    net = nn.Linear(1, 1, bias=False, dtype=torch.complex64)
+    net.weight.data.fill_(complex(math.nan, 1))
+    with trace(net, torch.optim.SGD(net.parameters())) as routine:
+        net.weight.data.fill_(complex(math.nan, 1))
+        net.weight.data.fill_(complex(math.nan, 2))
+    assert [len(r.changed_parameters) for r in routine.records] == [0, 1]
+
+
+def test_records_can_be_pickled_and_copied(loop: Loop) -> None:
+    with trace(loop.net, loop.optimizer) as routine:
+        loop.net(loop.inputs).sum().backward()
+    for again in pickle.loads(pickle.dumps(routine.records)), copy.deepcopy(routine.records):
+        assert again == routine.records
+
+
 def test_tied_weights_are_one(loop: Loop) -> None:
     net: Any = nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False))
     net[1].weight = net[0].weight
@@ -478,6 +523,33 @@ def test_decorated_function_that_raises(loop: Loop) -> None:
     assert [r.raised for r in routine.records] == [None, "RuntimeError: out of memory"]
 
 
+def test_a_function_that_calls_itself(loop: Loop) -> None:
+    @trace(loop.net, loop.optimizer)
+    def step(depth: int) -> None:
+        loop.net(loop.inputs).sum().backward()
+        if depth:
+            step(depth - 1)
+
+    step(2)
+    routine: Trace = step.routine  # type: ignore[attr-defined]
+    assert changes(routine) == [
+        ("loop.net(loop.inputs).sum().backward()", 4, 0),
+        ("step(depth - 1)", 4, 0),
+    ]
+
+
+def test_a_function_whose_lines_never_run(loop: Loop) -> None:
+    def step() -> None:
+        loop.optimizer.zero_grad()
+
+    @functools.wraps(step)
+    def compiled() -> None:
+        loop.optimizer.zero_grad()
+
+    with pytest.warns(RuntimeWarning, match="ran as Python, so nothing was traced"):
+        trace(loop.net, loop.optimizer)(compiled)()
+
+
 def test_recursion_follows_the_outermost_call(loop: Loop) -> None:
     @trace(loop.net, loop.optimizer)
     def outer() -> None:
@@ -492,7 +564,7 @@ def test_recursion_follows_the_outermost_call(loop: Loop) -> None:
     assert changes(outer.routine) == [("inner(2)", 4, 0)]  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("kind", ["generator", "coroutine", "builtin"])
+@pytest.mark.parametrize("kind", ["generator", "coroutine", "builtin", "classmethod"])
 def test_decorator_refuses_what_it_cannot_follow(loop: Loop, kind: str) -> None:
     def generator() -> Iterator[int]:
         yield 1
@@ -500,7 +572,12 @@ def test_decorator_refuses_what_it_cannot_follow(loop: Loop, kind: str) -> None:
     async def coroutine() -> None:
         pass
 
-    function: Any = {"generator": generator, "coroutine": coroutine, "builtin": print}[kind]
+    function: Any = {
+        "generator": generator,
+        "coroutine": coroutine,
+        "builtin": print,
+        "classmethod": classmethod(lambda cls: None),
+    }[kind]
     with pytest.raises(TypeError, match=r"takes a plain Python function, not .*put `with trace"):
         trace(loop.net, loop.optimizer)(function)
 
@@ -545,6 +622,65 @@ def test_backward_twice(loop: Loop) -> None:
         loss.backward()
         loss.backward()
     assert [record.raised is None for record in r.records] == [True, True, False]
+
+
+def test_an_exception_through_an_inner_block_is_noted_on_its_line(loop: Loop) -> None:
+    with pytest.raises(ValueError, match="boom"), trace(loop.net, loop.optimizer) as routine:
+        try:
+            with torch.enable_grad():
+                raise ValueError("boom")
+        finally:
+            loop.optimizer.zero_grad()
+    raised = {r.source: r.raised for r in routine.records if r.raised}
+    assert raised == {'raise ValueError("boom")': "ValueError: boom"}
+
+
+def test_an_exception_that_cannot_be_printed(loop: Loop) -> None:
+    class Silent(Exception):  # noqa: N818
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    with pytest.raises(Silent), trace(loop.net, loop.optimizer) as routine:
+        raise Silent
+    assert "Silent" in (routine.records[-1].raised or "")
+
+
+def test_a_long_message_is_one_line_of_the_text(loop: Loop) -> None:
+    with pytest.raises(ValueError), trace(loop.net, loop.optimizer) as routine:  # noqa: PT011
+        raise ValueError("\n\nmulti\nline" + 300 * " word")
+    last = str(routine).splitlines()[-1]
+    assert last.strip().startswith("raised ValueError: multi line word")
+    assert len(last) < 120
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_an_interrupt_while_a_line_is_measured(
+    loop: Loop, error: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python drops a trace function that raises. What was there before comes back all the same."""
+    frame, before, tracer = sys._getframe(), sys.gettrace(), spy([])
+    measure, calls = Meter.measure, []
+
+    def interrupted(meter: Meter) -> Any:
+        calls.append(meter)
+        if len(calls) == 4:  # on entering, twice, and the second line of the block
+            raise error("now")
+        return measure(meter)
+
+    monkeypatch.setattr(Meter, "measure", interrupted)
+    sys.settrace(tracer)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with pytest.raises(error, match="now"), trace(loop.net, loop.optimizer) as routine:
+                loop.optimizer.zero_grad()
+                loop.net(loop.inputs).sum().backward()
+                loop.optimizer.step()
+        assert sys.gettrace() is tracer
+    finally:
+        sys.settrace(before)
+    assert frame.f_trace is None or frame.f_trace.__qualname__.startswith("spy")
+    assert changes(routine) == [("loop.net(loop.inputs).sum().backward()", 4, 0)]
 
 
 # Bad input: an error that names it, at the line the user wrote.
@@ -669,6 +805,43 @@ def test_a_tracer_installed_inside_the_block_ends_the_trace_with_a_warning(loop:
     finally:
         sys.settrace(before)
     assert changes(routine)[0] == ("loop.net(loop.inputs).sum().backward()", 4, 0)
+
+
+@pytest.mark.parametrize("traced_by_another", [False, True])
+def test_a_generator_that_is_left_and_resumed(loop: Loop, traced_by_another: bool) -> None:
+    def steps() -> Iterator[Trace]:
+        with trace(loop.net, loop.optimizer) as routine:
+            loop.optimizer.zero_grad()
+            yield routine
+            loop.net(loop.inputs).sum().backward()
+            loop.optimizer.step()
+
+    before = sys.gettrace()
+    if traced_by_another:
+        sys.settrace(spy([]))
+    try:
+        (routine,) = steps()
+    finally:
+        sys.settrace(before)
+    assert changes(routine) == [
+        ("loop.net(loop.inputs).sum().backward()", 4, 0),
+        ("loop.optimizer.step()", 0, 4),
+    ]
+
+
+def test_traces_that_overlap_without_nesting(loop: Loop) -> None:
+    before, frame = sys.gettrace(), sys._getframe()
+    one, two = trace(loop.net, loop.optimizer), trace(loop.net, loop.optimizer)
+    first = one.__enter__()
+    second = two.__enter__()
+    loop.net(loop.inputs).sum().backward()
+    one.__exit__(None, None, None)
+    loop.optimizer.step()
+    two.__exit__(None, None, None)
+    assert sys.gettrace() is before
+    assert frame.f_trace is None
+    assert changes(first) == [("loop.net(loop.inputs).sum().backward()", 4, 0)]
+    assert changes(second) == [*changes(first), ("loop.optimizer.step()", 0, 4)]
 
 
 def test_other_threads_are_not_traced(loop: Loop) -> None:
