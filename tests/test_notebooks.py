@@ -118,14 +118,17 @@ def test_nbval_passes_what_is_computed_and_fails_a_changed_digit(tmp_path: Path)
 WRONG = {
     ("01_training_routine", 1): "answer_1 = 89",
     ("01_training_routine", 2): "answer_2 = 1.0",
-    ("01_training_routine", 3): "answer_3 = 4",
+    ("01_training_routine", 3): "answer_3 = routine",
     ("02_parameters_and_grad", 1): "answer_1 = 0",
     ("02_parameters_and_grad", 2): "answer_2 = [1.0, 2.0, 3.0]",
-    ("02_parameters_and_grad", 3): "answer_3 = Two()",
+    ("02_parameters_and_grad", 3): "answer_3 = nn.Linear(1, 1)",
     ("03_computing_gradients", 1): "answer_1 = 1",
     ("03_computing_gradients", 2): "answer_2 = 0.0",
     ("04_updating_parameters", 1): "answer_1 = 10",
-    ("04_updating_parameters", 2): "my_step = lambda net, lr: None",
+    (
+        "04_updating_parameters",
+        2,
+    ): "my_step = lambda net, lr: optim.SGD(net.parameters(), lr=0.1).step()",
     ("04_updating_parameters", 3): "answer_3 = True",
 }
 
