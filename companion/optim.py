@@ -6,11 +6,14 @@ From simple to complex: `sgd_update` (one parameter, one step), `SGD` (a network
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.optim.optimizer import Optimizer, ParamsT
+from torch.optim.optimizer import Optimizer
+
+if TYPE_CHECKING:
+    from torch.optim.optimizer import ParamsT
 
 
 def sgd_update(
