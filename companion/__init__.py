@@ -10,7 +10,7 @@ Floors of the package; a module imports only from floors below it:
 
 from companion.data import cifar10, digits
 from companion.models import Net
-from companion.optim import SGD
+from companion.optim import SGD, Adam, AdamW
 from companion.probes import Reading, gradient_sums, parameter_sums
 from companion.records import LineRecord, State
 from companion.render.style import course_style
@@ -18,6 +18,8 @@ from companion.trace import Trace, trace
 
 __all__ = [
     "SGD",
+    "Adam",
+    "AdamW",
     "LineRecord",
     "Net",
     "Reading",

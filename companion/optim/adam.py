@@ -1,0 +1,434 @@
+"""Adam and AdamW: the rule, its other two forms (many at once, differentiable), the classes.
+
+Every operation and their order are those of torch.optim.Adam; `inspect.getsource` shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from companion.optim.options import check_number, check_variants, number, scalar
+from companion.optim.reference import ReferenceOptimizer, Scalar, Tensors, decayed
+
+if TYPE_CHECKING:
+    from torch.optim.optimizer import ParamsT
+
+
+def adam(
+    params: list[Tensor],
+    grads: list[Tensor],
+    states: list[dict[str, Any]],
+    *,
+    lr: Scalar,
+    betas: tuple[Scalar, Scalar],
+    eps: float,
+    weight_decay: float,
+    amsgrad: bool,
+    maximize: bool,
+    decoupled_weight_decay: bool,
+) -> None:
+    """Move each parameter by its mean gradient over the root of its mean squared gradient."""
+    beta1, beta2 = betas
+    divide = Tensor.div if isinstance(beta2, Tensor) else Tensor.div_  # in place if dtypes allow
+    for param, grad, state, step in zip(params, grads, states, counted(states), strict=True):
+        if maximize:
+            grad = -grad
+        if weight_decay != 0:
+            if decoupled_weight_decay:  # AdamW
+                param.mul_(1 - lr * weight_decay)
+            else:
+                grad = grad.add(param, alpha=weight_decay)
+        if param.is_complex():
+            param, grad, state = as_real(param, grad, state)
+
+        exp_avg, exp_avg_sq = state["exp_avg"], state["exp_avg_sq"]
+        exp_avg.lerp_(grad, 1 - like(beta1, exp_avg))  # beta1 * exp_avg + (1 - beta1) * grad
+        exp_avg_sq.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
+        if amsgrad:
+            largest = state["max_exp_avg_sq"]
+            exp_avg_sq = torch.maximum(largest, exp_avg_sq, out=largest)
+
+        denom = divide(exp_avg_sq.sqrt(), (1 - beta2**step) ** 0.5).add_(eps)
+        param.addcdiv_(exp_avg, denom, value=-lr / (1 - beta1**step))
+
+
+def adam_foreach(
+    params: Tensors,
+    grads: Tensors,
+    states: Sequence[dict[str, Any]],
+    *,
+    lr: float,
+    betas: tuple[float, float],
+    eps: float,
+    weight_decay: float,
+    amsgrad: bool,
+    maximize: bool,
+    decoupled_weight_decay: bool,
+) -> None:
+    """The same rule, each operation on all parameters at once."""
+    beta1, beta2 = betas
+    steps = counted(states)
+    if params[0].is_complex():
+        views = map(as_real, params, grads, states)
+        params, grads, states = zip(*views, strict=True)
+    if maximize:
+        grads = torch._foreach_neg(grads)
+    if weight_decay != 0:
+        if decoupled_weight_decay:
+            torch._foreach_mul_(params, 1 - lr * weight_decay)
+        else:
+            grads = torch._foreach_add(grads, params, alpha=weight_decay)
+
+    exp_avgs = [state["exp_avg"] for state in states]
+    exp_avg_sqs = [state["exp_avg_sq"] for state in states]
+    torch._foreach_lerp_(exp_avgs, grads, 1 - beta1)
+    torch._foreach_mul_(exp_avg_sqs, beta2)
+    torch._foreach_addcmul_(exp_avg_sqs, grads, grads, 1 - beta2)
+    del grads  # if they are copies, their memory serves for denoms
+    if amsgrad:
+        largest = [state["max_exp_avg_sq"] for state in states]
+        torch._foreach_maximum_(largest, exp_avg_sqs)
+        exp_avg_sqs = largest
+
+    denoms = torch._foreach_sqrt(exp_avg_sqs)
+    torch._foreach_div_(denoms, [(1 - beta2**step) ** 0.5 for step in steps])
+    torch._foreach_add_(denoms, eps)
+    torch._foreach_addcdiv_(params, exp_avgs, denoms, [-lr / (1 - beta1**step) for step in steps])
+
+
+def adam_differentiable(
+    params: list[Tensor],
+    grads: list[Tensor],
+    states: list[dict[str, Any]],
+    *,
+    lr: Scalar,
+    betas: tuple[Scalar, Scalar],
+    eps: float,
+    weight_decay: Scalar,
+    amsgrad: bool,
+    maximize: bool,
+    decoupled_weight_decay: bool,
+) -> None:
+    """The same rule for autograd to follow, also into `lr`, `betas` and `weight_decay`.
+
+    What autograd needs again is copied before it is overwritten. The step size goes into the
+    denominator, where it can be an operand; `value` would take it as a number.
+    """
+    beta1, beta2 = betas
+    counted(states)
+    for param, grad, state in zip(params, grads, states, strict=True):
+        step = state["step"].clone()
+        if maximize:
+            grad = -grad
+        if weight_decay != 0:
+            if decoupled_weight_decay:
+                param.mul_(1 - lr * weight_decay)
+            else:
+                grad = decayed(grad, param, number(weight_decay))
+        if param.is_complex():
+            param, grad, state = as_real(param, grad, state)
+
+        exp_avg, exp_avg_sq = state["exp_avg"], state["exp_avg_sq"]
+        exp_avg.lerp_(grad, 1 - like(beta1, exp_avg))
+        if isinstance(beta2, Tensor) and beta2.requires_grad:
+            exp_avg_sq.lerp_(grad.square(), 1 - beta2)
+        else:
+            exp_avg_sq.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
+        if amsgrad:
+            largest = state["max_exp_avg_sq"]
+            exp_avg_sq = largest.copy_(torch.maximum(largest.clone(), exp_avg_sq.clone()))
+
+        step_size = -lr / (1 - beta1**step)
+        denom = exp_avg_sq.sqrt() / ((1 - beta2**step).sqrt() * step_size)
+        param.addcdiv_(exp_avg.clone(), denom.add_(eps / step_size))
+
+
+def counted(states: Sequence[dict[str, Any]]) -> list[float]:
+    """Count one more step for each parameter, and return the counts."""
+    steps = [state["step"] for state in states]
+    if all(step.is_cpu for step in steps):  # a number would be made a tensor for each of them
+        torch._foreach_add_(steps, torch.tensor(1.0), alpha=1.0)
+    else:
+        torch._foreach_add_(steps, 1)
+    return [step.item() for step in steps]
+
+
+def as_real(
+    param: Tensor, grad: Tensor, state: dict[str, Any]
+) -> tuple[Tensor, Tensor, dict[str, Any]]:
+    """Views in which a complex number is two real ones, each with averages of its own."""
+    averages = {name: torch.view_as_real(t) for name, t in state.items() if t.is_complex()}
+    return torch.view_as_real(param), torch.view_as_real(grad), averages
+
+
+def like(beta: Scalar, other: Tensor) -> Scalar:
+    """A tensor beta on the device and in the dtype of another; a plain one as it is."""
+    return beta if isinstance(beta, float) else beta.to(other)
+
+
+class Adam(ReferenceOptimizer):
+    r"""Adam, written to be read: `torch.optim.Adam`, bit for bit.
+
+    Two running averages are kept for every number, of its gradient :math:`g_t` and of the
+    gradient's square, and both start at 0:
+
+    .. math::
+        m_t = \beta_1 m_{t-1} + (1 - \beta_1) g_t, \qquad
+        v_t = \beta_2 v_{t-1} + (1 - \beta_2) g_t^2.
+
+    Having started at 0, they are too small by the factors :math:`1 - \beta^t`, which are divided
+    out (bias correction), and the step is
+
+    .. math::
+        p_{t+1} = p_t - \eta \, \frac{m_t / (1 - \beta_1^t)}
+                                     {\sqrt{v_t} / \sqrt{1 - \beta_2^t} + \epsilon}.
+
+    `maximize` begins with :math:`-g_t`; `weight_decay` :math:`\lambda` then adds
+    :math:`\lambda p_t` to the gradient, or, if decoupled, first shrinks the parameter to
+    :math:`(1 - \eta \lambda) p_t` and leaves the gradient alone; `amsgrad` puts the largest
+    :math:`v` so far in place of :math:`v_t`.
+
+    Takes the place of `torch.optim.Adam` in a script: same options, same state, same numbers to the
+    last bit, path by path: `foreach=False` equals torch's loop, `foreach=True` torch's foreach
+    path, `differentiable=True` torch's differentiable path, and without a choice the path is the
+    one torch would take. The paper's efficient form moves :math:`\sqrt{1 - \beta_2^t}` into the
+    step size, and so scales :math:`\epsilon`; torch's does not, and neither does this one.
+
+    Where it differs from torch's, on purpose:
+
+    - Refused, in the constructor, in a parameter group and in `add_param_group`: infinite options,
+      and a group whose options the constructor would refuse (such as a beta of 1 or a NaN). torch
+      looks at the constructor's only.
+    - `fused=True` and `capturable=True` are refused, also in a state dict: there is no line to read
+      in a fused kernel, and a capturable step is for CUDA graphs.
+    - `amsgrad` can be switched on in a group after the first step; torch's fails with a KeyError.
+    - Tensor betas without a choice of `foreach` take the loop on a GPU too; torch's fails.
+    - `differentiable` works for several steps also with `amsgrad`; torch's fails in the backward.
+    - The mark for the profiler is left, and hooks are looked for, only if there are any.
+
+    Args:
+        params: Parameters, groups of them as dicts, or (name, parameter) pairs, as for
+            `torch.optim.Adam`.
+        lr: Learning rate, 0 or more; a number, or a 1-element tensor unless `foreach` is True.
+        betas: Decay rates of the two averages, from 0 up to, but not including, 1; two floats, or
+            two 1-element tensors unless `foreach` is True.
+        eps: Added to the denominator, 0 or more.
+        weight_decay: L2 penalty, 0 or more.
+        amsgrad: Divide by the largest average square so far.
+        foreach: Whether each operation runs on all parameters at once. None: as torch chooses,
+            True where all parameters are on a GPU and `lr` is a number, else False.
+        maximize: Climb instead of descend.
+        capturable: False; here to be refused with a reason.
+        differentiable: Whether autograd follows the step. The parameters must not be leaves then.
+        fused: None or False; here to be refused with a reason.
+        decoupled_weight_decay: AdamW's weight decay.
+
+    Raises:
+        ValueError: If an option is out of its range, in the constructor or in a parameter group.
+        TypeError: If an option is no number.
+        RuntimeError: In `step`, for a sparse gradient.
+
+    Example:
+        >>> p = torch.nn.Parameter(torch.tensor([1.0, 2.0]))
+        >>> optimizer = Adam([p], lr=0.5)
+        >>> (p * p).sum().backward()  # the gradient is [2., 4.]
+        >>> optimizer.step()
+        >>> p.data  # both numbers moved by the learning rate
+        tensor([0.5000, 1.5000])
+
+    Source:
+        torch.optim.Adam (https://docs.pytorch.org/docs/stable/generated/torch.optim.Adam.html);
+        Kingma, Ba: Adam: A Method for Stochastic Optimization, ICLR 2015
+        (https://arxiv.org/abs/1412.6980); for `amsgrad`, Reddi, Kale, Kumar: On the Convergence of
+        Adam and Beyond, ICLR 2018 (https://openreview.net/forum?id=ryQu7f-RZ).
+    """
+
+    _loop = staticmethod(adam)
+    _foreach = staticmethod(adam_foreach)
+    _differentiable = staticmethod(adam_differentiable)
+    _absent: ClassVar = {
+        "amsgrad": False,
+        "maximize": False,
+        "foreach": None,
+        "capturable": False,
+        "differentiable": False,
+        "decoupled_weight_decay": False,
+        "fused": None,
+    }
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float | Tensor = 1e-3,
+        betas: tuple[float | Tensor, float | Tensor] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        amsgrad: bool = False,
+        *,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+        decoupled_weight_decay: bool = False,
+    ) -> None:
+        defaults = {
+            "lr": lr,
+            "betas": betas,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "amsgrad": amsgrad,
+            "maximize": maximize,
+            "foreach": foreach,
+            "capturable": capturable,
+            "differentiable": differentiable,
+            "fused": fused,
+            "decoupled_weight_decay": decoupled_weight_decay,
+        }
+        self._check(defaults)
+        super().__init__(params, defaults)
+
+    def _check(self, options: dict[str, Any]) -> None:
+        check_number(options["lr"], "lr", "learning rate")
+        check_number(options["eps"], "eps", "epsilon value")
+        check_betas(options["betas"])
+        check_number(options["weight_decay"], "weight_decay", "weight_decay value")
+        if options["foreach"]:
+            refuse_tensors(options)
+        check_variants(options, type(self).__name__)
+
+    def _options(self, group: dict[str, Any]) -> dict[str, Any]:
+        beta1, beta2 = group["betas"]
+        return {
+            "lr": scalar(group["lr"]),
+            "betas": (scalar(beta1), scalar(beta2)),
+            "eps": group["eps"],
+            "weight_decay": group["weight_decay"],
+            "amsgrad": group["amsgrad"],
+            "maximize": group["maximize"],
+            "decoupled_weight_decay": group["decoupled_weight_decay"],
+        }
+
+    def _states(self, params: list[Tensor], group: dict[str, Any]) -> list[dict[str, Any]]:
+        states = []
+        for p in params:
+            if p.grad is not None and p.grad.is_sparse:
+                raise RuntimeError(
+                    f"{type(self).__name__} does not support sparse gradients, please consider "
+                    "SparseAdam instead: torch.optim.SparseAdam"
+                )
+            state = self.state[p]
+            if not state:
+                state["step"] = torch.tensor(0.0, dtype=step_dtype())
+                state["exp_avg"] = torch.zeros_like(p)
+                state["exp_avg_sq"] = torch.zeros_like(p)
+            if group["amsgrad"] and "max_exp_avg_sq" not in state:
+                state["max_exp_avg_sq"] = torch.zeros_like(p)
+            states.append(state)
+        return states
+
+    def _uses_foreach(self, group: dict[str, Any], params: list[Tensor]) -> bool:
+        if not super()._uses_foreach(group, params):
+            return False
+        if not any(isinstance(value, Tensor) for value in (group["lr"], *group["betas"])):
+            return True
+        if group["foreach"]:
+            refuse_tensors(group)
+        return False  # torch's choice too
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        for param_state in self.state.values():
+            step = param_state.get("step")  # a plain number before torch 1.12
+            if step is not None and not isinstance(step, Tensor):
+                param_state["step"] = torch.tensor(float(step), dtype=step_dtype())
+
+
+class AdamW(Adam):
+    r"""AdamW, written to be read: `torch.optim.AdamW`, bit for bit.
+
+    Adam with the weight decay decoupled from the gradient: the parameter first shrinks to
+    :math:`(1 - \eta \lambda) p_t`, then moves as Adam without weight decay would move it. In Adam
+    :math:`\lambda p_t` goes through the averages, so a number with large gradients hardly decays.
+
+    Options, errors and differences from torch's are those of `Adam`; `weight_decay` is 0.01 unless
+    given. As in torch, a state dict that `Adam` saved goes on as AdamW here.
+
+    Example:
+        >>> p = torch.nn.Parameter(torch.tensor([1.0, 2.0]))
+        >>> optimizer = AdamW([p], lr=0.5, weight_decay=0.1)
+        >>> p.grad = torch.zeros(2)
+        >>> optimizer.step()
+        >>> p.data  # no gradient to follow: each number shrank by 0.5 * 0.1 of itself
+        tensor([0.9500, 1.9000])
+
+    Source:
+        torch.optim.AdamW (https://docs.pytorch.org/docs/stable/generated/torch.optim.AdamW.html);
+        Loshchilov, Hutter: Decoupled Weight Decay Regularization, ICLR 2019
+        (https://arxiv.org/abs/1711.05101).
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float | Tensor = 1e-3,
+        betas: tuple[float | Tensor, float | Tensor] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+    ) -> None:
+        super().__init__(
+            params,
+            lr,
+            betas,
+            eps,
+            weight_decay,
+            amsgrad,
+            maximize=maximize,
+            foreach=foreach,
+            capturable=capturable,
+            differentiable=differentiable,
+            fused=fused,
+            decoupled_weight_decay=True,
+        )
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        for group in self.param_groups:  # also after loading what Adam saved, as in torch
+            group["decoupled_weight_decay"] = True
+
+
+def step_dtype() -> torch.dtype:
+    """Of the step count: torch's default dtype if that is float64, else float32."""
+    return torch.float64 if torch.get_default_dtype() == torch.float64 else torch.float32
+
+
+def check_betas(betas: tuple[Any, Any]) -> None:
+    """Refuse what is not a pair of decay rates from 0 up to, but not including, 1."""
+    if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+        raise ValueError(f"betas must be a pair such as (0.9, 0.999), not {betas!r}")
+    for i, beta in enumerate(betas):
+        check_number(beta, f"betas[{i}]", f"beta parameter at index {i}", below=1)
+    if not (all(isinstance(b, float) for b in betas) or all(isinstance(b, Tensor) for b in betas)):
+        raise ValueError(f"betas must be either both floats or both Tensors, not {betas!r}")
+
+
+def refuse_tensors(options: dict[str, Any]) -> None:
+    """The foreach operations take the learning rate and the betas as plain numbers."""
+    named = {"lr": options["lr"], "betas[0]": options["betas"][0], "betas[1]": options["betas"][1]}
+    for name, value in named.items():
+        if isinstance(value, Tensor):
+            raise ValueError(
+                f"{name} as a Tensor is not supported for capturable=False and foreach=True. "
+                f"Write {name.partition('[')[0]} as plain numbers, or leave foreach out"
+            )
