@@ -1,89 +1,89 @@
-"""companion.SGD against torch.optim.SGD(foreach=False): equal means `torch.equal`."""
+"""companion's optimizers against torch's, path by path: equal means `torch.equal`."""
 
 from __future__ import annotations
 
 import copy
 import math
-import pickle
 from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from companion import SGD, Net, digits
+import companion
+from companion import Net, digits
+from tests.twins import CASES, DTYPES, NAMES, OPTIONS, PATHS, SHAPES, Twins, random, same
 
-OPTIONS: list[dict[str, Any]] = [
-    {},
-    {"lr": 0.0},
-    {"weight_decay": 0.1},
-    {"momentum": 0.9},
-    {"momentum": 0.9, "dampening": 0.5},
-    {"momentum": 0.9, "dampening": -0.5},
-    {"momentum": 0.9, "weight_decay": 0.1},
-    {"momentum": 0.9, "nesterov": True},
-    {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1},
-    {"momentum": 0.9, "dampening": 0.5, "weight_decay": 0.1},
-]
-DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16, torch.complex64]
+T = torch.tensor
+pytestmark = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
 
 
-def pair(params: list[Tensor], **options: Any) -> tuple[list[Tensor], list[Tensor], Any, Any]:
-    """The same parameters twice: one copy for torch's SGD, one for ours."""
-    theirs, ours = (
-        [p.detach().clone().requires_grad_() for p in params] for _ in ("theirs", "ours")
-    )
-    theirs_sgd = torch.optim.SGD(theirs, foreach=False, **options)
-    return theirs, ours, theirs_sgd, SGD(ours, **options)
-
-
-def assert_same(theirs: list[Tensor], ours: list[Tensor], a: Any, b: Any) -> None:
-    for x, y in zip(theirs, ours, strict=True):
-        assert torch.equal(x, y)
-        assert state(a, x).keys() == state(b, y).keys()
-        for key, value in state(a, x).items():
-            assert torch.equal(value, state(b, y)[key])
-
-
-def state(optimizer: Any, p: Tensor) -> dict[str, Tensor]:
-    """What is kept for one parameter; older torch noted an absent momentum buffer as None."""
-    return {k: v for k, v in optimizer.state.get(p, {}).items() if v is not None}
-
-
-@pytest.mark.parametrize("maximize", [False, True])
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(("name", "options"), CASES, ids=str)
 def test_bitwise_equal_to_torch(
-    options: dict[str, Any], dtype: torch.dtype, maximize: bool
+    name: str, options: dict[str, Any], path: str, dtype: torch.dtype
 ) -> None:
-    torch.manual_seed(0)
-    shapes = [(), (7,), (13, 11), (0, 3), (1009,)]
-    params = [torch.randn(shape, dtype=dtype) for shape in shapes]
-    theirs, ours, a, b = pair(params, **{"lr": 0.1, **options}, maximize=maximize)
-    for _ in range(5):
-        for x, y in zip(theirs, ours, strict=True):
-            x.grad = torch.randn_like(x)
-            y.grad = x.grad.clone()
-        a.step()
-        b.step()
-        assert_same(theirs, ours, a, b)
-    if options.get("lr") != 0:
-        assert not torch.equal(theirs[2], params[2])  # something was compared
+    """Every option, every path, every dtype, climbing and descending, a first gradient late."""
+    for maximize in False, True:
+        torch.manual_seed(0)
+        params = [torch.randn(shape, dtype=dtype) for shape in SHAPES]
+        twins = Twins(name, params, **options, **PATHS[path], maximize=maximize)
+        for step in range(4):
+            grads = random(twins.theirs)
+            if step == 0:
+                grads[2] = None
+            twins.step(grads)
+        if options.get("lr") != 0:
+            assert not torch.equal(twins.ours[2], params[2])  # something was compared
 
 
-def test_a_whole_training_ends_the_same() -> None:
-    """The claim of chapter 4, on the digits."""
+TENSORS: list[tuple[str, dict[str, Any]]] = [
+    ("SGD", {"lr": T(0.1)}),
+    ("SGD", {"lr": T([[0.1]]), "momentum": 0.9}),
+    ("SGD", {"lr": T(0.1, dtype=torch.float64), "weight_decay": T(0.1)}),
+    ("SGD", {"lr": T(0.1, requires_grad=True)}),
+    *(
+        (name, options)
+        for name in ("Adam", "AdamW")
+        for options in (
+            {"lr": T(0.1)},
+            {"lr": T([0.1], dtype=torch.float64), "weight_decay": 0.1},
+            {"betas": (T(0.9), T([0.99]))},
+            {"lr": T(0.1), "betas": (T(0.9, dtype=torch.float64), T(0.99, dtype=torch.float64))},
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(("name", "options"), TENSORS, ids=str)
+def test_tensor_options(name: str, options: dict[str, Any], path: str) -> None:
+    """PyTorch's own case makes such an optimizer and never takes a step with it."""
+    if name != "SGD" and path == "foreach":
+        with pytest.raises(ValueError, match="as a Tensor is not supported for capturable=False"):
+            Twins(name, [T(0.0)], **options, **PATHS[path])
+        with pytest.raises(ValueError, match=r"Write (lr|betas) as .*or leave foreach out"):
+            getattr(companion, name)([nn.Parameter(T(0.0))], **options, **PATHS[path])
+        return
+    for dtype in DTYPES:
+        torch.manual_seed(0)
+        params = [torch.randn(shape, dtype=dtype) for shape in SHAPES]
+        twins = Twins(name, params, **options, **PATHS[path])
+        for _ in range(3):
+            twins.step(random(twins.theirs))
+        assert not torch.equal(twins.ours[2], params[2])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_whole_training_ends_the_same(name: str) -> None:
+    """The claim of chapters 4 and 6, on the digits, without a choice of path."""
     images, targets = digits().images, digits().targets
-    start = Net()
-    ends = []
-    for make in (
-        lambda net: torch.optim.SGD(net.parameters(), 0.05, momentum=0.9, foreach=False),
-        lambda net: SGD(net.parameters(), 0.05, momentum=0.9),
-    ):
+    torch.manual_seed(0)
+    start, ends = Net(), []
+    for module in torch.optim, companion:
         net = copy.deepcopy(start)
-        optimizer = make(net)
+        optimizer = getattr(module, name)(net.parameters(), lr=0.01)
         for i in range(0, 960, 32):
             optimizer.zero_grad()
             nn.functional.cross_entropy(net(images[i : i + 32]), targets[i : i + 32]).backward()
@@ -93,166 +93,199 @@ def test_a_whole_training_ends_the_same() -> None:
     assert not any(map(torch.equal, ends[0], start.parameters()))
 
 
+def test_parameters_of_several_dtypes() -> None:
+    """foreach takes them in lists of one dtype, and a first step in one list is not in another."""
+    for name in NAMES:
+        for options in OPTIONS[name]:
+            torch.manual_seed(0)
+            params = [torch.randn(5, dtype=dtype) for dtype in DTYPES for _ in range(2)]
+            twins = Twins(name, params, **options, foreach=True)
+            for step in range(3):
+                grads = random(twins.theirs)
+                grads[2 * step] = None
+                twins.step(grads)
+
+
+def test_float16_divides_by_zero_as_torchs_does() -> None:
+    """eps of 1e-8 is 0 in float16: a zero gradient gives 0 / 0."""
+    for path in PATHS.values():
+        twins = Twins("Adam", [torch.ones(3, dtype=torch.float16)], **path)
+        twins.step([torch.zeros(3, dtype=torch.float16)])
+        assert twins.ours[0].isnan().all()
+
+
 def test_the_same_formula_on_paper_is_not_bitwise_equal() -> None:
-    """Why "equal" must name the path it is equal to. Chapter 4."""
+    """Why "equal" must name the path it is equal to. Chapters 4 to 6."""
     torch.manual_seed(0)
-    p, grad = torch.randn(10_007), torch.randn(10_007)
+    p, grad, m = torch.randn(10_007), torch.randn(10_007), torch.randn(10_007)
     assert not torch.equal(p - grad / 10, p.clone().add_(grad, alpha=-0.1))
+    assert not torch.equal(0.9 * m + 0.1 * grad, m.clone().lerp_(grad, 0.1))
+    half = m.bfloat16()
+    product = half.clone()
+    torch._foreach_mul_([product], 0.9)
+    assert not torch.equal(product, half.clone().mul_(0.9))  # torch's own two paths differ
 
 
-gradient = st.sampled_from(["none", "zero", "random", "nan", "sparse"])
-
-
-@settings(deadline=None)
-@given(st.lists(st.tuples(gradient, gradient), max_size=6), st.sampled_from(OPTIONS), st.data())
-def test_any_sequence_of_gradients(
-    steps: list[tuple[str, str]], options: dict[str, Any], data: st.DataObject
-) -> None:
-    """None skips a parameter, zero coasts on, the first gradient may come late."""
-    torch.manual_seed(0)
-    theirs, ours, a, b = pair([torch.randn(5, 3), torch.randn(5, 3)], **{"lr": 0.1, **options})
-    for kinds in steps:
-        for x, y, kind in zip(theirs, ours, kinds, strict=True):
-            x.grad = make_gradient(kind, x)
-            y.grad = None if x.grad is None else x.grad.clone()
-        if data.draw(st.booleans()):
-            lr = data.draw(st.sampled_from([0.0, 0.01, 1.0]))
-            a.param_groups[0]["lr"] = b.param_groups[0]["lr"] = lr
-        refusals = [refusal(a), refusal(b)]
-        assert refusals[0] == refusals[1]
-        if refusals[0]:
-            return  # such as a sparse gradient after a dense one
-        for x, y in zip(theirs, ours, strict=True):
-            assert torch.equal(x.nan_to_num(7.0), y.nan_to_num(7.0))
-            assert state(a, x).keys() == state(b, y).keys()
-
-
-def refusal(optimizer: torch.optim.Optimizer) -> str | None:
-    try:
-        optimizer.step()
-    except RuntimeError as error:
-        return str(error)
-    return None
-
-
-def make_gradient(kind: str, like: Tensor) -> Tensor | None:
-    if kind == "none":
-        return None
-    if kind == "sparse":
-        return torch.sparse_coo_tensor(torch.tensor([[3, 1, 3]]), torch.randn(3, 3), (5, 3))
-    fill = {"zero": 0.0, "nan": math.nan}.get(kind)
-    return torch.randn_like(like) if fill is None else torch.full_like(like, fill)
-
-
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
-def test_training_goes_on_after_a_checkpoint(options: dict[str, Any]) -> None:
-    """Into ours from ours, from torch's, through pickle and through a copy."""
-    torch.manual_seed(0)
-    theirs, ours, a, b = pair([torch.randn(5)], **{"lr": 0.1, **options})
-    gradients = torch.randn(4, 5)
-    for i, gradient in enumerate(gradients):
-        theirs[0].grad, ours[0].grad = gradient.clone(), gradient.clone()
-        a.step()
-        b.step()
-        assert_same(theirs, ours, a, b)
-        if i == 0:
-            b.load_state_dict(b.state_dict())
-        elif i == 1:
-            b.load_state_dict(copy.deepcopy(a.state_dict()))  # the tensors would be shared
-        elif i == 2:
-            b = pickle.loads(pickle.dumps(copy.deepcopy(b)))
-            ours = b.param_groups[0]["params"]
-
-
-def test_no_gradient_is_written_to() -> None:
-    for options in OPTIONS:
-        p = torch.randn(5, requires_grad=True)
-        p.grad = torch.randn(5)
-        before = p.grad.clone()
-        optimizer = SGD([p], **{"lr": 0.1, **options})
-        for _ in range(3):
-            optimizer.step()
-            assert torch.equal(p.grad, before)
-
-
-def test_state_is_empty_without_momentum() -> None:
-    p = torch.ones(2, requires_grad=True)
-    p.grad = torch.ones(2)
-    optimizer = SGD([p], lr=0.1)
-    optimizer.step()
-    assert not optimizer.state
-
-
-def test_groups_have_options_of_their_own() -> None:
-    params = [torch.ones(2), torch.ones(3)]
-    theirs, ours = ([p.clone().requires_grad_() for p in params] for _ in range(2))
-
-    def groups(params: list[Tensor]) -> list[dict[str, Any]]:
-        return [{"params": params[:1]}, {"params": params[1:], "lr": 0.5, "momentum": 0.9}]
-
-    a, b = torch.optim.SGD(groups(theirs), lr=0.1, foreach=False), SGD(groups(ours), lr=0.1)
-    for p in [*theirs, *ours]:
-        p.grad = torch.full_like(p, 0.3)
+@pytest.mark.parametrize("name", NAMES)
+def test_groups_have_options_of_their_own(name: str) -> None:
+    params = [torch.ones(2), torch.ones(3), torch.ones(4)]
+    twins = Twins(name, params[:1], weight_decay=0.1)
+    for optimizer, mine in (twins.torchs, twins.theirs), (twins.companions, twins.ours):
+        mine += [p.clone().requires_grad_() for p in params[1:]]
+        optimizer.add_param_group({"params": mine[1], "lr": 0.5, "weight_decay": 0})
+        optimizer.add_param_group({"params": [mine[2]], "foreach": True, "maximize": True})
     for _ in range(3):
-        a.step()
-        b.step()
-    assert_same(theirs, ours, a, b)
+        twins.step(random(twins.theirs))
+    assert twins.ours[2].max() > 1 or twins.ours[2].min() < 1
 
 
-def test_closure_runs_with_gradients_and_its_loss_comes_back() -> None:
-    p = torch.ones(2, requires_grad=True)
-    optimizer = SGD([p], lr=0.5)
-
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        loss = (p * p).sum()
-        loss.backward()
-        return loss
-
-    assert optimizer.step() is None
-    assert optimizer.step(closure) == 2.0
-    assert torch.equal(p, torch.zeros(2))
+def test_named_parameters() -> None:
+    net = Net()
+    for name in NAMES:
+        named = [
+            getattr(module, name)(net.named_parameters()) for module in (torch.optim, companion)
+        ]
+        names = [optimizer.param_groups[0].get("param_names") for optimizer in named]
+        assert names[0] == names[1] == [n for n, _ in net.named_parameters()]
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"lr": -0.1}, r"Invalid learning rate: -0.1; lr must be 0 or more"),
-        ({"lr": math.nan}, r"Invalid learning rate: nan; lr must be 0 or more"),
-        ({"momentum": -1}, r"Invalid momentum value: -1; momentum must be 0 or more"),
-        ({"weight_decay": -1}, r"Invalid weight_decay value: -1; weight_decay must be 0 or more"),
-        ({"nesterov": True}, r"Nesterov momentum requires a momentum and zero .* momentum=0,"),
-        (
-            {"nesterov": True, "momentum": 0.9, "dampening": 0.1},
-            r"Nesterov momentum requires a momentum and zero dampening; .* dampening=0.1",
-        ),
-    ],
-    ids=str,
-)
-def test_bad_options(options: dict[str, Any], message: str) -> None:
-    p = torch.ones(1, requires_grad=True)
-    with pytest.raises(ValueError, match=message):
-        SGD([p], **options)
-    with pytest.raises(ValueError, match=message):
-        SGD([{"params": [p], **options}])  # torch accepts a group's lr of -1
-    optimizer = SGD([torch.ones(1, requires_grad=True)])
-    with pytest.raises(ValueError, match=message):
-        optimizer.add_param_group({"params": [p], **options})
+def test_state_is_empty_without_momentum_and_late_where_gradients_are() -> None:
+    for name, keys in ("SGD", []), ("Adam", ["step", "exp_avg", "exp_avg_sq"]):
+        twins = Twins(name, [torch.ones(2), torch.ones(2)])
+        twins.step([torch.ones(2), None])
+        assert list(twins.companions.state[twins.ours[0]]) == keys
+        assert twins.ours[1] not in twins.companions.state
+    assert not torch.equal(twins.ours[0], twins.ours[1])
 
 
-def test_bad_lr_tensor_and_bad_group() -> None:
-    p = torch.ones(1, requires_grad=True)
-    with pytest.raises(ValueError, match=r"Tensor lr must be 1-element, not \(2,\)"):
-        SGD([p], lr=torch.ones(2))  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="param_group must be a dict"):
-        SGD([p]).add_param_group([p])  # type: ignore[arg-type]
+def test_nothing_moves_without_gradients() -> None:
+    """PyTorch's own case takes the step and asserts nothing."""
+    for name, options in CASES:
+        for path in PATHS.values():
+            twins = Twins(name, [torch.ones(3)], **options, **path)
+            twins.step([None])
+            assert torch.equal(twins.ours[0], torch.ones(3))
 
 
-@pytest.mark.parametrize("options", [{"lr": -1.0}, {"momentum": -1.0}, {"weight_decay": -1.0}])
-def test_messages_begin_with_torchs_own_words(options: dict[str, float]) -> None:
-    p = torch.ones(1, requires_grad=True)
-    with pytest.raises(ValueError, match="Invalid") as theirs:
-        torch.optim.SGD([p], **options)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="Invalid") as ours:
-        SGD([p], **options)  # type: ignore[arg-type]
-    assert str(ours.value).startswith(str(theirs.value))
+@pytest.mark.parametrize("path", PATHS)
+def test_a_zero_gradient_coasts_on(path: str) -> None:
+    """Without history nothing moves; with it, the parameter goes on."""
+    for name, options in ("SGD", {"momentum": 0.9}), ("Adam", {}), ("AdamW", {"weight_decay": 0}):
+        zero = torch.zeros(3)
+        twins = Twins(name, [torch.ones(3)], **options, **PATHS[path])
+        twins.step([zero])
+        assert torch.equal(twins.ours[0], torch.ones(3))
+        twins.step([torch.ones(3)])
+        there = twins.ours[0].detach().clone()
+        twins.step([zero])
+        assert (twins.ours[0] < there).all()
+
+
+def test_no_gradient_is_written_to_where_torch_writes() -> None:
+    """The two places named in the docstring; `Twins.step` looks at every other case."""
+    grad = torch.ones(3)
+    twins = Twins("SGD", [torch.ones(3)], momentum=0.9, nesterov=True, foreach=True)
+    twins.step([grad])
+    assert not torch.equal(twins.theirs[0].grad, grad)  # type: ignore[arg-type]
+    twins = Twins("SGD", [torch.ones(3)], weight_decay=T(0.1, requires_grad=True))
+    twins.step([grad])
+    assert not torch.equal(twins.theirs[0].grad, grad)  # type: ignore[arg-type]
+
+
+def test_the_step_count_is_in_the_default_dtype() -> None:
+    for dtype in torch.float64, torch.bfloat16:
+        try:
+            torch.set_default_dtype(dtype)
+            twins = Twins("Adam", [torch.ones(3)])
+            twins.step([torch.ones(3)])
+        finally:
+            torch.set_default_dtype(torch.float32)
+        step = twins.companions.state[twins.ours[0]]["step"]
+        assert step.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+
+
+# Differentiable steps.
+
+
+def trained(name: str, steps: int, module: Any, values: dict[str, Any], **options: Any) -> Tensor:
+    """A number that depends on tensor options through some steps."""
+    p0 = torch.tensor([1.0, -2.0], dtype=torch.float64)
+    p = p0.requires_grad_().clone()
+    optimizer = getattr(module, name)([p], differentiable=True, **values, **options)
+    for i in range(steps):
+        p.grad = torch.tensor([0.5, 0.3 * i - 1], dtype=torch.float64)
+        optimizer.step()
+    return (p * p).sum()
+
+
+HYPER: list[tuple[str, dict[str, Any]]] = [
+    ("SGD", {}),
+    ("SGD", {"momentum": 0.9}),
+    ("SGD", {"momentum": 0.9, "nesterov": True}),
+    ("SGD", {"momentum": 0.9, "dampening": 0.5, "maximize": True}),
+    ("Adam", {}),
+    ("Adam", {"amsgrad": True}),
+    ("AdamW", {"maximize": True}),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), HYPER, ids=str)
+def test_the_gradient_of_an_option_is_right(name: str, options: dict[str, Any]) -> None:
+    """Through several steps, against finite differences: torch.autograd.gradcheck."""
+
+    def of(*values: Tensor) -> Tensor:
+        named = {"lr": values[0], "weight_decay": values[1]}
+        if name != "SGD":
+            named["betas"] = values[2:]  # type: ignore[assignment]
+        return trained(name, 3, companion, named, **options)
+
+    start = [0.1, 0.01] + ([] if name == "SGD" else [0.9, 0.99])
+    inputs = [torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in start]
+    assert torch.autograd.gradcheck(of, inputs)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_differentiable_gradients_are_torchs(name: str) -> None:
+    """After one step; torch's fails in the backward after more (see the docstrings)."""
+    gradients = []
+    for module in torch.optim, companion:
+        lr = torch.tensor(0.1, dtype=torch.float64, requires_grad=True)
+        trained(name, 1, module, {"lr": lr}).backward()
+        gradients.append(lr.grad)
+    assert gradients[0] is not None
+    assert gradients[1] is not None
+    assert torch.equal(gradients[0], gradients[1])
+
+
+def test_where_torchs_differentiable_step_fails() -> None:
+    """In the backward, after several steps: what the docstrings say. torch cuts one path off."""
+    for name, option, options in (
+        ("SGD", "lr", {"momentum": 0.9}),
+        ("Adam", "weight_decay", {"amsgrad": True}),
+    ):
+        value = torch.tensor(0.1, dtype=torch.float64, requires_grad=True)
+        loss = trained(name, 3, torch.optim, {option: value}, **options)
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            loss.backward()
+        trained(name, 3, companion, {option: value}, **options).backward()
+        assert value.grad is not None
+        assert math.isfinite(value.grad)
+
+    gradients = []
+    for module in torch.optim, companion:
+        decay = torch.tensor(0.1, dtype=torch.float64, requires_grad=True)
+        trained("SGD", 3, module, {"weight_decay": decay}, momentum=0.9).backward()
+        gradients.append(decay.grad)
+    assert gradients[0] is not None
+    assert gradients[1] is not None
+    assert not torch.equal(
+        gradients[0], gradients[1]
+    )  # ours is right: `test_the_gradient_of_an_option_is_right`
+
+
+def test_same_can_fail() -> None:
+    nan = torch.tensor([math.nan, 1.0])
+    assert same(nan, nan.clone())
+    assert not same(nan, torch.tensor([math.nan, 1.0000001]))
+    assert not same(nan, torch.tensor([1.0, math.nan]))
+    assert not same(torch.ones(1), torch.ones(1, dtype=torch.float64))

@@ -207,7 +207,7 @@ class Adam(ReferenceOptimizer):
       in a fused kernel, and a capturable step is for CUDA graphs.
     - `amsgrad` can be switched on in a group after the first step; torch's fails with a KeyError.
     - Tensor betas without a choice of `foreach` take the loop on a GPU too; torch's fails.
-    - `differentiable` works for several steps also with `amsgrad`; torch's fails in the backward.
+    - `differentiable` with `amsgrad` works for several steps; torch's can fail in the backward.
     - The mark for the profiler is left, and hooks are looked for, only if there are any.
 
     Args:

@@ -62,6 +62,8 @@ class ReferenceOptimizer(Optimizer):
         with torch.set_grad_enabled(self.defaults["differentiable"]):
             for group in self.param_groups:
                 params = [p for p in group["params"] if p.grad is not None]
+                if not params:
+                    continue
                 if self._uses_foreach(group, params):
                     for alike in by_kind(params):
                         self._apply(self._foreach, alike, group)

@@ -56,7 +56,7 @@ def momentum_buffer(
     """A parameter's running sum of gradients, brought up to date. The first is not dampened."""
     buf: Tensor | None = state.get("momentum_buffer")
     if buf is None:
-        buf = state["momentum_buffer"] = grad.detach().clone()
+        buf = state["momentum_buffer"] = grad.clone()
     else:
         buf.mul_(momentum).add_(grad, alpha=1 - dampening)
     return buf
@@ -123,8 +123,8 @@ class SGD(ReferenceOptimizer):
       takes the loop on every device: torch's foreach path loses the gradient of a tensor `lr`.
     - No `.grad` is written to. torch's foreach path does, with `nesterov` and neither
       `weight_decay` nor `maximize`; its loop does, with a `weight_decay` that requires grad.
-    - `differentiable` with `momentum` and an `lr` that requires grad works for several steps;
-      torch's fails in the backward.
+    - `differentiable` with `momentum`: the gradient goes through the first buffer too, which torch
+      cuts off, and an `lr` that requires grad works for several steps, which fails in torch.
     - The mark for the profiler is left, and hooks are looked for, only if there are any.
 
     Args:
