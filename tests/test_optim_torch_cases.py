@@ -34,7 +34,7 @@ def linear_problem(twins: Twins) -> Callable[[], float]:
     def step() -> float:
         weight, bias = (p.detach().requires_grad_() for p in twins.ours)
         loss = (weight @ x + bias).square().sum()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         twins.step([weight.grad, bias.grad])
         return loss.item()
 
