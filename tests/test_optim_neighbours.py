@@ -68,7 +68,8 @@ def test_adams_state_goes_on_in_adamw_and_back() -> None:
 
 def test_state_dict_hooks() -> None:
     p = nn.Parameter(torch.ones(1))
-    optimizer, calls = companion.SGD([p]), []
+    optimizer = companion.SGD([p])
+    calls: list[str] = []
     optimizer.register_state_dict_pre_hook(lambda o: calls.append("pre"))
     optimizer.register_state_dict_post_hook(lambda o, s: calls.append("post"))
     optimizer.register_load_state_dict_pre_hook(lambda o, s: calls.append("load pre"))
@@ -116,7 +117,8 @@ def test_step_hooks(name: str) -> None:
     for module in torch.optim, companion:
         p = nn.Parameter(torch.ones(2))
         p.grad = torch.ones(2)
-        optimizer, calls = getattr(module, name)([p]), []
+        optimizer = getattr(module, name)([p])
+        calls: list[Any] = []
 
         def note(what: str, p: Tensor = p, calls: list[Any] = calls) -> Any:
             def hook(optimizer: Any, args: Any, kwargs: Any) -> None:
@@ -294,7 +296,7 @@ def test_averaged_weights_and_swa() -> None:
         torch.manual_seed(0)
         net = nn.Linear(3, 2)
         optimizer = module.SGD(net.parameters(), lr=0.1)
-        average = torch.optim.swa_utils.AveragedModel(net)
+        average: Any = torch.optim.swa_utils.AveragedModel(net)
         swa = torch.optim.swa_utils.SWALR(optimizer, swa_lr=0.05, anneal_epochs=2)
         for _ in range(3):
             optimizer.zero_grad()
@@ -302,7 +304,7 @@ def test_averaged_weights_and_swa() -> None:
             optimizer.step()
             average.update_parameters(net)
             swa.step()
-        ends.append(average.module.weight.detach())
+        ends.append(average.module.weight)
     assert torch.equal(*ends)
 
 
