@@ -6,12 +6,13 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/ready
 BOOK := _build/html/index.html
 
-.PHONY: book test notebooks serve constraints clean help
+.PHONY: book test notebooks bench serve constraints clean help
 
 help:
 	@echo "make book       build the course into $(dir $(BOOK))"
 	@echo "make test       lint, type check, and test the package, the notebooks and the book"
 	@echo "make notebooks  execute every chapter in place"
+	@echo "make bench      time our optimizers beside torch's and write the table"
 	@echo "make serve      build the course and serve it on http://localhost:8000"
 	@echo "make clean      remove everything that was built, the environment too"
 
@@ -29,6 +30,9 @@ test: $(READY)
 notebooks: $(READY)
 	@$(PY) book/_tools/execute.py
 	@$(PY) book/_tools/picture.py
+
+bench: $(READY)
+	@$(PY) benchmarks/optim.py
 
 serve: book
 	@echo "Serving on http://localhost:8000 (Ctrl-C stops it)"

@@ -130,6 +130,12 @@ WRONG = {
         2,
     ): "my_step = lambda net, lr: optim.SGD(net.parameters(), lr=0.1).step()",
     ("04_updating_parameters", 3): "answer_3 = True",
+    ("05_sgd_in_full", 1): "answer_1 = 0.1",
+    ("05_sgd_in_full", 2): "answer_2 = 0.5",
+    ("05_sgd_in_full", 3): "my_step = lambda p, buffer, lr, momentum: None",
+    ("06_adam", 1): "answer_1 = 0.05",
+    ("06_adam", 2): "my_adam = lambda p, m, v, t, lr: None",
+    ("06_adam", 3): "answer_3 = False",
 }
 
 

@@ -75,6 +75,15 @@ def test_tensor_options(name: str, options: dict[str, Any], path: str) -> None:
         assert not torch.equal(twins.ours[2], params[2])
 
 
+def test_a_parameter_without_dimensions_takes_on_the_dtype_of_a_tensor_beta() -> None:
+    """On its way to the denominator, as in torch; rounding it back early would show here."""
+    for seed in range(20):
+        torch.manual_seed(seed)
+        twins = Twins("Adam", [torch.randn(())], betas=(T(0.9).double(), T(0.99).double()))
+        for _ in range(3):
+            twins.step(random(twins.theirs))
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_whole_training_ends_the_same(name: str) -> None:
     """The claim of chapters 4 and 6, on the digits, without a choice of path."""

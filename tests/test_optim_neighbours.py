@@ -148,6 +148,22 @@ def test_step_hooks(name: str) -> None:
     assert seen[companion][-2:] == ["swapped", None]
 
 
+@pytest.mark.parametrize("when", ["pre", "post"])
+@pytest.mark.parametrize("whose", ["one", "all"])
+def test_each_kind_of_hook_alone(when: str, whose: str) -> None:
+    """Without any the step runs bare, so each must be noticed by itself."""
+    p = nn.Parameter(torch.ones(2))
+    p.grad = torch.ones(2)
+    optimizer, calls = companion.SGD([p]), []
+    one, every = f"register_step_{when}_hook", f"register_optimizer_step_{when}_hook"
+    register = getattr(optimizer, one) if whose == "one" else getattr(torch_optimizer, every)
+    handle = register(lambda *args: calls.append("called"))
+    optimizer.step()
+    handle.remove()
+    optimizer.step()
+    assert calls == ["called"]
+
+
 @pytest.mark.filterwarnings("ignore")  # of the profiler
 def test_a_profiler_sees_the_step() -> None:
     p = nn.Parameter(torch.ones(2))

@@ -54,5 +54,15 @@ def test_commands_exist() -> None:
 
 
 def test_every_public_name_is_mentioned() -> None:
-    for name in ("trace", "gradient_sums", "parameter_sums", "SGD", "Net", "digits", "cifar10"):
+    for name in (
+        "trace",
+        "gradient_sums",
+        "parameter_sums",
+        "SGD",
+        "Adam",
+        "AdamW",
+        "Net",
+        "digits",
+        "cifar10",
+    ):
         assert f"`{name}" in README, name
