@@ -48,7 +48,7 @@ def test_links_into_the_project_resolve() -> None:
 def test_commands_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
     commands = set(re.findall(r"(?:^|`)make ([a-z]+)", README, flags=re.M))
-    assert {"book", "test", "notebooks", "serve"} <= commands
+    assert {"book", "test", "notebooks", "bench", "serve"} <= commands
     for command in commands:
         assert re.search(rf"^{command}:", makefile, flags=re.M), command
 
