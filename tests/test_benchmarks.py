@@ -49,7 +49,9 @@ def test_the_optimizer_table_is_whole_and_the_readme_quotes_it() -> None:
     assert [row[:3] for row in found] == expected
     ratios = [float(row[5]) for row in found]
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    quoted = re.search(r"in (\d+) cases.* between (\d\.\d+) and (\d\.\d+), median (\d\.\d+)", readme)
+    quoted = re.search(
+        r"in (\d+) cases.* between (\d\.\d+) and (\d\.\d+), median (\d\.\d+)", readme
+    )
     assert quoted is not None
     middle = sorted(ratios)[len(ratios) // 2]
     assert quoted.groups() == (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from typing import Any
 
@@ -197,3 +198,16 @@ def test_the_default_path_is_torchs(monkeypatch: pytest.MonkeyPatch) -> None:
     on_cpu = ["_loop", "_foreach", "_loop", "_loop", "_differentiable"]
     on_gpu = ["_foreach", "_foreach", "_loop", "_loop", "_differentiable"]
     assert taken == 3 * (on_cpu + on_gpu)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_signature_is_torchs(name: str) -> None:
+    """The same names in the same order, with the same defaults, by keyword where torch's are."""
+    theirs, ours = (
+        [
+            (p.name, p.default, p.kind)
+            for p in inspect.signature(getattr(m, name)).parameters.values()
+        ]
+        for m in (torch.optim, companion)
+    )
+    assert ours == theirs

@@ -94,7 +94,11 @@ def sgd_foreach(
             grads = torch._foreach_add(grads, bufs, alpha=momentum)
         else:
             torch._foreach_add_(grads, bufs, alpha=momentum)
-    torch._foreach_add_(params, grads, alpha=-lr)
+    if any(grad.is_sparse for grad in grads):  # not every device adds these all at once
+        for param, grad in zip(params, grads, strict=True):
+            param.add_(grad, alpha=-lr)
+    else:
+        torch._foreach_add_(params, grads, alpha=-lr)
 
 
 class SGD(ReferenceOptimizer):
