@@ -115,6 +115,61 @@ def test_parameters_of_several_dtypes() -> None:
                 twins.step(grads)
 
 
+@pytest.mark.filterwarnings("ignore:optimizer contains a parameter group with duplicate")
+@pytest.mark.parametrize("foreach", [False, True])
+@pytest.mark.parametrize(("name", "options"), CASES, ids=str)
+def test_the_same_parameter_twice(name: str, options: dict[str, Any], foreach: bool) -> None:
+    """torch warns and moves it twice, with one state; so do we."""
+    if foreach and options == {"momentum": 0.9, "nesterov": True}:
+        pytest.skip("torch's second move is by the .grad that its first has written to")
+    ends = []
+    for module in torch.optim, companion:
+        torch.manual_seed(0)
+        p = nn.Parameter(torch.randn(5))
+        optimizer = getattr(module, name)([p, p], **{"lr": 0.1, **options}, foreach=foreach)
+        for _ in range(3):
+            p.grad = torch.randn(5)
+            optimizer.step()
+        ends.append(p)
+    assert torch.equal(*ends)
+
+
+def test_the_default_device_is_not_asked() -> None:
+    """The step count stays on the CPU, as torch's does."""
+    for path in PATHS.values():
+        twins = Twins("Adam", [torch.ones(3)], **path)
+        with torch.device("meta"):
+            for _ in range(2):
+                twins.give([torch.ones(3, device="cpu")])
+                twins.torchs.step()
+                twins.companions.step()
+        twins.assert_same()
+
+
+def test_gradients_and_buffers_of_other_dtypes() -> None:
+    """A gradient in bfloat16 (torch 2.10's `grad_dtype`), a buffer that is kept in float64."""
+    for dtype in torch.bfloat16, torch.float64:
+        for options in OPTIONS["SGD"]:
+            for maximize in False, True:
+                torch.manual_seed(0)
+                twins = Twins("SGD", [torch.randn(100)], **options, maximize=maximize)
+                for p in twins.theirs[0], twins.ours[0]:
+                    p.grad_dtype = dtype
+                for _ in range(3):
+                    twins.step([torch.randn(100, dtype=dtype)])
+                    for optimizer in twins.torchs, twins.companions:
+                        optimizer.load_state_dict(optimizer.state_dict())
+
+
+def test_integer_parameters() -> None:
+    for module in torch.optim, companion:
+        p = torch.tensor([1, 2])
+        optimizer = module.SGD([p], lr=1)
+        p.grad = torch.tensor([1, 0])
+        optimizer.step()
+        assert p.tolist() == [0, 2]
+
+
 def test_float16_divides_by_zero_as_torchs_does() -> None:
     """eps of 1e-8 is 0 in float16: a zero gradient gives 0 / 0."""
     for path in PATHS.values():
@@ -255,7 +310,7 @@ def test_the_gradient_of_an_option_is_right(name: str, options: dict[str, Any]) 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_differentiable_gradients_are_torchs(name: str) -> None:
-    """After one step; torch's fails in the backward after more (see the docstrings)."""
+    """After one step. After more, torch's may fail in the backward, or round otherwise."""
     gradients = []
     for module in torch.optim, companion:
         lr = torch.tensor(0.1, dtype=torch.float64, requires_grad=True)

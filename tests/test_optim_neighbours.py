@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import collections
 import copy
 import io
 import pickle
+import types
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +66,52 @@ def test_adams_state_goes_on_in_adamw_and_back() -> None:
             loaded = getattr(module, target)([p])
             loaded.load_state_dict(saved)
             assert loaded.param_groups[0]["decoupled_weight_decay"] is decoupled
+
+
+def test_notes_of_the_users_own_in_the_state() -> None:
+    """Under names of their own, beside the parameters and beside what is kept for one."""
+    for name in NAMES:
+        twins = Twins(name, [torch.randn(3, dtype=torch.complex64)])
+        for _ in range(3):
+            twins.step(random(twins.theirs))
+            for optimizer, (p,) in (twins.torchs, twins.theirs), (twins.companions, twins.ours):
+                optimizer.state["epoch"] = 7
+                optimizer.state["mine"] = {"step": 7}
+                if p in optimizer.state:
+                    optimizer.state[p]["name"] = torch.tensor(1)
+                optimizer.load_state_dict(optimizer.state_dict())
+                assert optimizer.state["mine"] == {"step": 7}
+
+
+def test_step_counts_that_are_whole_numbers() -> None:
+    twins = Twins("Adam", [torch.ones(3)])
+    twins.step([torch.ones(3)])
+    for optimizer, (p,) in (twins.torchs, twins.theirs), (twins.companions, twins.ours):
+        optimizer.state[p]["step"] = torch.tensor(1)
+    twins.step([torch.ones(3)])
+
+
+def test_a_state_reset_by_hand() -> None:
+    """`__setstate__` with the state alone."""
+    for name in NAMES:
+        twins = Twins(name, [torch.ones(3)])
+        twins.step([torch.ones(3)])
+        for optimizer in twins.torchs, twins.companions:
+            optimizer.__setstate__({"state": collections.defaultdict(dict)})
+        twins.step([torch.ones(3)])
+
+
+def test_a_cuda_graph_needs_capturable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No GPU here: torch is told that there is one and that it captures."""
+    p = nn.Parameter(torch.ones(1))
+    p.grad = torch.ones(1)
+    gpu, stream = torch.device("cuda"), types.SimpleNamespace(is_capturing=lambda: True)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: gpu)
+    monkeypatch.setattr(torch.accelerator, "current_stream", lambda: stream)
+    for optimizer in companion.Adam([p]), companion.AdamW([p]):
+        with pytest.raises(RuntimeError, match="Attempting CUDA graph capture of step"):
+            optimizer.step()
+    assert p.item() == 1.0
 
 
 def test_state_dict_hooks() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import typing
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ EVERY = [
     ({"lr": torch.ones(2)}, r"Tensor lr must be 1-element, not of shape \(2,\)"),
     ({"lr": "1e-3"}, r"lr must be a number, not the str '1e-3': write float\('1e-3'\)"),
     ({"lr": None}, "lr must be a number, not the NoneType None"),
+    ({"lr": [0.1]}, r"lr must be a number, not the list \[0.1\]"),
     ({"weight_decay": -1}, "Invalid weight_decay value: -1; weight_decay must be 0 or more"),
     ({"weight_decay": NAN}, "Invalid weight_decay value: nan; weight_decay must be 0 or more"),
     ({"fused": True}, r"companion.\w+ has no fused=True: .*Leave it out, or use torch.optim"),
@@ -113,7 +115,7 @@ def test_what_torch_accepts() -> None:
 
 
 def test_numbers_of_other_kinds() -> None:
-    for lr in (1, True, np.float32(0.5), np.float64(0.5), np.int64(1), T(0.5), T([[1]])):
+    for lr in (1, True, np.float32(0.5), np.float64(0.5), np.array(0.5), T(0.5), T([[1]])):
         twins = Twins("SGD", [torch.ones(3)], lr=lr, momentum=0.9)
         twins.step([torch.ones(3)])
     for lr in (1, np.float64(0.5), T(0.5)):
@@ -163,9 +165,43 @@ def test_a_tensor_lr_set_later_with_foreach() -> None:
     p.grad = torch.ones(1)
     optimizer = Adam([p], foreach=True)
     optimizer.param_groups[0]["lr"] = T(0.1)
-    with pytest.raises(ValueError, match=r"lr as a Tensor is not supported .*leave foreach out"):
+    with pytest.raises(RuntimeError, match=r"lr as a Tensor is not supported .*leave foreach out"):
         optimizer.step()
     assert p.item() == 1.0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_fused_or_capturable_set_later(name: str) -> None:
+    p = nn.Parameter(torch.ones(1))
+    p.grad = torch.ones(1)
+    for option in ["fused"] + (["capturable"] if name != "SGD" else []):
+        optimizer = getattr(companion, name)([p])
+        optimizer.param_groups[0][option] = True
+        with pytest.raises(ValueError, match=f"has no {option}=True"):
+            optimizer.step()
+        assert p.item() == 1.0
+
+
+def test_betas_are_any_pair_and_kept_as_torch_keeps_them() -> None:
+    p = nn.Parameter(torch.ones(1))
+    for betas in ([0.9, 0.99], np.array([0.9, 0.99]), T([0.9, 0.99]), (T([0.9]), T([[0.99]]))):
+        kept = [m.Adam([p], betas=betas).param_groups[0]["betas"] for m in (torch.optim, companion)]
+        assert kept[0] == kept[1]
+        assert repr(kept[0]) == repr(kept[1])
+
+
+def test_a_betas_of_0_set_later() -> None:
+    """An int, which the constructor refuses as torch's does, and a step takes as torch's does."""
+    twins = Twins("Adam", [torch.ones(3)])
+    for optimizer in twins.torchs, twins.companions:
+        optimizer.param_groups[0]["betas"] = (0, 0.99)
+    twins.step([torch.ones(3)])
+
+
+def test_type_hints_can_be_read() -> None:
+    """Tools that make a command line from a class do so."""
+    for name in NAMES:
+        assert "lr" in typing.get_type_hints(getattr(companion, name).__init__)
 
 
 def test_the_default_path_is_torchs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,16 +6,16 @@ Every operation and their order are those of torch.optim.Adam; `inspect.getsourc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch.optim.optimizer import Optimizer
 
 from companion.optim.options import check_number, check_variants, number, scalar
-from companion.optim.reference import ReferenceOptimizer, Scalar, Tensors, decayed
+from companion.optim.reference import ParamsT, ReferenceOptimizer, Scalar, Tensors, decayed, plus
 
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
+AVERAGES = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
 
 
 def adam(
@@ -34,7 +34,9 @@ def adam(
     """Move each parameter by its mean gradient over the root of its mean squared gradient."""
     beta1, beta2 = betas
     divide = Tensor.div if isinstance(beta2, Tensor) else Tensor.div_  # in place if dtypes allow
-    for param, grad, state, step in zip(params, grads, states, counted(states), strict=True):
+    one = torch.tensor(1, device="cpu")  # as a number it would become a tensor for each parameter
+    for param, grad, state in zip(params, grads, states, strict=True):
+        step = state["step"].add_(one).item()
         if maximize:
             grad = -grad
         if weight_decay != 0:
@@ -71,33 +73,36 @@ def adam_foreach(
 ) -> None:
     """The same rule, each operation on all parameters at once."""
     beta1, beta2 = betas
-    steps = counted(states)
+    steps = [state["step"] for state in states]
+    torch._foreach_add_(steps, torch.tensor(1.0, device="cpu") if steps[0].is_cpu else 1)
+    counts = [step.item() for step in steps]
     if params[0].is_complex():
         views = map(as_real, params, grads, states)
         params, grads, states = zip(*views, strict=True)
+    given = grads
     if maximize:
         grads = torch._foreach_neg(grads)
     if weight_decay != 0:
         if decoupled_weight_decay:
             torch._foreach_mul_(params, 1 - lr * weight_decay)
         else:
-            grads = torch._foreach_add(grads, params, alpha=weight_decay)
+            grads = plus(grads, params, weight_decay, given)
 
     exp_avgs = [state["exp_avg"] for state in states]
     exp_avg_sqs = [state["exp_avg_sq"] for state in states]
     torch._foreach_lerp_(exp_avgs, grads, 1 - beta1)
     torch._foreach_mul_(exp_avg_sqs, beta2)
     torch._foreach_addcmul_(exp_avg_sqs, grads, grads, 1 - beta2)
-    del grads  # if they are copies, their memory serves for denoms
+    del grads, given  # if they are copies, their memory serves for denoms
     if amsgrad:
         largest = [state["max_exp_avg_sq"] for state in states]
         torch._foreach_maximum_(largest, exp_avg_sqs)
         exp_avg_sqs = largest
 
     denoms = torch._foreach_sqrt(exp_avg_sqs)
-    torch._foreach_div_(denoms, [(1 - beta2**step) ** 0.5 for step in steps])
+    torch._foreach_div_(denoms, [(1 - beta2**step) ** 0.5 for step in counts])
     torch._foreach_add_(denoms, eps)
-    torch._foreach_addcdiv_(params, exp_avgs, denoms, [-lr / (1 - beta1**step) for step in steps])
+    torch._foreach_addcdiv_(params, exp_avgs, denoms, [-lr / (1 - beta1**step) for step in counts])
 
 
 def adam_differentiable(
@@ -119,9 +124,8 @@ def adam_differentiable(
     denominator, where it can be an operand; `value` would take it as a number.
     """
     beta1, beta2 = betas
-    counted(states)
     for param, grad, state in zip(params, grads, states, strict=True):
-        step = state["step"].clone()
+        step = state["step"].add_(1).clone()
         if maximize:
             grad = -grad
         if weight_decay != 0:
@@ -147,27 +151,17 @@ def adam_differentiable(
         param.addcdiv_(exp_avg.clone(), denom.add_(eps / step_size))
 
 
-def counted(states: Sequence[dict[str, Any]]) -> list[float]:
-    """Count one more step for each parameter, and return the counts."""
-    steps = [state["step"] for state in states]
-    if all(step.is_cpu for step in steps):  # a number would be made a tensor for each of them
-        torch._foreach_add_(steps, torch.tensor(1.0), alpha=1.0)
-    else:
-        torch._foreach_add_(steps, 1)
-    return [step.item() for step in steps]
-
-
 def as_real(
     param: Tensor, grad: Tensor, state: dict[str, Any]
 ) -> tuple[Tensor, Tensor, dict[str, Any]]:
     """Views in which a complex number is two real ones, each with averages of its own."""
-    averages = {name: torch.view_as_real(t) for name, t in state.items() if t.is_complex()}
+    averages = {name: torch.view_as_real(state[name]) for name in AVERAGES if name in state}
     return torch.view_as_real(param), torch.view_as_real(grad), averages
 
 
 def like(beta: Scalar, other: Tensor) -> Scalar:
-    """A tensor beta on the device and in the dtype of another; a plain one as it is."""
-    return beta if isinstance(beta, float) else beta.to(other)
+    """A tensor beta cast to the device and dtype of another tensor; a plain one as it is."""
+    return beta.to(other) if isinstance(beta, Tensor) else beta
 
 
 class Adam(ReferenceOptimizer):
@@ -208,7 +202,11 @@ class Adam(ReferenceOptimizer):
     - `amsgrad` can be switched on in a group after the first step; torch's fails with a KeyError.
     - Tensor betas without a choice of `foreach` take the loop on a GPU too; torch's fails.
     - `differentiable` with `amsgrad` works for several steps; torch's can fail in the backward.
-    - The mark for the profiler is left, and hooks are looked for, only if there are any.
+    - torch's mark for its profiler is set only while one runs in the same thread, and a step hook
+      that a closure registers is first called at the next step.
+    - `torch.compile` of `step` itself breaks the graph at each parameter, and takes the numbers of
+      the step that is not compiled. Compiled networks are not concerned.
+    - It is a `torch.optim.Optimizer` and not a `torch.optim.Adam`, and has no `_init_group`.
 
     Args:
         params: Parameters, groups of them as dicts, or (name, parameter) pairs, as for
@@ -290,6 +288,7 @@ class Adam(ReferenceOptimizer):
             "decoupled_weight_decay": decoupled_weight_decay,
         }
         self._check(defaults)
+        defaults["betas"] = (scalar(betas[0]), scalar(betas[1]))
         super().__init__(params, defaults)
 
     def _check(self, options: dict[str, Any]) -> None:
@@ -316,14 +315,9 @@ class Adam(ReferenceOptimizer):
     def _states(self, params: list[Tensor], group: dict[str, Any]) -> list[dict[str, Any]]:
         states = []
         for p in params:
-            if p.grad is not None and p.grad.is_sparse:
-                raise RuntimeError(
-                    f"{type(self).__name__} does not support sparse gradients, please consider "
-                    "SparseAdam instead: torch.optim.SparseAdam"
-                )
             state = self.state[p]
             if not state:
-                state["step"] = torch.tensor(0.0, dtype=step_dtype())
+                state["step"] = torch.tensor(0.0, dtype=step_dtype(), device="cpu")
                 state["exp_avg"] = torch.zeros_like(p)
                 state["exp_avg_sq"] = torch.zeros_like(p)
             if group["amsgrad"] and "max_exp_avg_sq" not in state:
@@ -331,21 +325,38 @@ class Adam(ReferenceOptimizer):
             states.append(state)
         return states
 
-    def _uses_foreach(self, group: dict[str, Any], params: list[Tensor]) -> bool:
-        if not super()._uses_foreach(group, params):
-            return False
-        if not any(isinstance(value, Tensor) for value in (group["lr"], *group["betas"])):
-            return True
+    def _check_step(self, group: dict[str, Any], params: list[Tensor]) -> None:
+        super()._check_step(group, params)
+        if any(p.grad is not None and p.grad.is_sparse for p in params):
+            raise RuntimeError(
+                f"{type(self).__name__} does not support sparse gradients, please consider "
+                "SparseAdam instead: torch.optim.SparseAdam"
+            )
         if group["foreach"]:
-            refuse_tensors(group)
-        return False  # torch's choice too
+            try:
+                refuse_tensors(group)
+            except ValueError as error:
+                raise RuntimeError(str(error)) from None  # torch's type for it, at this point
+        self._check_graph_capture()
+
+    # torch's: an error while a CUDA graph is captured, for that needs capturable=True
+    _check_graph_capture = getattr(
+        Optimizer,
+        "_accelerator_graph_capture_health_check",
+        Optimizer._cuda_graph_capture_health_check,  # its older name
+    )
+
+    def _uses_foreach(self, group: dict[str, Any], params: list[Tensor]) -> bool:
+        """As torch chooses, but never for tensor options; who asked for that was refused before."""
+        tensors = any(isinstance(value, Tensor) for value in (group["lr"], *group["betas"]))
+        return not tensors and super()._uses_foreach(group, params)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        for param_state in self.state.values():
-            step = param_state.get("step")  # a plain number before torch 1.12
-            if step is not None and not isinstance(step, Tensor):
-                param_state["step"] = torch.tensor(float(step), dtype=step_dtype())
+        for p in (p for group in self.param_groups for p in group["params"]):
+            kept = self.state.get(p)
+            if kept and not isinstance(kept["step"], Tensor):  # a plain number before torch 1.12
+                kept["step"] = torch.tensor(float(kept["step"]), dtype=step_dtype(), device="cpu")
 
 
 class AdamW(Adam):
@@ -415,7 +426,7 @@ def step_dtype() -> torch.dtype:
 
 def check_betas(betas: tuple[Any, Any]) -> None:
     """Refuse what is not a pair of decay rates from 0 up to, but not including, 1."""
-    if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+    if not hasattr(betas, "__getitem__") or len(betas) != 2:
         raise ValueError(f"betas must be a pair such as (0.9, 0.999), not {betas!r}")
     for i, beta in enumerate(betas):
         check_number(beta, f"betas[{i}]", f"beta parameter at index {i}", below=1)

@@ -7,7 +7,6 @@ Here NaN and infinity are refused too, and the options of every parameter group 
 from __future__ import annotations
 
 import math
-from numbers import Real
 from typing import Any
 
 from torch import Tensor
@@ -34,7 +33,11 @@ def check_number(
             shape = tuple(value.shape)
             raise ValueError(f"Tensor {name} must be 1-element, not of shape {shape}")
         value = value.item()
-    if not isinstance(value, Real):
+    try:
+        number = math.nan if isinstance(value, str) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if math.isnan(number) and not isinstance(value, float):
         cure = f": write float({value!r})" if isinstance(value, str) else ""
         raise TypeError(f"{name} must be a number, not the {type(value).__name__} {value!r}{cure}")
     if most < math.inf:
@@ -43,7 +46,7 @@ def check_number(
         allowed = f"0 or more and less than {below}"
     else:
         allowed = "0 or more, and finite"
-    if not (0 <= float(value) <= most and float(value) < below):  # written so that NaN fails too
+    if not (0 <= number <= most and number < below):  # written so that NaN fails too
         raise ValueError(f"Invalid {words}: {value}; {name} must be {allowed}")
 
 
@@ -65,7 +68,7 @@ def check_variants(options: dict[str, Any], optimizer: str) -> None:
             "step count on the device and rounds in another order. "
             f"Leave it out, or use torch.optim.{optimizer}"
         )
-    if options["foreach"] and options["differentiable"]:
+    if options.get("foreach") and options.get("differentiable"):
         raise ValueError(
             "foreach=True and differentiable=True cannot both be had: the foreach operations take "
             "the learning rate as a plain number, so its gradient would be lost. "
@@ -79,6 +82,7 @@ def scalar(value: float | Tensor) -> float | Tensor:
 
 
 def number(value: float | Tensor) -> float | Tensor:
-    """A float, also from a 1-element tensor, unless that tensor's own gradient is wanted."""
-    value = scalar(value)
-    return value if isinstance(value, Tensor) and value.requires_grad else float(value)
+    """A plain number, also from a 1-element tensor, unless that tensor's own gradient is wanted."""
+    if isinstance(value, Tensor):
+        return value.squeeze() if value.requires_grad else value.item()
+    return value if isinstance(value, int) else float(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 import torch
@@ -13,6 +13,7 @@ from torch.optim.optimizer import Optimizer, _default_to_fused_or_foreach
 from companion.optim.hooks import hooked_when_watched
 from companion.optim.options import check_variants
 
+ParamsT = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
 Tensors = list[Tensor] | tuple[Tensor, ...]
 Scalar = Any  # a float or a 0-dimensional tensor: torch's stubs allow only the first as a factor
 Rule = Callable[..., None]  # (params, grads, states, **options)
@@ -21,8 +22,9 @@ Rule = Callable[..., None]  # (params, grads, states, **options)
 class ReferenceOptimizer(Optimizer):
     """An optimizer whose rule is a function of parameters, gradients, states and options.
 
-    A subclass gives the rule twice, as a loop and in torch's foreach operations, and says which
-    options it refuses, how a group's options reach the rule, and what is kept from step to step.
+    A subclass gives the rule as a loop, in torch's foreach operations, and as autograd can follow
+    it. It says which options it refuses, how a group's options reach the rule, and what is kept
+    from step to step.
     """
 
     _loop: ClassVar[Rule]
@@ -64,6 +66,7 @@ class ReferenceOptimizer(Optimizer):
                 params = [p for p in group["params"] if p.grad is not None]
                 if not params:
                     continue
+                self._check_step(group, params)
                 if self._uses_foreach(group, params):
                     for alike in by_kind(params):
                         self._apply(self._foreach, alike, group)
@@ -72,6 +75,10 @@ class ReferenceOptimizer(Optimizer):
                 else:
                     self._apply(self._loop, params, group)
         return loss
+
+    def _check_step(self, group: dict[str, Any], params: list[Tensor]) -> None:
+        """Raise an error if these parameters cannot be moved; none of them has been."""
+        check_variants(group, type(self).__name__)  # an option may have been set since
 
     def _apply(self, rule: Rule, params: list[Tensor], group: dict[str, Any]) -> None:
         grads = [p.grad for p in params]
@@ -85,9 +92,9 @@ class ReferenceOptimizer(Optimizer):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Called for a copy, a pickle, and by `load_state_dict`."""
-        for group in state["param_groups"]:
+        for group in state.get("param_groups", []):
             try:
-                check_variants({**self._absent, **group}, type(self).__name__)
+                check_variants(group, type(self).__name__)
             except ValueError as error:
                 where = "It was saved so; set it to False in the state dict's param_groups"
                 raise ValueError(f"{error}. {where}") from None
@@ -107,8 +114,14 @@ def by_kind(params: list[Tensor]) -> list[list[Tensor]]:
 
 def decayed(grad: Tensor, param: Tensor, weight_decay: Scalar) -> Tensor:
     """The gradient of loss + weight_decay / 2 * param², from the gradient of the loss."""
-    if isinstance(weight_decay, Tensor) and weight_decay.requires_grad:
-        return grad.addcmul(
-            param.clone(), weight_decay
-        )  # an operand has a gradient, alpha has none
+    if isinstance(weight_decay, Tensor):  # its own gradient is wanted: an operand, not a factor
+        return grad.addcmul(param.clone(), weight_decay)
     return grad.add(param, alpha=weight_decay)
+
+
+def plus(grads: Tensors, others: Tensors, factor: float, given: Tensors) -> Tensors:
+    """`grads + factor * others`, in place unless these are the gradients that were given."""
+    if grads is given:
+        return torch._foreach_add(grads, others, alpha=factor)
+    torch._foreach_add_(grads, others, alpha=factor)
+    return grads

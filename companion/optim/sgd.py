@@ -5,16 +5,13 @@ Every operation and their order are those of torch.optim.SGD; `inspect.getsource
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from companion.optim.options import check_number, check_variants, number
-from companion.optim.reference import ReferenceOptimizer, Tensors, decayed
-
-if TYPE_CHECKING:
-    from torch.optim.optimizer import ParamsT
+from companion.optim.reference import ParamsT, ReferenceOptimizer, Tensors, decayed, plus
 
 
 def sgd(
@@ -30,36 +27,32 @@ def sgd(
     maximize: bool,
 ) -> None:
     """Move each parameter by its gradient, in place. With every option off it is the last line."""
-    for param, grad, state in zip(params, grads, states, strict=True):
+    bufs = [state.get("momentum_buffer") for state in states]
+    for param, grad, state, buf in zip(params, grads, states, bufs, strict=True):
         given = grad
         if maximize:
             grad = -grad
         if weight_decay != 0:
             grad = decayed(grad, param, weight_decay)
         if momentum != 0:
-            buf = momentum_buffer(grad, state, momentum, dampening)
+            buf = state["momentum_buffer"] = momentum_buffer(buf, grad, momentum, dampening)
             if not nesterov:
                 grad = buf
-            elif grad is given:  # not into .grad
+            elif grad is given or grad.dtype != buf.dtype:  # not into .grad, nor into fewer digits
                 grad = grad.add(buf, alpha=momentum)
             else:
                 grad.add_(buf, alpha=momentum)
-        if not isinstance(lr, float):  # a tensor whose own gradient is wanted
+        if not isinstance(lr, (int, float)):  # a tensor whose own gradient is wanted
             param.addcmul_(grad.clone(), lr, value=-1)
         else:
             param.add_(grad, alpha=-lr)
 
 
-def momentum_buffer(
-    grad: Tensor, state: dict[str, Any], momentum: float, dampening: float
-) -> Tensor:
-    """A parameter's running sum of gradients, brought up to date. The first is not dampened."""
-    buf: Tensor | None = state.get("momentum_buffer")
+def momentum_buffer(buf: Tensor | None, grad: Tensor, momentum: float, dampening: float) -> Tensor:
+    """A parameter's running sum of gradients, with one more. The first is not dampened."""
     if buf is None:
-        buf = state["momentum_buffer"] = grad.clone()
-    else:
-        buf.mul_(momentum).add_(grad, alpha=1 - dampening)
-    return buf
+        return grad.clone()
+    return buf.mul_(momentum).add_(grad, alpha=1 - dampening)
 
 
 def sgd_foreach(
@@ -79,21 +72,17 @@ def sgd_foreach(
     if maximize:
         grads = torch._foreach_neg(grads)
     if weight_decay != 0:
-        grads = torch._foreach_add(grads, params, alpha=weight_decay)
+        grads = plus(grads, params, weight_decay, given)
     if momentum != 0:
-        if all(state.get("momentum_buffer") is not None for state in states):
-            bufs = [state["momentum_buffer"] for state in states]
+        bufs: list[Any] = [state.get("momentum_buffer") for state in states]
+        if any(buf is None for buf in bufs):  # a first step is among them: one by one, as torch
+            for i, state in enumerate(states):
+                buf = momentum_buffer(bufs[i], grads[i], momentum, dampening)
+                bufs[i] = state["momentum_buffer"] = buf
+        else:
             torch._foreach_mul_(bufs, momentum)
             torch._foreach_add_(bufs, grads, alpha=1 - dampening)
-        else:  # a first step is among them: one by one, as torch does
-            pairs = zip(grads, states, strict=True)
-            bufs = [momentum_buffer(grad, state, momentum, dampening) for grad, state in pairs]
-        if not nesterov:
-            grads = bufs
-        elif grads is given:  # not into .grad
-            grads = torch._foreach_add(grads, bufs, alpha=momentum)
-        else:
-            torch._foreach_add_(grads, bufs, alpha=momentum)
+        grads = plus(grads, bufs, momentum, given) if nesterov else bufs
     if any(grad.is_sparse for grad in grads):  # not every device adds these all at once
         for param, grad in zip(params, grads, strict=True):
             param.add_(grad, alpha=-lr)
@@ -129,7 +118,9 @@ class SGD(ReferenceOptimizer):
       `weight_decay` nor `maximize`; its loop does, with a `weight_decay` that requires grad.
     - `differentiable` with `momentum`: the gradient goes through the first buffer too, which torch
       cuts off, and an `lr` that requires grad works for several steps, which fails in torch.
-    - The mark for the profiler is left, and hooks are looked for, only if there are any.
+    - torch's mark for its profiler is set only while one runs in the same thread, and a step hook
+      that a closure registers is first called at the next step.
+    - It is a `torch.optim.Optimizer` and not a `torch.optim.SGD`, and has no `_init_group`.
 
     Args:
         params: Parameters, groups of them as dicts, or (name, parameter) pairs, as for
