@@ -34,7 +34,7 @@ def adam(
     """Move each parameter by its mean gradient over the root of its mean squared gradient."""
     beta1, beta2 = betas
     divide = Tensor.div if isinstance(beta2, Tensor) else Tensor.div_  # in place if dtypes allow
-    one = torch.tensor(1, device="cpu")  # as a number it would become a tensor for each parameter
+    one = torch.ones((), dtype=states[0]["step"].dtype, device="cpu")  # a number would be slower
     for param, grad, state in zip(params, grads, states, strict=True):
         step = state["step"].add_(one).item()
         if maximize:
@@ -74,7 +74,10 @@ def adam_foreach(
     """The same rule, each operation on all parameters at once."""
     beta1, beta2 = betas
     steps = [state["step"] for state in states]
-    torch._foreach_add_(steps, torch.tensor(1.0, device="cpu") if steps[0].is_cpu else 1)
+    if steps[0].is_cpu:
+        torch._foreach_add_(steps, torch.tensor(1.0, device="cpu"), alpha=1.0)
+    else:
+        torch._foreach_add_(steps, 1)
     counts = [step.item() for step in steps]
     if params[0].is_complex():
         views = map(as_real, params, grads, states)
