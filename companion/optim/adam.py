@@ -201,7 +201,8 @@ class Adam(ReferenceOptimizer):
       and a group whose options the constructor would refuse (such as a beta of 1 or a NaN). torch
       looks at the constructor's only.
     - `fused=True` and `capturable=True` are refused, also in a state dict: there is no line to read
-      in a fused kernel, and a capturable step is for CUDA graphs.
+      in a fused kernel, and a capturable step is for CUDA graphs. A `capturable` that is set in a
+      group later is ignored, because `torch.compile` sets it on a GPU.
     - `amsgrad` can be switched on in a group after the first step; torch's fails with a KeyError.
     - Tensor betas without a choice of `foreach` take the loop on a GPU too; torch's fails.
     - `differentiable` with `amsgrad` works for several steps; torch's can fail in the backward.

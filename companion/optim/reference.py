@@ -78,7 +78,7 @@ class ReferenceOptimizer(Optimizer):
 
     def _check_step(self, group: dict[str, Any], params: list[Tensor]) -> None:
         """Raise an error if these parameters cannot be moved; none of them has been."""
-        check_variants(group, type(self).__name__)  # an option may have been set since
+        check_variants({"fused": group["fused"]}, type(self).__name__)  # it may have been set since
 
     def _apply(self, rule: Rule, params: list[Tensor], group: dict[str, Any]) -> None:
         grads = [p.grad for p in params]
