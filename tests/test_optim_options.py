@@ -28,6 +28,8 @@ EVERY = [
     ({"lr": "1e-3"}, r"lr must be a number, not the str '1e-3': write float\('1e-3'\)"),
     ({"lr": None}, "lr must be a number, not the NoneType None"),
     ({"lr": [0.1]}, r"lr must be a number, not the list \[0.1\]"),
+    ({"lr": 1j}, "lr must be a number, not the complex 1j"),
+    ({"lr": np.float32(NAN)}, "Invalid learning rate: nan; lr must be 0 or more, and finite"),
     ({"weight_decay": -1}, "Invalid weight_decay value: -1; weight_decay must be 0 or more"),
     ({"weight_decay": NAN}, "Invalid weight_decay value: nan; weight_decay must be 0 or more"),
     ({"fused": True}, r"companion.\w+ has no fused=True: .*Leave it out, or use torch.optim"),

@@ -33,11 +33,7 @@ def check_number(
             shape = tuple(value.shape)
             raise ValueError(f"Tensor {name} must be 1-element, not of shape {shape}")
         value = value.item()
-    try:
-        number = math.nan if isinstance(value, str) else float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if math.isnan(number) and not isinstance(value, float):
+    if not hasattr(value, "__float__"):
         cure = f": write float({value!r})" if isinstance(value, str) else ""
         raise TypeError(f"{name} must be a number, not the {type(value).__name__} {value!r}{cure}")
     if most < math.inf:
@@ -46,7 +42,7 @@ def check_number(
         allowed = f"0 or more and less than {below}"
     else:
         allowed = "0 or more, and finite"
-    if not (0 <= number <= most and number < below):  # written so that NaN fails too
+    if not (0 <= float(value) <= most and float(value) < below):  # written so that NaN fails too
         raise ValueError(f"Invalid {words}: {value}; {name} must be {allowed}")
 
 
