@@ -197,9 +197,10 @@ class Adam(ReferenceOptimizer):
 
     Where it differs from torch's, on purpose:
 
-    - Refused, in the constructor, in a parameter group and in `add_param_group`: infinite options,
-      and a group whose options the constructor would refuse (such as a beta of 1 or a NaN). torch
-      looks at the constructor's only.
+    - Refused, in the constructor and in every parameter group that is added: infinite options, and
+      in a group what torch's constructor refuses, such as a beta of 1 or a NaN. What is written
+      into `param_groups` afterwards is not looked at, as in torch.
+    - `foreach=True` with `differentiable=True` is refused at once; torch's fails in `step`.
     - `fused=True` and `capturable=True` are refused, also in a state dict: there is no line to read
       in a fused kernel, and a capturable step is for CUDA graphs. A `capturable` that is set in a
       group later is ignored, because `torch.compile` sets it on a GPU.
@@ -221,8 +222,9 @@ class Adam(ReferenceOptimizer):
         eps: Added to the denominator, 0 or more.
         weight_decay: L2 penalty, 0 or more.
         amsgrad: Divide by the largest average square so far.
-        foreach: Whether each operation runs on all parameters at once. None: as torch chooses,
-            True where all parameters are on a GPU and `lr` is a number, else False.
+        foreach: Whether each operation runs on all parameters at once. None: True where all
+            parameters are on a GPU and `lr` and `betas` are numbers, unless `differentiable` is
+            True or `fused` False.
         maximize: Climb instead of descend.
         capturable: False; here to be refused with a reason.
         differentiable: Whether autograd follows the step. The parameters must not be leaves then.

@@ -1,7 +1,8 @@
-"""What an optimizer refuses: each error begins with torch's own words, then says what would do.
+"""What an optimizer refuses. Where torch refuses it too, the error begins with torch's own words.
 
-torch compares with `<`, which is never true of NaN, and looks at the constructor's options only.
-Here NaN and infinity are refused too, and the options of every parameter group are looked at.
+torch looks at the constructor's options only, SGD's lets NaN pass, and infinity passes everywhere.
+Here all of these are refused, and the options of every parameter group that is added are looked
+at. What is written into `param_groups` afterwards, by a scheduler or by hand, is not.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ class ReferenceOptimizer(Optimizer):
         return loss
 
     def _check_step(self, group: dict[str, Any], params: list[Tensor]) -> None:
-        """Raise an error if these parameters cannot be moved; none of them has been."""
+        """Raise an error if the parameters of a group cannot be moved, before any of them is."""
         check_variants({"fused": group["fused"]}, type(self).__name__)  # it may have been set since
 
     def _apply(self, rule: Rule, params: list[Tensor], group: dict[str, Any]) -> None:
@@ -105,7 +105,7 @@ class ReferenceOptimizer(Optimizer):
 
 
 def by_kind(params: list[Tensor]) -> list[list[Tensor]]:
-    """The parameters sorted by device and dtype, as the foreach kernels want them."""
+    """The parameters grouped by device and dtype, as the foreach kernels want them."""
     kinds = defaultdict(list)
     for p in params:
         kinds[p.device, p.dtype].append(p)

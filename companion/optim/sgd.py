@@ -108,16 +108,17 @@ class SGD(ReferenceOptimizer):
 
     Where it differs from torch's, on purpose:
 
-    - Refused, in the constructor, in a parameter group and in `add_param_group`: a NaN or infinite
-      option, a dampening below 0 or above 1, a group whose options the constructor would refuse.
-      torch accepts them, or looks at the constructor's only.
+    - Refused, in the constructor and in every parameter group that is added: a NaN or infinite
+      option, a dampening below 0 or above 1, and in a group what torch's constructor refuses. What
+      is written into `param_groups` afterwards is not looked at, as in torch.
     - `fused=True` is refused, also in a state dict: there is no line to read in a fused kernel.
     - `foreach=True` with `differentiable=True` is refused, and without a choice `differentiable`
       takes the loop on every device: torch's foreach path loses the gradient of a tensor `lr`.
     - No `.grad` is written to. torch's foreach path does, with `nesterov` and neither
       `weight_decay` nor `maximize`; its loop does, with a `weight_decay` that requires grad.
     - `differentiable` with `momentum`: the gradient goes through the first buffer too, which torch
-      cuts off, and an `lr` that requires grad works for several steps, which fails in torch.
+      cuts off, and an `lr` that requires grad works for several steps, which fails in torch
+      unless `nesterov` is on.
     - torch's mark for its profiler is set only while one runs in the same thread, and a step hook
       that a closure registers is first called at the next step.
     - It is a `torch.optim.Optimizer` and not a `torch.optim.SGD`, and has no `_init_group`.
@@ -131,8 +132,8 @@ class SGD(ReferenceOptimizer):
         weight_decay: L2 penalty, 0 or more; a number or a 1-element tensor.
         nesterov: Nesterov momentum; needs a momentum above 0 and no dampening.
         maximize: Climb instead of descend.
-        foreach: Whether each operation runs on all parameters at once. None: as torch chooses,
-            True where all parameters are on a GPU, else False.
+        foreach: Whether each operation runs on all parameters at once. None: True where all
+            parameters are on a GPU, unless `differentiable` is True or `fused` False.
         differentiable: Whether autograd follows the step. The parameters must not be leaves then.
         fused: None or False; here to be refused with a reason.
 
