@@ -7,7 +7,6 @@ import copy
 import io
 import pickle
 import types
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -437,8 +436,8 @@ def test_a_compiled_step(name: str) -> None:
 
 
 @each_optimizer
-def test_shared_memory_and_late_parameters(name: str, tmp_path: Path) -> None:
-    """A layer frozen for the first steps, then trained in a group of its own."""
+def test_a_layer_that_is_frozen_at_first(name: str) -> None:
+    """Its first gradient comes late, and later the other's stays away."""
     torch.manual_seed(0)
     twins = Twins(name, [torch.randn(3), torch.randn(3)])
     for params in twins.theirs, twins.ours:

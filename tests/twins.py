@@ -47,17 +47,15 @@ CASES = [(name, options) for name in NAMES for options in OPTIONS[name]]
 class Twins:
     """`theirs` and `ours` hold the same numbers; `torchs` and `companions` are to move them alike.
 
-    `before` are leaves, and what moves is a copy that autograd follows, for differentiable steps.
+    They are leaves, but for differentiable steps: then they are copies that autograd follows.
     """
 
     def __init__(self, name: str, params: list[Tensor], **options: Any) -> None:
-        self.before, moved = [], []
-        for _ in range(2):
-            leaves = [p.detach().clone().requires_grad_() for p in params]
-            self.before.append(leaves)
-            differentiable = options.get("differentiable")
-            moved.append([p.clone() for p in leaves] if differentiable else leaves)
-        self.theirs, self.ours = moved
+        self.theirs, self.ours = (
+            [p.detach().clone().requires_grad_() for p in params] for _ in range(2)
+        )
+        if options.get("differentiable"):
+            self.theirs, self.ours = ([p.clone() for p in ps] for ps in (self.theirs, self.ours))
         options = {"lr": 0.1, **options}
         self.torchs: Any = getattr(torch.optim, name)(self.theirs, **copy.deepcopy(options))
         self.companions: Any = getattr(companion, name)(self.ours, **copy.deepcopy(options))

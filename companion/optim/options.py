@@ -68,8 +68,7 @@ def check_variants(options: dict[str, Any], optimizer: str) -> None:
     if options.get("foreach") and options.get("differentiable"):
         raise ValueError(
             "foreach=True and differentiable=True cannot both be had: the foreach operations take "
-            "the learning rate as a plain number, so its gradient would be lost. "
-            "Leave foreach out"
+            "the learning rate as a plain number, which has no gradient. Leave foreach out"
         )
 
 
