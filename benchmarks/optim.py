@@ -13,18 +13,24 @@ reads and writes the buffer too: 5. Adam makes 7, with amsgrad 9.
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import torch
 import torchvision
+from side_by_side import (
+    about,
+    head,
+    line,
+    middle_and_quartiles,
+    milliseconds,
+    refuse_unknown,
+    told,
+)
 
 import companion
 
@@ -78,31 +84,24 @@ class Row:
 
     def cells(self) -> list[str]:
         """The row as text."""
-        low, middle, high = statistics.quantiles(self.ratios, n=4)
         return [
             self.network,
             self.rule,
             self.path,
             milliseconds(self.torch),
             milliseconds(self.ours),
-            f"{middle:.2f}",
-            f"{low:.2f} to {high:.2f}",
+            *middle_and_quartiles(self.ratios),
             milliseconds(self.memory),
         ]
 
 
-HEADINGS = ["network", "optimizer", "path", "torch, ms", "ours, ms", "ours / torch", "quartiles"]
-HEADINGS += ["memory, ms"]
+WORDS = ["network", "optimizer", "path"]
+NUMBERS = ["torch, ms", "ours, ms", "ours / torch", "quartiles", "memory, ms"]
 
 
 def shapes(net: torch.nn.Module) -> list[torch.Size]:
     """The shapes of a network's parameters."""
     return [p.shape for p in net.parameters()]
-
-
-def milliseconds(seconds: float) -> str:
-    """Three digits."""
-    return f"{seconds * 1e3:.3g}"
 
 
 def twin(module: Any, rule: Rule, network: list[torch.Size], foreach: bool) -> Callable[[], Any]:
@@ -167,31 +166,6 @@ def rows(networks: list[str], budget: float) -> Iterator[Row]:
                 )
 
 
-def processor() -> str:
-    """The processor's name, as the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(
-            line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")
-        )
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
-def about() -> str:
-    """What the table was measured with."""
-    return (
-        f"Measured on {date.today():%Y-%m-%d}: {processor()}, {os.cpu_count()} cores, "
-        f"{torch.get_num_threads()} threads; Python {platform.python_version()}, "
-        f"torch {torch.__version__.partition('+')[0]}. float32, on the CPU."
-    )
-
-
-def line(cells: list[str]) -> str:
-    """A line of a Markdown table."""
-    return "| " + " | ".join(cells) + " |"
-
-
 def main() -> None:
     """Print the table as it grows, then write it."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -199,18 +173,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=SECONDS, help="for each row")
     parser.add_argument("--output", type=Path, default=TABLE)
     chosen = parser.parse_args()
-    unknown = set(chosen.networks) - set(NETWORKS)
-    if unknown:
-        parser.error(f"no such network: {', '.join(unknown)}; there are {', '.join(NETWORKS)}")
+    refuse_unknown(parser, chosen.networks, NETWORKS)
 
-    head = [line(HEADINGS), line(["---"] * 3 + ["---:"] * 5)]
-    print("\n".join(head), flush=True)
-    body = []
-    for row in rows(chosen.networks or list(NETWORKS), chosen.seconds):
-        body.append(line(row.cells()))
-        print(body[-1], flush=True)
+    measured = rows(chosen.networks or list(NETWORKS), chosen.seconds)
+    table = told(head(WORDS, NUMBERS), (line(row.cells()) for row in measured))
     explanation = __doc__.partition("\n\n")[2].strip()
-    text = ["# One step, ours over torch's", about(), explanation, "\n".join(head + body)]
+    text = ["# One step, ours over torch's", about(), explanation, table]
     chosen.output.write_text("\n\n".join(text) + "\n", encoding="utf-8")
     print(f"\nWritten to {chosen.output.name}")
 

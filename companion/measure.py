@@ -1,14 +1,23 @@
-"""Measuring a network again and again: what it reads now, and what changed since the last time."""
+"""Measuring networks again and again: what they read now, and what changed since the last time.
+
+From simple to complex: `Measurement`, `_Seen` (one tensor as it was last seen), `Meter`.
+"""
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from companion.probes import Reading, entries, has_values, read
+from companion.packs import Pack, packs
+from companion.probes import Reading, entries, has_values, read, read_all
 from companion.records import State
+from companion.tree import Tree
+from companion.watched import Watched
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,63 +29,360 @@ class Measurement:
     changed_parameters: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
 class _Seen:
-    """One tensor as it was last seen: a copy of its `entries`, and its reading."""
+    """One tensor as it was last seen: who it was, its version, its reading, perhaps a copy.
 
-    layout: torch.layout | None
-    copy: tuple[Tensor, ...]
-    reading: Reading | None
+    `careful` says that its memory may be written past its version counter, so that the copy must
+    be compared after every line.
+    """
+
+    __slots__ = (
+        "careful", "copy", "counts", "kind", "pack", "place", "pointer", "reading", "tensor",
+        "version",
+    )  # fmt: skip
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.kind = _kind(tensor)
+        self.reading: Reading | None = None
+        self.copy: tuple[Tensor, ...] | None = None  # of a large tensor
+        self.pack: Pack | None = None  # or where the copy of a small one is
+        self.place = 0
+        self.renew(tensor)
+        self.careful = not self.counts or not _owns_its_memory(tensor)
+
+    def renew(self, tensor: Tensor) -> None:
+        """Note which object this is, its version and its address."""
+        self.tensor: weakref.ref[Tensor] = weakref.ref(tensor)
+        try:
+            self.version, self.pointer, self.counts = tensor._version, tensor.data_ptr(), True
+        except (RuntimeError, NotImplementedError):  # sparse, or made in inference mode
+            self.version, self.pointer, self.counts = -1, -1, False
+
+    @property
+    def has_copy(self) -> bool:
+        """Whether there is a copy to compare with."""
+        return self.copy is not None or self.pack is not None
+
+    def keep(self, tensor: Tensor) -> None:
+        """Keep a copy, if there is none."""
+        if not self.has_copy:
+            with torch.no_grad():
+                self.copy = tuple(part.clone() for part in entries(tensor))
+
+    def keeps(self, tensor: Tensor) -> None:
+        """A new reading: keep a copy of the values where one is needed, drop the old one."""
+        self.copy = self.pack = None
+        if self.careful or _hides(self.reading):
+            self.keep(tensor)
+
+    def drop(self) -> None:
+        """Keep no copy of a large tensor."""
+        if not _hides(self.reading):
+            self.copy = None
+
+    def is_untouched(self, tensor: Tensor) -> bool:
+        """The same object at the same address with the same version: no counted write."""
+        return (
+            self.tensor() is tensor
+            and tensor._version == self.version
+            and tensor.data_ptr() == self.pointer
+        )
+
+    def has_values_of(self, tensor: Tensor) -> bool:
+        """Compare with the copy; without one, it cannot be said."""
+        if _kind(tensor) != self.kind:
+            return False
+        if self.pack is not None:
+            return _same_values(tensor.detach().reshape(-1), self.pack.entries(self.place))
+        return self.copy is not None and all(map(_same_values, entries(tensor), self.copy))
 
 
-_ABSENT = _Seen(None, (), None)
+_Seens = dict[str, _Seen]
 
 
 class Meter:
-    """Measures one network. Keeps a copy of every parameter and gradient to compare with.
+    """Measures the watched networks: after each line, what they read and what changed.
 
-    Version counters are not trusted: a write through `.data` does not bump them.
+    A tensor counts as unchanged where its version counter, its address and the object stand
+    still. A write through `.data` does not move the counter, so before code that could write so
+    (see `companion.writes`) `guard` keeps copies to compare with. A write that is counted has
+    changed something if the reading is another one, to the last bit, or, for a tensor of at most
+    1024 entries, if any entry is.
     """
 
-    def __init__(self, net: nn.Module) -> None:
-        self._net = net
-        self._gradients: dict[str, _Seen] = {}
-        self._parameters: dict[str, _Seen] = {}
+    def __init__(self, watched: Watched) -> None:
+        self._watched = watched
+        self._tree = Tree(watched)
+        self._gradients: _Seens = {}
+        self._parameters: _Seens = {}
+        self._guarded = self._aliased = False
+        self._doubted: set[str] = set()
+        self._last_pack: Pack | None = None
+        self._state = State({}, {})
+        self._flags: tuple[Any, ...] = ()
+        self._scale_mark: tuple[int, int] | None = None
+        self._scale_now: float | None = None
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew: what is there now is the state before the next line."""
+        self._gradients, self._parameters = {}, {}
+        self.measure()
+        self._guarded = True
+        self._relax()  # something may hold an alias already
+
+    @property
+    def state(self) -> State:
+        """The state at the last measurement."""
+        return self._state
+
+    @property
+    def parameters(self) -> Mapping[str, nn.Parameter]:
+        """The parameters, by name, as they were at the last measurement."""
+        return self._tree.parameters
+
+    def doubt(self, names: Iterable[str]) -> None:
+        """Read these parameters and their gradients again, whatever their version says."""
+        self._doubted.update(names)
+
+    def guard(self) -> None:
+        """Keep a copy of all that is unchanged so far: the code to come could write uncounted."""
+        if self._guarded:
+            return
+        self._guarded = True
+        for tensor, seen in self._pairs():
+            if not seen.careful and seen.is_untouched(tensor):
+                seen.keep(tensor)
+                seen.careful = True
+
+    def _pairs(self) -> Iterator[tuple[Tensor, _Seen]]:
+        for name, p in self._tree.parameters.items():
+            for tensor, seens in ((p.grad, self._gradients), (p, self._parameters)):
+                if tensor is not None and name in seens:
+                    yield tensor, seens[name]
 
     def measure(self) -> Measurement:
-        """Read the network; the first time, everything that is there counts as changed."""
-        # Asked anew each time: a line may replace a Parameter object, or add and remove layers.
-        parameters = dict(self._net.named_parameters())
-        seen_gradients = {
-            name: _look(f"{name}.grad", p.grad, self._gradients.get(name, _ABSENT))
-            for name, p in parameters.items()
-        }
-        seen_parameters = {
-            name: _look(name, p, self._parameters.get(name, _ABSENT))
-            for name, p in parameters.items()
-        }
-        measurement = Measurement(
-            State(_readings(seen_gradients), _readings(seen_parameters)),
-            _changed(self._gradients, seen_gradients),
-            _changed(self._parameters, seen_parameters),
-        )
-        self._gradients, self._parameters = seen_gradients, seen_parameters
-        return measurement
+        """Read the networks; the first time, everything that is there counts as changed."""
+        rewalked = self._tree.refresh()
+        parameters = self._tree.parameters
+        # Asked for anew each time: `.grad` is another object after zero_grad and backward.
+        gradients = {name: p.grad for name, p in parameters.items()}
+        changed_gradients = self._look(gradients, self._gradients, "{}.grad".format)
+        changed_parameters = self._look(parameters, self._parameters, str)
+        if self._doubted:
+            self._doubted = set()
+        if self._guarded or self._aliased:
+            self._relax()
+        self._renew_state(bool(changed_gradients) or rewalked, bool(changed_parameters) or rewalked)
+        return Measurement(self._state, changed_gradients, changed_parameters)
 
+    def _look(
+        self, tensors: Mapping[str, Tensor | None], seens: _Seens, call: Callable[[str], str]
+    ) -> tuple[str, ...]:
+        """See all tensors of one kind again; the names of those with other values."""
+        missing: list[str] = [name for name in seens if tensors.get(name) is None] if seens else []
+        suspects: list[tuple[str, Tensor]] = []
+        for name, tensor in tensors.items():
+            if tensor is None:
+                continue
+            seen = seens.get(name)
+            # `is_untouched`, written out: this is where a line without effect spends its time.
+            if (
+                seen is None
+                or seen.careful
+                or name in self._doubted
+                or seen.tensor() is not tensor
+                or tensor._version != seen.version
+                or tensor.data_ptr() != seen.pointer
+            ):
+                suspects.append((name, tensor))
+        if not suspects and not missing:
+            return ()
+        changed = set(missing)
+        for name in missing:
+            del seens[name]
+        small: dict[tuple[torch.dtype, torch.device], list[tuple[str, Tensor]]] = {}
+        large: list[tuple[str, Tensor]] = []
+        for name, tensor in suspects:
+            if not has_values(tensor):
+                if seens.pop(name, None) is not None:
+                    changed.add(name)
+            elif packs(tensor):
+                small.setdefault((tensor.dtype, tensor.device), []).append((name, tensor))
+            else:
+                large.append((name, tensor))
+        for group in small.values():
+            changed.update(self._look_at_small(group, seens))
+        changed.update(self._look_at_large(large, seens, call))
+        order = dict.fromkeys([*tensors, *missing])
+        return tuple(name for name in order if name in changed)
 
-@torch.no_grad()
-def _look(name: str, tensor: Tensor | None, last: _Seen) -> _Seen:
-    """See a tensor again: the very same `_Seen` if its values are the same."""
-    if tensor is None or not has_values(tensor):
-        return _ABSENT
-    try:
-        now = entries(tensor)
-        if tensor.layout == last.layout and all(map(_same_values, now, last.copy)):
+    def _look_at_small(self, named: Sequence[tuple[str, Tensor]], seens: _Seens) -> list[str]:
+        """All small tensors at once; those that changed."""
+        tensors = [tensor for _, tensor in named]
+        lasts = [seens.get(name) for name, _ in named]
+        packed = [last.pack for last in lasts if last is not None and last.pack is not None]
+        new = self._last_pack = Pack(tensors, like=packed[0] if packed else self._last_pack)
+        readings = new.readings(tensors)
+        changed = []
+        for i, (name, tensor) in enumerate(named):
+            last = lasts[i]
+            # Other readings, other values. The same reading may be a permutation.
+            alike = last is not None and (last.reading == readings[i] or _hides(readings[i]))
+            if last is not None and alike and last.has_values_of(tensor):
+                last.renew(tensor)
+                continue
+            seen = self._seen_anew(seens, name, tensor)
+            seen.copy, seen.pack, seen.place, seen.reading = None, new, i, readings[i]
+            changed.append(name)
+        return changed
+
+    def _look_at_large(
+        self, named: Sequence[tuple[str, Tensor]], seens: _Seens, call: Callable[[str], str]
+    ) -> list[str]:
+        """Large and odd tensors, one by one; those that changed."""
+        unsure: list[tuple[str, Tensor]] = []
+        for name, tensor in named:
+            last = seens.get(name)
+            try:
+                if last is not None and last.has_values_of(tensor):
+                    last.renew(tensor)
+                    continue
+            except (RuntimeError, NotImplementedError) as error:
+                raise _unreadable(call(name), tensor, error) from error
+            unsure.append((name, tensor))
+        changed = []
+        for (name, tensor), reading in zip(unsure, _read(unsure, call), strict=True):
+            last = seens.get(name)
+            equal = last is not None and last.reading == reading and not last.has_copy
+            if (
+                last is not None
+                and equal
+                and last.reading == reading
+                and last.kind == _kind(tensor)
+            ):
+                last.renew(tensor)
+                continue
+            changed.append(name)
+            seen = self._seen_anew(seens, name, tensor)
+            seen.reading = reading
+            seen.keeps(tensor)
+        return changed
+
+    @staticmethod
+    def _seen_anew(seens: _Seens, name: str, tensor: Tensor) -> _Seen:
+        """The `_Seen` of a tensor that was written, or of a new one in its place."""
+        last = seens.get(name)
+        if last is not None and last.tensor() is tensor and last.kind == _kind(tensor):
+            last.renew(tensor)
             return last
-        return _Seen(tensor.layout, tuple(part.clone() for part in now), read(tensor))
-    except (RuntimeError, NotImplementedError) as error:
-        kind = f"{type(tensor).__name__}, {tensor.dtype}, {tensor.layout}, {tensor.device}"
-        raise TypeError(f"cannot read {name} ({kind}): {error}") from error
+        seen = seens[name] = _Seen(tensor)
+        seen.careful |= last is not None and last.careful
+        return seen
+
+    def _relax(self) -> None:
+        """Drop the copies of tensors whose memory nobody else holds (any more)."""
+        self._aliased = False
+        for tensor, seen in self._pairs():
+            if not self._guarded and not seen.careful:
+                continue
+            if not seen.counts or not _owns_its_memory(tensor):
+                continue  # never without its copy
+            seen.careful = _is_shared(tensor)
+            self._aliased |= seen.careful
+            if seen.careful:
+                seen.keep(tensor)
+            else:
+                seen.drop()
+        self._guarded = False
+
+    def _renew_state(self, gradients: bool, parameters: bool) -> None:
+        """Build the state anew, in the parts that are not as they were."""
+        tree, watched = self._tree, self._watched
+        requires_grad = [p.requires_grad for p in tree.parameters.values()]
+        training = [m.training for m in tree.modules.values()]
+        rates = [
+            tuple(float(group["lr"]) for group in optimizer.param_groups if "lr" in group)
+            for optimizer in watched.optimizers.values()
+        ]
+        flags = (requires_grad, training, rates, self._scale())
+        if not gradients and not parameters and flags == self._flags:
+            return
+        if not self._flags:  # the first time
+            gradients = parameters = True
+        last, names = self._state, tree.parameters
+        self._state = State(
+            _readings(names, self._gradients) if gradients else last.gradients,
+            _readings(names, self._parameters) if parameters else last.parameters,
+            _zip(last.requires_grad, names, requires_grad),
+            _zip(last.training, tree.modules, training),
+            _zip(last.learning_rates, watched.optimizers, rates),
+            flags[-1],
+        )
+        self._flags = flags
+
+    def _scale(self) -> float | None:
+        """The GradScaler's factor, fetched only when its tensor was written."""
+        scaler = self._watched.scaler
+        if scaler is None or not scaler.is_enabled():
+            return None
+        tensor = getattr(scaler, "_scale", None)
+        mark = (id(tensor), -1 if tensor is None else tensor._version)
+        if mark != self._scale_mark:
+            self._scale_mark, self._scale_now = mark, float(scaler.get_scale())
+        return self._scale_now
+
+
+def _zip(last: Mapping[str, Any], names: Iterable[str], values: list[Any]) -> Mapping[str, Any]:
+    """Values by name: the mapping there was, if it says the same."""
+    now = dict(zip(names, values, strict=True))
+    return last if now == last else now
+
+
+def _read(named: Sequence[tuple[str, Tensor]], call: Callable[[str], str]) -> list[Reading | None]:
+    try:
+        return read_all([tensor for _, tensor in named])
+    except (RuntimeError, NotImplementedError):
+        for name, tensor in named:  # which of them was it?
+            try:
+                read(tensor)
+            except (RuntimeError, NotImplementedError) as error:
+                raise _unreadable(call(name), tensor, error) from error
+        raise
+
+
+def _kind(tensor: Tensor) -> tuple[Any, ...]:
+    return tensor.layout, tensor.dtype, tensor.shape, tensor.device
+
+
+def _hides(reading: Reading | None) -> bool:
+    """Sum and norm of a tensor with a NaN say nothing of its other entries."""
+    return reading is not None and reading.nonfinite > 0
+
+
+def _owns_its_memory(tensor: Tensor) -> bool:
+    """False for a view into a larger storage, such as a gradient in a bucket of DDP."""
+    if tensor.layout != torch.strided:
+        return False
+    try:
+        return tensor.untyped_storage().nbytes() == tensor.nbytes
+    except (RuntimeError, NotImplementedError):
+        return False
+
+
+def _count(tensor: Tensor) -> int:
+    return int(torch._C._storage_Use_Count(tensor.untyped_storage()._cdata))
+
+
+_ALONE = _count(torch.empty(1))
+
+
+def _is_shared(tensor: Tensor) -> bool:
+    """Whether something else holds the memory: an alias made by `.data`, another process."""
+    try:
+        return _count(tensor) > _ALONE or tensor.is_shared()
+    except (RuntimeError, NotImplementedError):
+        return True
 
 
 def _same_values(a: Tensor, b: Tensor) -> bool:
@@ -92,12 +398,10 @@ def _same_values(a: Tensor, b: Tensor) -> bool:
     return bool(((a == b) | (a.isnan() & b.isnan())).all())
 
 
-def _readings(seen: dict[str, _Seen]) -> dict[str, Reading | None]:
-    return {name: one.reading for name, one in seen.items()}
+def _readings(names: Mapping[str, object], seens: _Seens) -> dict[str, Reading | None]:
+    return {name: seens[name].reading if name in seens else None for name in names}
 
 
-def _changed(before: dict[str, _Seen], after: dict[str, _Seen]) -> tuple[str, ...]:
-    names = list(dict.fromkeys([*after, *before]))
-    return tuple(
-        name for name in names if before.get(name, _ABSENT) is not after.get(name, _ABSENT)
-    )
+def _unreadable(name: str, tensor: Tensor, error: Exception) -> TypeError:
+    kind = f"{type(tensor).__name__}, {tensor.dtype}, {tensor.layout}, {tensor.device}"
+    return TypeError(f"cannot read {name} ({kind}): {error}")

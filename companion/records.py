@@ -1,33 +1,83 @@
-"""What a trace is made of: immutable records, one for each executed line."""
+"""What a trace is made of: immutable records, one for each executed line.
+
+From simple to complex: `Event` (a call of torch that a line made), `State` (what was there at one
+moment), `LineRecord` (one line: its state before and after, and its events).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
+from typing import Any
 
 from companion.probes import Reading
 
 
+def _frozen(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A read-only mapping; one that is read-only already is shared, not copied."""
+    return mapping if isinstance(mapping, MappingProxyType) else MappingProxyType(dict(mapping))
+
+
+def _plain(record: Any) -> tuple[Any, ...]:
+    """The fields of a record in order, read-only mappings as dicts: pickle knows no proxy."""
+    values = (getattr(record, f.name) for f in fields(record))
+    return tuple(dict(v) if isinstance(v, MappingProxyType) else v for v in values)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A call of torch that a line made, directly or in what it called.
+
+    Attributes:
+        kind: "forward", "backward", "step" (an optimizer's), "clear" (a zero_grad), "clip",
+            "scale", "unscale", "scaler step" (a GradScaler's), "schedule" (a scheduler's step),
+            "shapes" (a loss between tensors of different shapes), "non-leaf" (a `.grad` that is
+            never kept) or "graph kept" (a variable that holds a growing graph).
+        name: What it was done to or by: a network, an optimizer, a function, a variable.
+        details: Numbers, texts and tuples of them, by name; which ones depends on the kind.
+    """
+
+    kind: str
+    name: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "details", _frozen(self.details))
+
+    def __reduce__(self) -> tuple[type[Event], tuple[Any, ...]]:
+        return Event, _plain(self)
+
+
 @dataclass(frozen=True, slots=True)
 class State:
-    """What every parameter of a network, and its gradient, read at one moment.
+    """What every parameter of the watched networks, and its gradient, read at one moment.
+
+    Names are those of `named_parameters()`, with the network's name in front ("critic.fc.bias")
+    where several networks are watched.
 
     Attributes:
         gradients: Reading by parameter name; None where there is no gradient.
-        parameters: Reading by parameter name.
+        parameters: Reading by parameter name; None where a lazy parameter has no values yet.
+        requires_grad: Whether autograd computes a gradient for it, by parameter name.
+        training: Whether the module is in training mode, by module name; "" is the network.
+        learning_rates: One float for each parameter group, by optimizer name.
+        scale: The factor of the GradScaler, if one is watched.
     """
 
     gradients: Mapping[str, Reading | None]
     parameters: Mapping[str, Reading | None]
+    requires_grad: Mapping[str, bool] = field(default_factory=dict)
+    training: Mapping[str, bool] = field(default_factory=dict)
+    learning_rates: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    scale: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("gradients", "parameters"):
-            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+        for one in fields(self)[:-1]:
+            object.__setattr__(self, one.name, _frozen(getattr(self, one.name)))
 
-    def __reduce__(self) -> tuple[type[State], tuple[object, object]]:
-        # A mapping proxy can be neither pickled nor copied.
-        return State, (dict(self.gradients), dict(self.parameters))
+    def __reduce__(self) -> tuple[type[State], tuple[Any, ...]]:
+        return State, _plain(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +96,11 @@ class LineRecord:
             or given other values. Decided on the values, never on their sum.
         changed_parameters: Names of the parameters whose values this line changed.
         raised: "ValueError: ..." when this line ended the trace by raising; else None.
+        events: The calls of torch that the line made, in order.
+        function: Name of the function the line stands in; "" at the top of a file or cell.
+        depth: 0 for the lines of the block, 1 for those of a function followed from there, ...
+        step: How many steps were complete before the line ran. A step is complete when every
+            watched optimizer has stepped, or one of them for the second time.
     """
 
     index: int
@@ -58,3 +113,7 @@ class LineRecord:
     changed_gradients: tuple[str, ...]
     changed_parameters: tuple[str, ...]
     raised: str | None = None
+    events: tuple[Event, ...] = ()
+    function: str = ""
+    depth: int = 0
+    step: int = 0

@@ -1,34 +1,30 @@
 """The trace: which line of *your* code changed which gradients and parameters.
 
-From simple to complex: `Trace` (what was seen), `trace` (how a user asks for it), `Tracer` (how
-the lines are followed). Nothing in torch is patched; Python's own `sys.settrace` is used, and
-handed back as it was found.
+From simple to complex: `Trace` (what was seen), `trace` (how a user asks for it), `Tracer` (the
+context manager and decorator it gives). How lines are followed stands in `companion.follow`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import inspect
+import os
 import sys
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from traceback import format_exception_only
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import CodeType, FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
-from torch import nn
-from torch.optim.optimizer import Optimizer
-
-from companion.measure import Measurement, Meter
+from companion.diagnosis import diagnose
+from companion.findings import Finding
+from companion.follow import Follower, Options
 from companion.records import LineRecord
 from companion.render.rows import rows
 from companion.render.text import text
-from companion.source import Source, Statement
+from companion.saving import load, save
+from companion.watched import Watchable, Watched
 
 if TYPE_CHECKING:
-    from _typeshed import TraceFunction
     from matplotlib.figure import Figure
 
 P = ParamSpec("P")
@@ -39,7 +35,7 @@ class Trace:
     """What a `trace` saw: its records, and views of them. It can be read while it still grows.
 
     Attributes:
-        network: The class name of the traced network.
+        network: The class name of the traced network; of several, joined by ", ".
     """
 
     def __init__(self, network: str) -> None:
@@ -51,14 +47,73 @@ class Trace:
         """One `LineRecord` for each executed line, in the order of execution."""
         return tuple(self._records)
 
+    def diagnose(self) -> list[Finding]:
+        """What is wrong, or may be: findings, worst first; none for a loop that is right.
+
+        A finding is certain, or says that it is only possible and what would settle it. What
+        cannot be told from the records is not guessed at; `companion.diagnosis` lists it.
+
+        Example:
+            >>> import torch
+            >>> net = torch.nn.Linear(2, 1)
+            >>> optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+            >>> with trace(net, optimizer) as routine:
+            ...     for _ in range(3):
+            ...         loss = net(torch.ones(4, 2)).square().mean()
+            ...         loss.backward()
+            ...         optimizer.step()
+            >>> [(finding.rule, finding.source) for finding in routine.diagnose()]
+            [('accumulates', 'loss.backward()')]
+        """
+        return diagnose(self.records)
+
     def to_rows(self) -> list[dict[str, Any]]:
         """Flat dicts, one for each line and parameter, for pandas.DataFrame or csv.DictWriter.
 
-        Keys: index, file, line, source, raised, parameter, layer, then for the gradient and for
-        the parameter after the line: changed (bool), sum, norm, nonfinite (None where there is
-        no gradient).
+        Keys: index, step, file, line, function, depth, source, raised, events, parameter, layer,
+        requires_grad, then for the gradient and for the parameter after the line: changed (bool),
+        sum, norm, nonfinite (None where there is no gradient). All values are numbers, texts,
+        booleans or None; the sum of a complex tensor is complex.
         """
         return rows(self._records)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the trace into a JSON file, which `Trace.load` reads on any machine.
+
+        Args:
+            path: The file; an existing one is replaced.
+
+        Raises:
+            OSError: If the file cannot be written.
+        """
+        save(path, self.network, self._records)
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> Trace:
+        """Read what `save` wrote. Nothing in the file is ever executed.
+
+        Args:
+            path: The file.
+
+        Returns:
+            A trace equal to the saved one; it can no longer grow.
+
+        Raises:
+            OSError: If the file cannot be read.
+            ValueError: If it is no saved trace; the message says what is wrong with it.
+
+        Example:
+            >>> import os, tempfile
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     path = os.path.join(folder, "routine.json")
+            ...     Trace("Net").save(path)
+            ...     Trace.load(path)
+            <Trace of Net: 0 lines>
+        """
+        network, records = load(path)
+        loaded = Trace(network)
+        loaded._records = records
+        return loaded
 
     def plot(
         self,
@@ -92,101 +147,112 @@ class Trace:
         return figure(self._records, what, value=value, layers=layers)
 
     def __str__(self) -> str:
-        return text(self._records, network=self.network)
+        return text(self._records, network=self.network, findings=self.diagnose())
 
     def __repr__(self) -> str:
         return f"<Trace of {self.network}: {len(self._records)} lines>"
 
 
-def trace(net: nn.Module, optimizer: Optimizer) -> Tracer:
-    """Watch your own lines: which of them changed which gradients and parameters of `net`.
+def trace(
+    *watched: Watchable | Mapping[str, Watchable],
+    into: Iterable[Callable[..., Any]] = (),
+    every: int = 1,
+    steps: int | None = 1000,
+) -> Tracer:
+    """Watch your own lines: which of them changed which gradients and parameters.
 
     Use it as a context manager, `with trace(net, optimizer) as routine:`, or as a decorator,
     `@trace(net, optimizer)`, which keeps the `Trace` as the function's attribute `routine`. Only
-    the lines of the block (of the function) are recorded; a line owns whatever it calls.
+    the lines of the block (of the function) are recorded; a line owns whatever it calls, except
+    for the functions in `into`, whose lines are recorded as well.
 
-    The trace changes nothing in the training. It keeps one copy of every parameter and gradient
-    to compare with, and compares them after every line. (On Python 3.10 a trace function, this
-    or a debugger's, writes the traced frame's local variables back after every line; a value that
-    another thread assigned to one of them meanwhile is lost. Python 3.11 mended that.)
+    The trace changes nothing in the training: no number, no random state, no graph. It holds no
+    copy of the model. A tensor counts as changed by its values; that it was written at all is
+    told by its version counter, and where code reaches past the counter (`.data`, `.numpy()`) by
+    comparing its values with a copy made just before. Of a tensor with more than 1024 entries
+    that was written, "the same values" means the same sum and the same norm, to the last bit.
+    A C extension that writes into a parameter and counts nothing is not seen until the next
+    counted write. (On Python 3.10 a trace function, this or a debugger's, writes the traced
+    frame's local variables back after every line; a value that another thread assigned to one
+    of them meanwhile is lost. Python 3.11 mended that.)
+
+    Memory: what a watched step leaves behind is about 300 bytes for each tensor that it changed,
+    whatever the tensor's size; after `steps` steps, or 100 000 lines, nothing more is watched.
 
     Args:
-        net: The network, with at least one parameter.
-        optimizer: The optimizer that holds its parameters.
+        watched: The network and its optimizer, each under the name of your variable; or several
+            of both, and a `torch.amp.GradScaler`; or one mapping from names to them. Without an
+            optimizer a line that changes parameters ends a step.
+        into: Your own functions and methods whose lines are to be watched too.
+        every: Watch one step in so many; between them nothing is traced at all.
+        steps: Stop watching after so many watched steps; None for never.
 
     Returns:
         The context manager and decorator. Entering it gives a `Trace`.
 
     Raises:
-        TypeError: If `net` is not an `nn.Module` or `optimizer` not a `torch.optim.Optimizer`.
-        ValueError: If the network has no parameters, or the optimizer holds none of them.
+        TypeError: If something to watch is neither network, optimizer nor GradScaler, or something
+            in `into` is not written in Python.
+        ValueError: If a network has no parameters, an optimizer holds none of the networks'
+            parameters, or `every` or `steps` is not a positive integer.
         TypeError: On entering, if a parameter is of a kind that cannot be read; it is named.
         RuntimeError: On entering a trace that is already running.
 
     Example:
         >>> import torch
-        >>> net = nn.Linear(2, 1)
+        >>> net = torch.nn.Linear(2, 1)
         >>> optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
         >>> inputs, labels = torch.ones(4, 2), torch.zeros(4, 1)
         >>> with trace(net, optimizer) as routine:
         ...     optimizer.zero_grad()
-        ...     loss = nn.functional.mse_loss(net(inputs), labels)
+        ...     loss = torch.nn.functional.mse_loss(net(inputs), labels)
         ...     loss.backward()
         ...     optimizer.step()
         >>> [(record.source, len(record.changed_gradients), len(record.changed_parameters))
         ...  for record in routine.records]  # doctest: +NORMALIZE_WHITESPACE
         [('optimizer.zero_grad()', 0, 0),
-         ('loss = nn.functional.mse_loss(net(inputs), labels)', 0, 0),
+         ('loss = torch.nn.functional.mse_loss(net(inputs), labels)', 0, 0),
          ('loss.backward()', 2, 0),
          ('optimizer.step()', 0, 2)]
     """
-    _check(net, optimizer)
-    return Tracer(net)
+    caller = sys._getframe(1)
+    things = Watched(watched, {**caller.f_globals, **caller.f_locals})
+    for name, number in (("every", every), ("steps", steps)):
+        if number is not None and (isinstance(number, bool) or number != int(number) or number < 1):
+            raise ValueError(f"{name} must be a positive integer, not {number!r}")
+    if every > 1 and not things.optimizers:
+        raise ValueError("every counts an optimizer's steps: trace(net, optimizer, every=...)")
+    codes = {_code(function) for function in into}
+    return Tracer(things, Options(codes.__contains__, every, steps))
 
 
-def _check(net: object, optimizer: object) -> None:
-    if not isinstance(net, nn.Module):
-        swapped = "; the two are swapped" if isinstance(optimizer, nn.Module) else ""
+def _code(function: object) -> CodeType:
+    """The code of a function or method written in Python."""
+    inner = inspect.unwrap(function) if callable(function) else function
+    code = getattr(getattr(inner, "__func__", inner), "__code__", None)
+    if not isinstance(code, CodeType):
         raise TypeError(
-            "trace(net, optimizer) takes the network first, a torch.nn.Module, "
-            f"not {type(net).__name__}{swapped}"
+            f"into takes functions and methods written in Python, not {function!r}; for a class "
+            "or an object name its method: into=[trainer.training_step]"
         )
-    if not isinstance(optimizer, Optimizer):
-        raise TypeError(
-            "trace(net, optimizer) takes a torch.optim.Optimizer second, "
-            f"not {type(optimizer).__name__}"
-        )
-    parameters = list(net.parameters())
-    if not parameters:
-        raise ValueError(
-            f"{type(net).__name__} has no parameters, so there is nothing to trace; layers kept "
-            "in a plain list are not registered: use nn.ModuleList or nn.Sequential"
-        )
-    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
-    if not any(id(p) in held for p in parameters):
-        raise ValueError(
-            f"this {type(optimizer).__name__} holds none of the {len(parameters)} parameters of "
-            f"this {type(net).__name__}, so its step() can never move them; build the optimizer "
-            "from this network: it takes net.parameters()"
-        )
+    return code
 
 
 class Tracer:
-    """Follows one frame line by line; made by `trace`."""
+    """Follows a block or a function line by line; made by `trace`."""
 
-    def __init__(self, net: nn.Module) -> None:
-        self._net = net
-        self._routine = Trace(type(net).__name__)
-        self._running = False
+    def __init__(self, watched: Watched, options: Options) -> None:
+        names = [type(net).__name__ for net in watched.networks.values()]
+        self._routine = Trace(", ".join(names))
+        self._follower = Follower(watched, self._routine._records, options)
 
     def __enter__(self) -> Trace:
-        frame = sys._getframe(1)
+        frame: FrameType = sys._getframe(1)
         while frame.f_globals.get("__name__") == "contextlib" and frame.f_back is not None:
             frame = frame.f_back  # entered through an ExitStack: the lines are its caller's
-        self._start(code=None)
-        self._follow(frame, previous_local=frame.f_trace)
-        frame.f_trace = self._on_local_event
-        sys.settrace(self._on_global_event)
+        self._follower.start()
+        self._follower.follow([frame])
+        self._follower.install()
         return self._routine
 
     def __exit__(
@@ -195,7 +261,7 @@ class Tracer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._stop(error)
+        self._follower.stop(error)
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Trace every call of `function`; its attribute `routine` holds the `Trace`."""
@@ -211,20 +277,21 @@ class Tracer:
                 f"@trace(net, optimizer) takes a plain Python function, not {function!r}; "
                 "put `with trace(net, optimizer) as routine:` around the loop itself"
             )
+        follower = self._follower
 
         @functools.wraps(function)
         def traced(*args: P.args, **kwargs: P.kwargs) -> R:
-            if self._running:  # called from within itself: a line of the outer call owns it
+            if follower.running:  # called from within itself: a line of the outer call owns it
                 return function(*args, **kwargs)
-            self._start(code=code)
-            sys.settrace(self._on_global_event)
+            follower.start(code)
+            follower.install()
             try:
                 result = function(*args, **kwargs)
             except BaseException as error:
-                self._stop(error)
+                follower.stop(error)
                 raise
-            reached = self._frame is not None
-            self._stop(None)
+            reached = follower.reached
+            follower.stop(None)
             if not reached:
                 warnings.warn(
                     f"no line of {function!r} ran as Python, so nothing was traced; trace it "
@@ -236,134 +303,3 @@ class Tracer:
 
         traced.routine = self._routine  # type: ignore[attr-defined]
         return traced
-
-    # Starting and stopping.
-
-    def _start(self, code: CodeType | None) -> None:
-        if self._running:
-            raise RuntimeError(
-                "this trace is already running; for a trace inside a trace make a second one "
-                "with trace(net, optimizer)"
-            )
-        self._meter = Meter(self._net)
-        self._state = self._meter.measure().state
-        self._running, self._failed = True, False
-        self._awaited: CodeType | None = code  # the decorated function, until it is called
-        self._frame: FrameType | None = None
-        self._previous_global: TraceFunction | None = sys.gettrace()
-
-    def _follow(self, frame: FrameType, previous_local: TraceFunction | None) -> None:
-        self._awaited = None
-        self._frame = frame
-        self._previous_local: Any = previous_local
-        self._source = Source(frame)
-        # On entering, the line under way is the `with` line, or the `def` line of a function.
-        self._header = self._current = self._source.at(frame.f_lineno)
-        self._entry = frame.f_lasti
-
-    def _stop(self, error: BaseException | None) -> None:
-        current = sys.gettrace()
-        on_top = current == self._on_global_event or self._failed
-        frame, self._awaited, self._running = self._frame, None, False
-        if on_top:
-            sys.settrace(_still_running(self._previous_global))
-        if frame is None:
-            return
-        if frame.f_trace == self._on_local_event or self._failed:
-            frame.f_trace = _still_running(self._previous_local)
-        self._frame = None
-        if on_top or isinstance(_owner(current), Tracer):
-            self._finish_trace(frame, error)
-        elif error is None:
-            warnings.warn(
-                f"the trace ends at line {self._current.first}: there, something else "
-                "(a debugger, or sys.settrace) took Python's tracing over",
-                RuntimeWarning,
-                stacklevel=3,
-            )
-
-    # Events. A tracer that was there before gets every one of them too.
-
-    def _on_global_event(self, frame: FrameType, event: Any, arg: Any) -> Any:
-        local = None
-        if self._previous_global is not None:
-            local = self._previous_global(frame, event, arg)
-            if self._running and sys.gettrace() != self._on_global_event:
-                sys.settrace(self._on_global_event)  # coverage's C tracer puts itself first
-        if self._awaited is frame.f_code:
-            self._follow(frame, previous_local=local)
-            return self._on_local_event
-        if frame is self._frame:  # a generator or coroutine that goes on
-            self._previous_local = local
-            return self._on_local_event
-        return local
-
-    def _on_local_event(self, frame: FrameType, event: Any, arg: Any) -> Any:
-        if self._previous_local is not None:
-            self._previous_local = self._previous_local(frame, event, arg) or self._previous_local
-        if event == "line" and frame is self._frame:
-            statement = self._source.at(frame.f_lineno)
-            # Python reports each line of a statement; it begins anew only where it began before.
-            if statement is not self._current or frame.f_lasti == self._entry:
-                try:
-                    self._finish_line()
-                except BaseException:  # Ctrl-C while measuring: Python now drops this tracer
-                    self._failed = True
-                    raise
-                self._current, self._entry = statement, frame.f_lasti
-        return self._on_local_event
-
-    # Recording.
-
-    def _finish_line(self) -> None:
-        """The line under way is over: what changed since it began is its doing."""
-        measured = self._meter.measure()
-        changed = measured.changed_gradients or measured.changed_parameters
-        if self._current is not self._header or changed:
-            self._record(self._current, measured)
-        self._state = measured.state
-
-    def _record(self, statement: Statement, measured: Measurement) -> None:
-        records = self._routine._records
-        records.append(
-            LineRecord(
-                index=len(records),
-                file=self._source.name,
-                line=statement.first,
-                source=statement.text,
-                indent=statement.indent,
-                before=self._state,
-                after=measured.state,
-                changed_gradients=measured.changed_gradients,
-                changed_parameters=measured.changed_parameters,
-            )
-        )
-
-    def _finish_trace(self, frame: FrameType, error: BaseException | None) -> None:
-        """The block is over; an exception that ends it is noted on the line it came through."""
-        # After a failed measurement the user's own exception matters, not a second failure.
-        with contextlib.suppress(Exception) if self._failed else contextlib.nullcontext():
-            self._finish_line()
-        traceback = None if error is None else error.__traceback__
-        while traceback is not None and traceback.tb_frame is not frame:
-            traceback = traceback.tb_next
-        if traceback is None or error is None:
-            return
-        line, records = self._source.at(traceback.tb_lineno).first, self._routine._records
-        for i in reversed(range(len(records))):
-            if records[i].line == line:
-                words = format_exception_only(type(error), error)
-                records[i] = replace(records[i], raised="".join(words).strip())
-                return
-
-
-def _owner(function: object) -> object:
-    return getattr(function, "__self__", None)
-
-
-def _still_running(function: Any) -> Any:
-    """The trace function to hand back: traces that ended out of order are left out."""
-    while isinstance(tracer := _owner(function), Tracer) and not tracer._running:
-        local = function == tracer._on_local_event
-        function = tracer._previous_local if local else tracer._previous_global
-    return function

@@ -9,8 +9,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+import companion
+
 ROOT = Path(__file__).parents[1]
 OPTIM = ROOT / "benchmarks/optim.py"
+TRACE = ROOT / "benchmarks/trace.py"
+TRACE_TABLE = TRACE.with_suffix(".md")
+
+
+@pytest.fixture
+def beside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Python does for a script: the scripts beside it can be imported."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
 
 
 def rows(table: str) -> list[list[str]]:
@@ -31,13 +43,15 @@ def test_the_optimizer_benchmark_runs(tmp_path: Path) -> None:
     assert found == rows(done.stdout)
 
 
-def test_an_unknown_network_is_named(tmp_path: Path) -> None:
-    command = [sys.executable, str(OPTIM), "resnet19", "--output", str(tmp_path / "optim.md")]
+@pytest.mark.parametrize("script", [OPTIM, TRACE])
+def test_an_unknown_network_is_named(script: Path, tmp_path: Path) -> None:
+    command = [sys.executable, str(script), "resnet19", "--output", str(tmp_path / "table.md")]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
     assert done.returncode == 2
     assert "no such network: resnet19; there are Net, " in done.stderr
 
 
+@pytest.mark.usefixtures("beside")
 def test_the_optimizer_table_is_whole_and_the_readme_quotes_it() -> None:
     benchmark = runpy.run_path(str(OPTIM))
     found = rows((ROOT / "benchmarks/optim.md").read_text(encoding="utf-8"))
@@ -61,3 +75,75 @@ def test_the_optimizer_table_is_whole_and_the_readme_quotes_it() -> None:
         f"{max(ratios):.2f}",
         f"{middle:.2f}",
     )
+
+
+def trace_tables(text: str) -> tuple[list[list[str]], list[list[str]]]:
+    """Of a way of watching, and of a number of tensors."""
+    ways, tensors = text.split("## More and more tensors")
+    return rows(ways), rows(tensors)
+
+
+def check_way(numbers: list[str]) -> None:
+    bare, watched, ratio, quartiles, once = numbers
+    low, high = map(float, quartiles.split(" to "))
+    assert min(float(bare), float(watched)) > 0
+    assert 0 < low <= float(ratio) <= high
+    float(once)  # of what costs nothing it is noise about 0
+
+
+def check_tensors(numbers: list[str]) -> None:
+    bare, traced, step, tensor, quartiles = numbers
+    low, high = map(float, quartiles.split(" to "))
+    assert min(float(bare), float(traced)) > 0
+    assert low <= float(tensor) <= high
+    float(step)
+
+
+@pytest.mark.usefixtures("beside")
+def test_the_trace_benchmark_runs(tmp_path: Path) -> None:
+    """On one network and for a moment: that it works, not what it says."""
+    ways = runpy.run_path(str(TRACE))["WAYS"]
+    out = tmp_path / "trace.md"
+    tiny = ["--rounds", "3", "--steps", "2", "--tensors", "10", "20"]
+    command = [sys.executable, str(TRACE), "Net", *tiny, "--output", str(out)]
+    subprocess.run(command, check=True, capture_output=True, text=True, timeout=300, cwd=tmp_path)
+    watched, tensors = trace_tables(out.read_text(encoding="utf-8"))
+    assert [row[:2] for row in watched] == [["Net", way.label] for way in ways]
+    for way, (_, _, *numbers) in zip(ways, watched, strict=True):
+        if way.installed:
+            check_way(numbers)
+        else:
+            assert numbers == ["not installed"]
+    assert [row[0] for row in tensors] == ["10", "20"]
+    for _, *numbers in tensors:
+        check_tensors(numbers)
+    assert list(tmp_path.iterdir()) == [out]
+
+
+@pytest.mark.usefixtures("beside")
+def test_the_trace_benchmark_needs_every(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(companion, "trace", lambda net, optimizer: None)
+    monkeypatch.setattr(sys, "argv", [str(TRACE), "--output", str(tmp_path / "trace.md")])
+    with pytest.raises(SystemExit):
+        runpy.run_path(str(TRACE), run_name="__main__")
+    assert "this companion.trace takes no every=" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not TRACE_TABLE.exists(), reason="not measured yet")
+@pytest.mark.usefixtures("beside")
+def test_the_trace_table_is_whole() -> None:
+    """Of a run with every network, every package and every number of tensors."""
+    benchmark = runpy.run_path(str(TRACE))
+    text = TRACE_TABLE.read_text(encoding="utf-8")
+    watched, tensors = trace_tables(text)
+    assert [row[:2] for row in watched] == [
+        [network, way.label] for network in benchmark["NETWORKS"] for way in benchmark["WAYS"]
+    ]
+    for _, _, *numbers in watched:
+        check_way(numbers)
+    assert [row[0] for row in tensors] == [str(number) for number in benchmark["TENSORS"]]
+    for _, *numbers in tensors:
+        check_tensors(numbers)
+    assert re.search(r"; Python [\d.]+, torch [\d.]+, .*wandb [\d.]+, lightning [\d.]+\.", text)

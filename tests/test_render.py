@@ -102,12 +102,17 @@ def test_rows(routine: Trace) -> None:
     backward = next(r for r in rows if r["source"] == "loss.backward()")
     assert backward == {
         "index": 2,
+        "step": 0,
         "file": __file__,
         "line": routine.records[2].line,
+        "function": "routine",
+        "depth": 0,
         "source": "loss.backward()",
         "raised": None,
+        "events": "backward",
         "parameter": "0.weight",
         "layer": "0",
+        "requires_grad": True,
         "gradient_changed": True,
         "gradient_sum": 4.0,
         "gradient_norm": 2.0,

@@ -14,12 +14,17 @@ def rows(records: Iterable[LineRecord]) -> list[dict[str, Any]]:
     return [
         {
             "index": record.index,
+            "step": record.step,
             "file": record.file,
             "line": record.line,
+            "function": record.function,
+            "depth": record.depth,
             "source": record.source,
             "raised": record.raised,
+            "events": ", ".join(event.kind for event in record.events),
             "parameter": name,
             "layer": layer_of(name),
+            "requires_grad": record.after.requires_grad.get(name),
             **_columns(
                 "gradient", record.after.gradients.get(name), name in record.changed_gradients
             ),

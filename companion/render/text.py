@@ -1,4 +1,8 @@
-"""A trace as text: the lines that ran, each with what it changed."""
+"""A trace as text: the lines that ran, each with what it changed, and the findings.
+
+From simple to complex: `text` (the whole), `_as_they_ran` (a short trace, line after line),
+`_as_written` (a long one, each line of the source once), the notes beside a line.
+"""
 
 from __future__ import annotations
 
@@ -6,57 +10,147 @@ import os
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 from companion.probes import Reading, combine
-from companion.records import LineRecord
+from companion.records import LineRecord, State
 
 WIDEST = 60  # columns of code; a longer line keeps its place and pushes only its own notes
+LONGEST = 60  # records; a longer trace is shown as written, each line once
 
 
-def text(records: Sequence[LineRecord], *, network: str) -> str:
-    """The annotated lines, one after another as they ran.
+class _Finding(Protocol):
+    """What the text needs of a finding; the diagnosis stands on a floor above."""
+
+    @property
+    def rule(self) -> str: ...
+    @property
+    def index(self) -> int: ...
+    @property
+    def file(self) -> str: ...
+    @property
+    def line(self) -> int: ...
+
+
+class _Row(NamedTuple):
+    line: str
+    code: Sequence[str]
+    gradients: str
+    parameters: str
+    also: str
+    raised: str | None
+
+
+def text(records: Sequence[LineRecord], *, network: str, findings: Sequence[_Finding] = ()) -> str:
+    """The annotated lines, and what the diagnosis found.
 
     Columns: line number, code, what happened to the gradients, what happened to the parameters.
-    Each says how many of the network's tensors the line changed and how, then the L2 norm of all
-    gradients (of all parameters) after the line.
+    Each says how many of the networks' tensors the line changed and how, then the L2 norm of all
+    gradients (of all parameters) after the line. Then what else the line changed, and the rules
+    that object to it. A trace of more than 60 lines is shown as written: each line of the
+    source once, with how often it ran and what its last effect was.
     """
     if not records:
         return f"Trace of {network}: no line ran"
-    shown = listing(records)
-    width = min(WIDEST, max(len(line) for lines in shown for line in lines))
-    digits = max(4, *(len(str(record.line)) for record in records))
-    notes = [
-        _note(record.changed_gradients, record.before.gradients, record.after.gradients)
-        for record in records
-    ]
-    middle = max(len("gradients"), *map(len, notes))
+    short = len(records) <= LONGEST
+    rows = _as_they_ran(records, findings) if short else _as_written(records, findings)
     title = f"Trace of {network}, {len(records[0].after.parameters)} parameters"
     if not records[0].file.startswith("Cell In["):  # in a notebook the code stands right above
         title += f", {os.path.basename(records[0].file)}"
-    out = [
-        title,
-        f"{'line':>{digits}}  {'code':<{width}}  {'gradients':<{middle}}  parameters",
+    steps = records[-1].step + any(e.kind == "step" for e in records[-1].events)
+    if not short:
+        title += f", {len(records)} lines run in {steps} steps"
+    table = _table(rows, runs=not short)
+    return "\n\n".join(["\n".join([title, *table]), *map(str, findings)])
+
+
+def _table(rows: Sequence[_Row], *, runs: bool) -> list[str]:
+    """Head and rows, the columns aligned."""
+    number = "runs  line" if runs else "line"
+    digits = max(len(number), *(len(row.line) for row in rows))
+    width = min(WIDEST, max(len(line) for row in rows for line in row.code))
+    middle = max(len("gradients"), *(len(row.gradients) for row in rows))
+    last = max(len("parameters"), *(len(row.parameters) for row in rows))
+    out = [f"{number:>{digits}}  {'code':<{width}}  {'gradients':<{middle}}  parameters"]
+    for row in rows:
+        first = f"{row.line:>{digits}}  {row.code[0]:<{width}}  {row.gradients:<{middle}}"
+        out.append(f"{first}  {row.parameters:<{last}}  {row.also}".rstrip())
+        out += [f"{'':>{digits}}  {line}".rstrip() for line in row.code[1:]]
+        if row.raised:
+            out.append(f"{'':>{digits}}  raised {textwrap.shorten(row.raised, 100)}")
+    return out
+
+
+def _as_they_ran(records: Sequence[LineRecord], findings: Sequence[_Finding]) -> list[_Row]:
+    """One row for each record."""
+    blamed: dict[int, list[str]] = {}
+    for finding in findings:
+        blamed.setdefault(finding.index, []).append(f"<- {finding.rule}")
+    return [
+        _Row(
+            str(record.line),
+            lines,
+            *_notes(record),
+            "  ".join([*_also(record.before, record.after), *blamed.get(record.index, [])]),
+            record.raised,
+        )
+        for record, lines in zip(records, listing(records), strict=True)
     ]
-    for record, lines, note in zip(records, shown, notes, strict=True):
-        moved = _note(record.changed_parameters, record.before.parameters, record.after.parameters)
-        first = f"{record.line:>{digits}}  {lines[0]:<{width}}  {note:<{middle}}  {moved}"
-        out.append(first.rstrip())
-        out += [f"{'':>{digits}}  {line}".rstrip() for line in lines[1:]]
-        if record.raised:
-            out.append(f"{'':>{digits}}  raised {textwrap.shorten(record.raised, 100)}")
-    return "\n".join(out)
+
+
+def _as_written(records: Sequence[LineRecord], findings: Sequence[_Finding]) -> list[_Row]:
+    """One row for each line of the source, function by function in the order they first ran."""
+    groups: dict[tuple[str, str, int], list[LineRecord]] = {}
+    for record in records:
+        groups.setdefault((record.file, record.function, record.line), []).append(record)
+    functions = list(dict.fromkeys((file, function) for file, function, _ in groups))
+    blamed: dict[tuple[str, int], list[str]] = {}
+    for finding in findings:
+        blamed.setdefault((finding.file, finding.line), []).append(f"<- {finding.rule}")
+    ordered = sorted(groups, key=lambda key: (functions.index(key[:2]), key[2]))
+    chosen = [_telling(groups[key]) for key in ordered]
+    rows = []
+    for (file, function, line), record, code in zip(ordered, chosen, listing(chosen), strict=True):
+        group = groups[file, function, line]
+        seen = blamed.get((file, line), [])
+        also = "  ".join([*_also(record.before, record.after), *seen])
+        raised = next((one.raised for one in group if one.raised), None)
+        rows.append(_Row(f"{len(group)}x {line:5}", code, *_notes(record), also, raised))
+    return rows
+
+
+def _telling(group: Sequence[LineRecord]) -> LineRecord:
+    """The run of a line that stands for all: the last one that changed something."""
+    changed = [r for r in group if r.changed_gradients or r.changed_parameters]
+    return changed[-1] if changed else group[-1]
 
 
 def listing(records: Sequence[LineRecord]) -> list[list[str]]:
-    """The lines of each record's statement, indented as in the file, less what all share."""
-    outermost = min(record.indent for record in records)
+    """The lines of each record's statement, indented as in the file, less what all share.
+
+    A function that is followed from a line stands further in.
+    """
+    outermost: dict[tuple[str, str, int], int] = {}
+    for record in records:
+        key = (record.file, record.function, record.depth)
+        outermost[key] = min(outermost.get(key, record.indent), record.indent)
     return [
         [
-            " " * (record.indent - outermost) + line
+            " " * (record.indent - outermost[record.file, record.function, record.depth])
+            + "    " * record.depth
+            + line
             for line in record.source.splitlines() or [f"(line {record.line}, source not known)"]
         ]
         for record in records
     ]
+
+
+def _notes(record: LineRecord) -> tuple[str, str]:
+    """What the line did to the gradients, and to the parameters."""
+    return (
+        _note(record.changed_gradients, record.before.gradients, record.after.gradients),
+        _note(record.changed_parameters, record.before.parameters, record.after.parameters),
+    )
 
 
 def _note(
@@ -81,3 +175,26 @@ def _transition(before: Reading | None, after: Reading | None) -> str:
     if before is None:
         return "None → value"
     return "value → None" if after is None else "changed"
+
+
+def _also(before: State, after: State) -> list[str]:
+    """Learning rates, modes, requires_grad and scale, where the line changed them."""
+    notes = []
+    for name, rates in after.learning_rates.items():
+        was = before.learning_rates.get(name, ())
+        for old, new in dict.fromkeys(zip(was, rates, strict=False)):
+            if old != new:
+                notes.append(f"lr {old:.4g} → {new:.4g}")
+    if after.training is not before.training:
+        flipped = [n for n, mode in after.training.items() if before.training.get(n, mode) != mode]
+        modes = {after.training[name] for name in flipped}
+        notes += [f"{len(flipped)} modules → {'train' if m else 'eval'}" for m in sorted(modes)]
+    if after.requires_grad is not before.requires_grad:
+        now = after.requires_grad
+        for wanted in (False, True):
+            count = sum(w is wanted and before.requires_grad.get(n, w) != w for n, w in now.items())
+            if count:
+                notes.append(f"{count} requires_grad → {wanted}")
+    if after.scale is not None and before.scale is not None and after.scale != before.scale:
+        notes.append(f"scale {before.scale:g} → {after.scale:g}")
+    return notes

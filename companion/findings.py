@@ -1,0 +1,59 @@
+"""What a diagnosis says: one `Finding` for each mistake on each line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+CHAPTER = "07_when_training_goes_wrong.html"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong with a loop, or may be.
+
+    Attributes:
+        rule: Which rule found it, such as "accumulates".
+        certain: Whether the records prove it; if not, it is possible, and `settle` says what
+            would settle it.
+        file: The file's name, or "Cell In[3]" for a notebook cell.
+        line: Number of the line, counted from 1.
+        source: That line's statement, as written.
+        observed: What was seen there, with its numbers.
+        why: Why it matters, in one sentence.
+        cure: Code that cures it.
+        settle: What would tell whether it is a mistake; None where that is certain.
+        chapter: Page and section of the course that explains it.
+        index: Index of the first record that shows it.
+        times: How many records show it.
+    """
+
+    rule: str
+    certain: bool
+    file: str
+    line: int
+    source: str
+    observed: str
+    why: str
+    cure: str
+    settle: str | None
+    chapter: str
+    index: int
+    times: int = 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Its attributes by name, ready for JSON."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    def __str__(self) -> str:
+        often = f", {self.times} times" if self.times > 1 else ""
+        out = [
+            f"{'' if self.certain else 'possible: '}{self.rule}, line {self.line}{often}: "
+            f"{self.source.splitlines()[0] if self.source else '(source not known)'}",
+            f"    {self.observed}",
+            f"    {self.why}",
+            *("    cure: " + self.cure).replace("\n", "\n          ").splitlines(),
+        ]
+        if self.settle is not None:
+            out.append(f"    to settle it: {self.settle}")
+        return "\n".join([*out, f"    explained in: {self.chapter}"])

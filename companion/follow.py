@@ -1,0 +1,454 @@
+"""Following running frames line by line: Python's own `sys.settrace`, handed back as it was found.
+
+From simple to complex: `Options` (what is to be watched), `_Place` (one followed frame),
+`_Steps` (which step it is), `Follower` (the trace function, and what it records).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import warnings
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from traceback import format_exception_only
+from types import CodeType, FrameType
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
+
+from companion import variables
+from companion.events import Names, Recogniser, recogniser_of
+from companion.measure import Measurement, Meter
+from companion.records import Event, LineRecord
+from companion.source import Source, Statement
+from companion.structure import step_details, unregistered
+from companion.watched import Watched
+from companion.writes import counts_no_writes, reaches_past
+
+if TYPE_CHECKING:
+    from _typeshed import TraceFunction
+
+# A code object, what recognises its calls, does it write uncounted, is it followed.
+_Classified: TypeAlias = tuple[CodeType | None, Recogniser | None, bool, bool]
+_PLAIN: _Classified = (None, None, False, False)
+_UNKNOWN: _Classified = (None, None, False, False)
+
+MOST_LINES = 100_000  # then the trace stops watching; it would fill the memory
+
+
+@dataclass(frozen=True)
+class Options:
+    """How much is watched.
+
+    Attributes:
+        follows: Whether the lines of a function that a watched line calls are watched too.
+        every: One step in so many is watched.
+        steps: After so many watched steps nothing is watched any more; None for no end.
+    """
+
+    follows: Callable[[CodeType], bool]
+    every: int = 1
+    steps: int | None = None
+
+
+class _Place:
+    """One followed frame, and the statement that is under way in it."""
+
+    def __init__(self, frame: FrameType, previous: Any, depth: int, source: Source) -> None:
+        self.frame = frame
+        self.previous = previous  # the frame's trace function before ours
+        self.depth = depth
+        self.source = source
+        self.uncounted = reaches_past(frame.f_code)
+        name = getattr(frame.f_code, "co_qualname", frame.f_code.co_name)
+        self.function = "" if name.startswith("<") else name
+        # The line under way on entering has begun before: `with trace(...)`, or `def ...`.
+        self.header = source.at(frame.f_lineno)
+        self.begin(frame)
+
+    def begin(self, frame: FrameType) -> None:
+        """A statement begins."""
+        self.current = self.source.at(frame.f_lineno)
+        self.start = frame.f_lasti
+        self.recorded = self.current is self.header
+
+    def reaches_past(self) -> bool:
+        """Whether the statement under way may write past the version counters."""
+        return any(line in self.uncounted for line in _lines(self.current))
+
+
+def _lines(statement: Statement) -> range:
+    return range(statement.first, statement.last + 1)
+
+
+class _Steps:
+    """Counts steps: one is complete when all optimizers have stepped, or one steps again."""
+
+    def __init__(self, optimizers: Sequence[str]) -> None:
+        self._all = set(optimizers)
+        self._stepped: set[str] = set()
+        self.complete = 0
+
+    def note(self, optimizer: str) -> bool:
+        """An optimizer has stepped. Was that the end of a step?"""
+        done = optimizer in self._stepped or self._stepped | {optimizer} >= self._all
+        self._stepped = set() if done else self._stepped | {optimizer}
+        self.complete += done
+        return done
+
+
+class Follower:
+    """Records what the lines of one frame, and of the functions followed from it, change."""
+
+    def __init__(self, watched: Watched, records: list[LineRecord], options: Options) -> None:
+        self._watched, self._records, self._options = watched, records, options
+        self._names: Names = {
+            id(one): name for name, one in [*watched.networks.items(), *watched.optimizers.items()]
+        }
+        self._steps = _Steps(list(watched.optimizers))
+        self._codes: dict[int, _Classified | None] = {}  # by id
+        self._kept: list[CodeType] = []
+        self._watched_steps = 0
+        self._held: dict[int, tuple[Any, list[int], dict[str, Any]]] = {}
+        self._sources: dict[int, tuple[CodeType, Source]] = {}
+        self.running = False
+        self.ended = False  # has watched as much as it was asked to
+
+    # Starting and stopping.
+
+    def start(self, code: CodeType | None = None) -> None:
+        """Begin to watch; with `code`, once a frame of that code is called."""
+        if self.running:
+            raise RuntimeError(
+                "this trace is already running; for a trace inside a trace make a second one "
+                "with trace(net, optimizer)"
+            )
+        self._meter = Meter(self._watched)
+        self._state = self._meter.state
+        self.running, self._failed = True, False
+        self._paused = self._is_enough()
+        self._code = self._awaited = code
+        self._places: list[_Place] = []
+        self._handed_back: dict[int, Any] = {}
+        self._base: FrameType | None = None
+        self._events: list[Event] = []
+        self._previous_global: TraceFunction | None = sys.gettrace()
+        self._hooks = [
+            optimizer.register_step_post_hook(self._on_step)
+            for optimizer in self._watched.optimizers.values()
+        ]
+        self._hooks.append(register_optimizer_step_post_hook(self._on_other_step))
+        _running.add(self)
+
+    def follow(self, frames: Sequence[FrameType]) -> None:
+        """Watch these frames, outermost first, from the line that is under way in each."""
+        self._base = frames[0]
+        if self._paused:
+            return
+        for frame in frames:
+            self._enter(frame, frame.f_trace)
+            frame.f_trace = self.on_local_event
+
+    def install(self) -> None:
+        """Become Python's trace function."""
+        if not self._paused:
+            sys.settrace(self.on_global_event)
+
+    @property
+    def reached(self) -> bool:
+        """Whether a frame was followed, or none was to be."""
+        return self._base is not None or self._paused
+
+    def stop(self, error: BaseException | None, *, stacklevel: int = 3) -> None:
+        """Stop watching, and hand back what was there before."""
+        for hook in self._hooks:
+            hook.remove()
+        current = sys.gettrace()
+        on_top = current == self.on_global_event or self._failed
+        places, self._awaited, self.running = self._places, None, False
+        _running.discard(self)
+        if self._paused:
+            return
+        if on_top:
+            sys.settrace(_still_running(self._previous_global))
+        for place in places:
+            self._handed_back[id(place.frame)] = place.previous
+            if place.frame.f_trace == self.on_local_event or self._failed:
+                place.frame.f_trace = _still_running(place.previous, place.frame)
+        if not places:
+            return
+        if on_top or isinstance(_owner(current), Follower):
+            self._finish_trace(error)
+        elif error is None:
+            warnings.warn(
+                f"the trace ends at line {places[0].current.first}: there, something else "
+                "(a debugger, or sys.settrace) took Python's tracing over",
+                RuntimeWarning,
+                stacklevel=stacklevel + 1,
+            )
+        self._places, self._base = [], None
+
+    def _pause(self) -> None:
+        """Watch nothing until `_resume`: no trace function, only the optimizers' step hooks."""
+        self._paused = True
+        if sys.gettrace() == self.on_global_event:
+            sys.settrace(_still_running(self._previous_global))
+        for place in self._places:
+            self._handed_back[id(place.frame)] = place.previous
+            place.frame.f_trace = _still_running(place.previous, place.frame)
+        self._places = []
+
+    def _resume(self, frame: FrameType | None) -> None:
+        """Watch again, from the lines under way. `frame` is the innermost one that runs."""
+        frames: list[FrameType] = []
+        while frame is not None:
+            base = frame is self._base or frame.f_code is self._code
+            if base or self._options.follows(frame.f_code):
+                frames.append(frame)
+            if base:
+                break
+            frame = frame.f_back
+        if frame is None:
+            return  # the watched frame is not running; at another step, perhaps
+        self._paused = False
+        self._meter.forget()
+        self._state = self._meter.state
+        self._events = []
+        self._previous_global = sys.gettrace()
+        self.follow(frames[::-1])
+        sys.settrace(self.on_global_event)
+
+    # Events. A tracer that was there before gets every one of them too.
+
+    def on_global_event(self, frame: FrameType, event: Any, arg: Any) -> Any:
+        """Python calls a function (or goes on with a generator): the trace function."""
+        code, local = frame.f_code, None
+        if self._previous_global is not None:
+            local = self._previous_global(frame, event, arg)
+            if self.running and not self._paused and sys.gettrace() != self.on_global_event:
+                sys.settrace(self.on_global_event)  # coverage's C tracer puts itself first
+        known = self._codes.get(id(code), _UNKNOWN)
+        if known is None and frame is not self._base:
+            return local  # as nearly all calls are
+        if known is _UNKNOWN:
+            known = self._codes[id(code)] = self._classify(code)
+        _, recogniser, past, follows = known or _PLAIN
+        if self._awaited is code:
+            self._awaited = None
+            self._base = frame
+            self._enter(frame, local)
+            return self.on_local_event
+        if not self._places or self._paused:
+            return local
+        if recogniser is not None:
+            seen = recogniser(frame.f_locals, frame, self._names)
+            if seen is not None:
+                self._events.append(seen)
+        if past:
+            self._meter.guard()
+        if frame is self._base or (follows and frame is not self._places[-1].frame):
+            for place in self._places:
+                if place.frame is frame:  # a generator or coroutine that goes on
+                    place.previous = local
+                    return self.on_local_event
+            self._guarded(self._finish_line, begun=True)
+            self._enter(frame, local)
+            return self.on_local_event
+        return local
+
+    def _classify(self, code: CodeType) -> _Classified | None:
+        """What a call of this code means, None if nothing; asked once for each code."""
+        self._kept.append(code)  # so that its id stays its own
+        recogniser = recogniser_of(code)
+        past, follows = bool(reaches_past(code)), self._options.follows(code)
+        if recogniser is None and not past and not follows and code is not self._code:
+            return None
+        return code, recogniser, past, follows
+
+    def on_local_event(self, frame: FrameType, event: Any, arg: Any) -> Any:
+        """A followed frame comes to a line, returns or raises: its local trace function."""
+        place = next((p for p in reversed(self._places) if p.frame is frame), None)
+        if place is None:
+            return None
+        if place.previous is not None:
+            place.previous = place.previous(frame, event, arg) or place.previous
+        if event == "line":
+            self._guarded(self._on_line, place, frame)
+        elif event == "return" and place is not self._places[0]:
+            self._guarded(self._finish_line)
+            self._places.remove(place)
+        return None if self._paused else self.on_local_event
+
+    def _guarded(self, act: Callable[..., None], *args: Any, **kwargs: Any) -> None:
+        try:
+            act(*args, **kwargs)
+        except BaseException:  # Ctrl-C while measuring: Python now drops this tracer
+            self._failed = True
+            raise
+
+    def _on_line(self, place: _Place, frame: FrameType) -> None:
+        statement = place.source.at(frame.f_lineno)
+        # Python reports each line of a statement; it begins anew only where it began before.
+        if statement is place.current and frame.f_lasti != place.start:
+            return
+        while self._places[-1] is not place:  # left without a word
+            self._finish_line()
+            self._places.pop()
+        self._finish_line()
+        if self._is_enough():
+            self._pause()
+            return
+        place.begin(frame)
+        if place.reaches_past():
+            self._meter.guard()
+        self._events += variables.before(place.current.text, frame)
+
+    def _on_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        """An optimizer has stepped; its own hook says so."""
+        name = self._names[id(optimizer)]
+        if not self._paused:
+            details = self._holdings(optimizer)
+            if counts_no_writes(optimizer):
+                self._meter.doubt(details["held"])
+            if not self._steps.complete:  # once is enough: it walks all modules' attributes
+                details["unregistered"] = unregistered(
+                    self._watched.networks, self._watched.optimizers.values()
+                )
+            self._events.append(Event("step", name, details))
+            return
+        done = self._steps.note(name)
+        if done and not self.ended and self._steps.complete % self._options.every == 0:
+            self._resume(sys._getframe(1))
+
+    def _on_other_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        """An optimizer that nobody named has stepped; it may hold what is watched, or held once."""
+        if id(optimizer) not in self._names and not self._paused and self._places:
+            if counts_no_writes(optimizer):
+                self._meter.doubt(self._meter.parameters)
+            details = self._holdings(optimizer)
+            self._events.append(Event("step", type(optimizer).__name__, details))
+
+    def _holdings(self, optimizer: Optimizer) -> dict[str, Any]:
+        """`step_details`, found out anew only when the optimizer holds others than before."""
+        parameters = self._meter.parameters
+        ids = [id(p) for group in optimizer.param_groups for p in group["params"]]
+        known = self._held.get(id(optimizer))
+        if known is None or known[0] is not parameters or known[1] != ids or known[2]["idle"]:
+            known = parameters, ids, step_details(optimizer, parameters)
+            self._held[id(optimizer)] = known
+        return dict(known[2])
+
+    def _is_enough(self) -> bool:
+        """Whether the line that is over was the last one to be watched for now."""
+        every, steps = self._options.every, self._options.steps
+        enough = steps is not None and self._watched_steps >= steps
+        self.ended = enough or len(self._records) >= MOST_LINES
+        return self.ended or self._steps.complete % every != 0
+
+    # Recording.
+
+    def _enter(self, frame: FrameType, previous: Any) -> None:
+        code = frame.f_code
+        if id(code) not in self._sources:
+            self._sources[id(code)] = code, Source(frame)
+        source = self._sources[id(code)][1]
+        self._places.append(_Place(frame, previous, len(self._places), source))
+
+    def _finish_line(self, *, begun: bool = False) -> None:
+        """The line under way is over: what changed since it began is its doing.
+
+        With `begun` it only calls a function that is followed from there.
+        """
+        place = self._places[-1]
+        self._events += variables.after(place.current.text, place.frame)
+        measured = self._meter.measure()
+        changed = measured.changed_gradients or measured.changed_parameters
+        if changed or self._events or not place.recorded:
+            self._record(place, measured)
+        place.recorded |= begun
+        self._state = measured.state
+        self._events = []
+
+    def _record(self, place: _Place, measured: Measurement) -> None:
+        records = self._records
+        record = LineRecord(
+            index=len(records),
+            file=place.source.name,
+            line=place.current.first,
+            source=place.current.text,
+            indent=place.current.indent,
+            before=self._state,
+            after=measured.state,
+            changed_gradients=measured.changed_gradients,
+            changed_parameters=measured.changed_parameters,
+            events=tuple(self._events),
+            function=place.function,
+            depth=place.depth,
+            step=self._steps.complete,
+        )
+        records.append(record)
+        stepped = [event.name for event in record.events if event.kind == "step"]
+        if self._watched.optimizers:
+            stepped = [name for name in stepped if name in self._watched.optimizers]
+        elif record.changed_parameters and not stepped:
+            stepped = [""]  # the reader's own update
+        for name in stepped:
+            self._watched_steps += self._steps.note(name)
+
+    def _finish_trace(self, error: BaseException | None) -> None:
+        """The block is over; an exception that ends it is noted on the line it came through."""
+        # After a failed measurement the user's own exception matters, not a second failure.
+        with contextlib.suppress(Exception) if self._failed else contextlib.nullcontext():
+            self._finish_line()
+        frames = {place.frame: place for place in self._places}
+        traceback = None if error is None else error.__traceback__
+        line: tuple[str, int] | None = None
+        while traceback is not None:
+            place = frames.get(traceback.tb_frame)
+            if place is not None:
+                line = place.source.name, place.source.at(traceback.tb_lineno).first
+            elif self._options.follows(traceback.tb_frame.f_code):
+                source = Source(traceback.tb_frame)
+                line = source.name, source.at(traceback.tb_lineno).first
+            traceback = traceback.tb_next
+        if line is None or error is None:
+            return
+        for i in reversed(range(len(self._records))):
+            if (self._records[i].file, self._records[i].line) == line:
+                words = "".join(format_exception_only(type(error), error)).strip()
+                self._records[i] = replace(self._records[i], raised=words)
+                return
+
+
+_running: weakref.WeakSet[Follower] = weakref.WeakSet()
+
+
+def _forget_in_a_fork() -> None:
+    """A forked process (a worker of a DataLoader) is not watched."""
+    if isinstance(_owner(sys.gettrace()), Follower):
+        for follower in list(_running):
+            follower.running = False
+        sys.settrace(_still_running(sys.gettrace()))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_in_a_fork)
+
+
+def _owner(function: object) -> object:
+    return getattr(function, "__self__", None)
+
+
+def _still_running(function: Any, frame: FrameType | None = None) -> Any:
+    """The trace function to hand back: traces that ended out of order, or pause, are left out."""
+    while isinstance(follower := _owner(function), Follower):
+        if follower.running and not follower._paused:
+            break
+        if frame is None:
+            function = follower._previous_global
+        else:
+            function = follower._handed_back.get(id(frame))
+    return function

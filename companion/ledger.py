@@ -1,0 +1,207 @@
+"""The ledger: which backward calls stand in each gradient, and which steps have used them.
+
+A gradient is a running sum. The ledger replays a trace's records and keeps, for each parameter,
+the backward calls that were added since it was last cleared. What a mistake in the order of the
+lines comes down to can then be read off: a backward that was added to what a step had used
+already, or one that was cleared before any step used it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from companion.records import Event, LineRecord
+
+
+@dataclass(eq=False)
+class Backward:
+    """The backward calls of one executed line, and what became of what they wrote.
+
+    Attributes:
+        record: The line.
+        written: Names of the parameters whose gradients it changed.
+        used: By parameter: the optimizers that have stepped with it, "" for a line of the
+            reader's own that changed the parameter.
+        discarded: Names of the parameters whose gradient was cleared before anything used it.
+        discarded_by: The line that cleared the last of them.
+    """
+
+    record: LineRecord
+    written: set[str] = field(default_factory=set)
+    used: dict[str, set[str]] = field(default_factory=dict)
+    touched: bool = False
+    discarded: set[str] = field(default_factory=set)
+    discarded_by: LineRecord | None = None
+
+    @property
+    def wasted(self) -> bool:
+        """Whether all that it wrote was cleared, and nothing had used any of it."""
+        return not self.used and not self.touched and self.written <= self.discarded
+
+
+@dataclass(frozen=True)
+class Use:
+    """An optimizer's step: what its gradients were made of.
+
+    Attributes:
+        record: The line.
+        optimizer: Its name.
+        held: Names of the watched parameters that it holds.
+        backwards: Backward calls in any of their gradients, oldest first.
+        reused: Backward calls that this optimizer had used before, each with the later one that
+            was added on top.
+        foreign: Backward calls that another optimizer had used before a later one, from another
+            line, was added on top; with that one.
+        scaled: Whether a line without a backward changed the gradients since.
+    """
+
+    record: LineRecord
+    optimizer: str
+    held: tuple[str, ...]
+    backwards: tuple[Backward, ...]
+    reused: tuple[tuple[Backward, Backward], ...]
+    foreign: tuple[tuple[Backward, Backward], ...]
+    scaled: bool
+
+
+@dataclass
+class Ledger:
+    """The whole trace, replayed.
+
+    Attributes:
+        records: The trace's records.
+        backwards: Every line with a backward call that changed a gradient, in order.
+        uses: Every optimizer's step, in order.
+        late_clips: Lines that clipped gradients which every step that uses them had used already.
+    """
+
+    records: Sequence[LineRecord]
+    backwards: list[Backward] = field(default_factory=list)
+    uses: list[Use] = field(default_factory=list)
+    late_clips: list[LineRecord] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._content: dict[str, list[Backward]] = {}
+        self._on_top: dict[str, list[tuple[Backward, Backward]]] = {}
+        self._scaled: set[str] = set()
+        self._held: set[str] = set()
+        for record in self.records:
+            for event in record.events:
+                if event.kind == "step":
+                    self._held.update(event.details["held"])
+        for record in self.records:
+            self._replay(record)
+
+    def of(self, kind: str) -> Iterable[tuple[LineRecord, Event]]:
+        """All events of one kind, with the lines they happened on."""
+        for record in self.records:
+            for event in record.events:
+                if event.kind == kind:
+                    yield record, event
+
+    def _replay(self, record: LineRecord) -> None:
+        kinds = [event.kind for event in record.events]
+        backward = Backward(record) if "backward" in kinds else None
+        clears = backward is not None and "clear" in kinds[: kinds.index("backward")]
+        if "clip" in kinds and self._is_late(record):
+            self.late_clips.append(record)
+        if "step" not in kinds:
+            self._touch(record)
+        # A step of an optimizer that clears at its end has used what it clears.
+        before = kinds[: kinds.index("step")] if "step" in kinds else ["clear"]
+        uses_first = backward is None and "clear" not in before
+        if uses_first:
+            self._use_all(record)
+        for name in record.changed_gradients:
+            after = record.after.gradients.get(name)
+            gone = after is None or (after.norm == 0 and backward is None)
+            if gone or clears:
+                self._clear(name, record)
+            if gone:
+                continue
+            if backward is not None:
+                self._add(name, backward)
+            elif record.before.gradients.get(name) is None or self._is_used(name):
+                self._clear(name, record)  # the reader's own `p.grad = ...`
+                self._content[name] = [Backward(record, {name}, touched=True)]
+            else:
+                self._scaled.add(name)
+        if backward is not None and backward.written:
+            self.backwards.append(backward)
+        if not uses_first:
+            self._use_all(record)
+
+    def _use_all(self, record: LineRecord) -> None:
+        for event in record.events:
+            if event.kind == "step":
+                self._use(record, event)
+            elif event.kind == "scaler step":  # it may skip the step, for an infinite gradient
+                for content in self._content.values():
+                    for one in content:
+                        one.touched = True
+
+    def _touch(self, record: LineRecord) -> None:
+        """The reader's own line moves parameters: it may have used their gradients."""
+        for name in record.changed_parameters:
+            for one in self._content.get(name, []):
+                one.touched = True
+                if name not in self._held:
+                    one.used.setdefault(name, set()).add("")
+
+    def _is_used(self, name: str) -> bool:
+        content = self._content.get(name, [])
+        return bool(content) and all(name in one.used for one in content)
+
+    def _is_late(self, record: LineRecord) -> bool:
+        changed = [n for n in record.changed_gradients if record.after.gradients.get(n) is not None]
+        return bool(changed) and all(self._is_used(name) for name in changed)
+
+    def _clear(self, name: str, record: LineRecord) -> None:
+        for one in self._content.pop(name, []):
+            before = record.before.gradients.get(name)
+            if before is not None and before.nonfinite:
+                one.touched = True  # a batch skipped on purpose
+            if name not in one.used:
+                one.discarded.add(name)
+                one.discarded_by = record
+        self._on_top.pop(name, None)
+        self._scaled.discard(name)
+
+    def _add(self, name: str, backward: Backward) -> None:
+        backward.written.add(name)
+        content = self._content.setdefault(name, [])
+        for one in content:
+            if one.used:
+                self._on_top.setdefault(name, []).append((one, backward))
+        content.append(backward)
+
+    def _use(self, record: LineRecord, event: Event) -> None:
+        held: tuple[str, ...] = event.details["held"]
+        backwards: dict[Backward, None] = {}
+        reused: dict[tuple[Backward, Backward], None] = {}
+        foreign: dict[tuple[Backward, Backward], None] = {}
+        for name in held:
+            for old, new in self._on_top.get(name, []):
+                if event.name in old.used.get(name, ()):
+                    reused[old, new] = None
+                elif _place(old.record) != _place(new.record) and name not in old.used:
+                    foreign[old, new] = None
+            for one in self._content.get(name, []):
+                backwards[one] = None
+                one.used.setdefault(name, set()).add(event.name)
+        self.uses.append(
+            Use(
+                record,
+                event.name,
+                held,
+                tuple(backwards),
+                tuple(reused),
+                tuple(foreign),
+                scaled=not self._scaled.isdisjoint(held),
+            )
+        )
+
+
+def _place(record: LineRecord) -> tuple[str, int]:
+    return record.file, record.line

@@ -1,0 +1,144 @@
+"""Gradients that pile up, or are lost: what a step's gradient is made of."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from companion.ledger import Backward, Ledger
+from companion.rules.table import Sighting, at, norm, rule, some
+
+
+@rule(
+    "accumulates",
+    why="backward() adds to .grad: the step follows the sum of all batches since the last clear.",
+    cure="optimizer.zero_grad()  # once for every step, before backward()",
+    section="gradients-that-pile-up",
+)
+def accumulates(ledger: Ledger) -> Iterator[Sighting]:
+    """A step uses a backward that it has used before."""
+    for use in ledger.uses:
+        if not use.reused:
+            continue
+        new = use.reused[-1][1]
+        names = new.written & set(use.held)
+        yield Sighting(
+            new.record,
+            f"backward() added to gradients that {use.optimizer} had already used: their norm "
+            f"went from {norm(new.record, before=True, only=names)} to "
+            f"{norm(new.record, only=names)}, and {at(use.record)} stepped with the sum of "
+            f"{len(use.backwards)} backward calls",
+        )
+    yield from _by_hand(ledger)
+
+
+def _by_hand(ledger: Ledger) -> Iterator[Sighting]:
+    """The same where the reader's own line is the step."""
+    seen: list[Backward] = []
+    for one in ledger.backwards:
+        for old in seen:
+            both = {n for n in old.written & one.written if "" in old.used.get(n, ())}
+            kept = {n for n in both if n not in old.discarded and "" in one.used.get(n, ())}
+            if kept and not _cleared_between(ledger, old, one, kept):
+                yield Sighting(
+                    one.record,
+                    "backward() added to gradients that had already moved the parameters: their "
+                    f"norm went from {norm(one.record, before=True, only=kept)} to "
+                    f"{norm(one.record, only=kept)}",
+                )
+                break
+        seen = [*seen[-3:], one]
+
+
+def _cleared_between(ledger: Ledger, old: Backward, new: Backward, names: set[str]) -> bool:
+    between = ledger.records[old.record.index + 1 : new.record.index]
+    for record in [*between, new.record]:
+        for name in names.intersection(record.changed_gradients):
+            reading = (record.before if record is new.record else record.after).gradients.get(name)
+            if reading is None or reading.norm == 0:
+                return True
+    return False
+
+
+@rule(
+    "polluted",
+    why="A backward through one network also writes into the other's gradients, and its next step "
+    "follows both.",
+    cure="optimizer_d.zero_grad()  # before the backward of this optimizer's own loss",
+    section="two-optimizers",
+)
+def polluted(ledger: Ledger) -> Iterator[Sighting]:
+    """A step uses a backward that was made for another optimizer."""
+    for use in ledger.uses:
+        if use.reused or not use.foreign:
+            continue
+        old, new = use.foreign[-1]
+        names = old.written & set(use.held)
+        yield Sighting(
+            use.record,
+            f"{use.optimizer} stepped with what backward() on {at(old.record)} had left in "
+            f"{some(names)}, which was another optimizer's, and with that of {at(new.record)} on "
+            "top of it",
+        )
+
+
+@rule(
+    "discarded",
+    why="zero_grad() clears what backward() has computed; a step after it has nothing to use.",
+    cure="optimizer.zero_grad()\nloss.backward()\noptimizer.step()  # uses it before it is cleared",
+    section="gradients-that-are-lost",
+)
+def discarded(ledger: Ledger) -> Iterator[Sighting]:
+    """A backward is cleared before any step has used it."""
+    if not ledger.uses:
+        return
+    of_a_line = Counter((one.record.file, one.record.line) for one in ledger.backwards)
+    wasted = [one for one in ledger.backwards if one.wasted and one.discarded_by is not None]
+    wasted_of_a_line = Counter((one.record.file, one.record.line) for one in wasted)
+    empty = [use for use in ledger.uses if not use.backwards and use.held]
+    for one in wasted:
+        assert one.discarded_by is not None
+        place = (one.record.file, one.record.line)
+        lost, all_of_them = wasted_of_a_line[place], of_a_line[place]
+        in_vain = any(use.record.index > one.discarded_by.index for use in empty)
+        if lost == all_of_them and not in_vain:
+            continue  # its gradient was not meant for a step, such as that of an attack
+        before_use = "and the step after it had no gradient at all" if in_vain else "unused"
+        yield Sighting(
+            one.discarded_by,
+            f"it cleared what backward() on {at(one.record)} had computed (norm "
+            f"{norm(one.record)}), {before_use}; so for {lost} of {all_of_them} backward calls of "
+            "that line",
+            settle=None
+            if in_vain or 2 * lost >= all_of_them
+            else "whether these batches were meant to be left out; the last, smaller group of an "
+            "accumulation can have a step of its own",
+        )
+
+
+@rule(
+    "accumulation-not-divided",
+    why="Each loss is a mean over its batch, so the gradient is as many times too large as "
+    "there were backward calls.",
+    cure="loss = criterion(outputs, labels) / accumulation_steps",
+    section="accumulation",
+)
+def accumulation_not_divided(ledger: Ledger) -> Iterator[Sighting]:
+    """Several backward calls of means from one line, undivided, before one step."""
+    for use in ledger.uses:
+        if use.reused or use.foreign or use.scaled or len(use.backwards) < 2:
+            continue
+        lines = {(one.record.file, one.record.line) for one in use.backwards}
+        events = [e for one in use.backwards for e in one.record.events if e.kind == "backward"]
+        undivided = [event for event in events if event.details.get("mean")]
+        if len(lines) > 1 or len(undivided) < len(use.backwards) or undivided != events:
+            continue
+        last = use.backwards[-1].record
+        yield Sighting(
+            last,
+            f"{use.optimizer} stepped on {at(use.record)} with the sum of {len(use.backwards)} "
+            f"backward calls, norm {norm(last)}; each loss came undivided out of a criterion "
+            "that takes the mean",
+            settle="whether the sum is meant: then the learning rate has to be chosen for "
+            f"{len(use.backwards)} batches at once",
+        )

@@ -1,0 +1,113 @@
+"""What goes into the loss, and which mode the network is in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from companion.ledger import Ledger
+from companion.rules.table import Sighting, rule, some
+
+
+@rule(
+    "softmax-twice",
+    why="The criterion applies it itself; twice, it squeezes all outputs together and the loss "
+    "cannot become small.",
+    cure="loss = criterion(net(inputs), labels)  # the network's last layer gives raw scores",
+    section="losses-that-are-fed-wrong",
+)
+def softmax_twice(ledger: Ledger) -> Iterator[Sighting]:
+    """Softmax before CrossEntropyLoss, sigmoid before BCEWithLogitsLoss."""
+    for record, event in ledger.of("backward"):
+        what = event.details.get("twice")
+        if what:
+            yield Sighting(
+                record,
+                f"in the graph of this loss a {what} comes right before the criterion's own",
+            )
+
+
+@rule(
+    "broadcast-loss",
+    why="Two shapes that differ are broadcast: every output is compared with every target.",
+    cure="loss = criterion(outputs.squeeze(1), targets)",
+    section="losses-that-are-fed-wrong",
+)
+def broadcast_loss(ledger: Ledger) -> Iterator[Sighting]:
+    """A loss between (N, 1) and (N)."""
+    for record, event in ledger.of("shapes"):
+        a, b = event.details["input"], event.details["target"]
+        pairs = _broadcast(tuple(a), tuple(b))
+        if pairs is not None and pairs > max(_size(a), _size(b)):
+            yield Sighting(
+                record,
+                f"{event.name} compared {tuple(a)} with {tuple(b)}: {pairs} pairs, not {_size(a)}",
+            )
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    size = 1
+    for length in shape:
+        size *= length
+    return size
+
+
+def _broadcast(a: tuple[int, ...], b: tuple[int, ...]) -> int | None:
+    rank = max(len(a), len(b))
+    a, b = (1,) * (rank - len(a)) + a, (1,) * (rank - len(b)) + b
+    if any(x != y and 1 not in (x, y) for x, y in zip(a, b, strict=True)):
+        return None
+    return _size(tuple(map(max, a, b)))
+
+
+@rule(
+    "eval-mode",
+    why="Dropout is off and BatchNorm uses its running averages: another network is trained.",
+    cure="net.train()  # at the start of every training epoch",
+    section="train-and-eval",
+)
+def eval_mode(ledger: Ledger) -> Iterator[Sighting]:
+    """A step while the network is in eval mode."""
+    trained = False
+    asleep: dict[str, tuple[str, ...]] = {}
+    for record in ledger.records:
+        for event in record.events:
+            if event.kind == "forward" and event.details["grad"]:
+                if event.details["training"]:
+                    asleep.pop(event.name, None)
+                elif event.details["modal"]:
+                    asleep[event.name] = event.details["modal"]
+            elif event.kind == "step" and not asleep:
+                trained = True
+            elif event.kind == "step":
+                name, modal = next(iter(asleep.items()))
+                yield Sighting(
+                    record,
+                    f"{name} was in eval mode in the forward of this step, and has "
+                    f"{some(list(modal))}"
+                    + ("; earlier steps were in training mode" if trained else ""),
+                    settle=None
+                    if trained
+                    else "whether training without dropout, or with fixed statistics, is meant",
+                )
+
+
+@rule(
+    "evaluation-in-train-mode",
+    why="Dropout is random and BatchNorm learns from the validation data.",
+    cure="net.eval()\nwith torch.no_grad():\n    ...\nnet.train()",
+    section="train-and-eval",
+)
+def evaluation_in_train_mode(ledger: Ledger) -> Iterator[Sighting]:
+    """A forward without gradients while the only network is in training mode."""
+    names = {event.name for _, event in ledger.of("forward")}
+    if len(names) != 1 or not ledger.uses:
+        return
+    for record, event in ledger.of("forward"):
+        if not event.details["grad"] and event.details["training"] and event.details["modal"]:
+            yield Sighting(
+                record,
+                f"{event.name} ran without gradients in training mode, and has "
+                f"{some(list(event.details['modal']))}",
+                settle="whether the randomness (Monte Carlo dropout), or new batch statistics, "
+                "are what this forward is for",
+            )

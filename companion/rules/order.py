@@ -1,0 +1,160 @@
+"""Order around the step: scheduler, clipping, mixed precision, forward and backward."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from companion.ledger import Ledger
+from companion.records import LineRecord
+from companion.rules.table import Sighting, at, norm, retained, rule
+
+
+@rule(
+    "scheduler-first",
+    why="The schedule is one step ahead, and its first learning rate is never used.",
+    cure="optimizer.step()\nscheduler.step()  # after it",
+    section="order-around-the-step",
+)
+def scheduler_first(ledger: Ledger) -> Iterator[Sighting]:
+    """The first call of a scheduler's step comes before any optimizer step."""
+    if any(True for _ in ledger.of("scaler step")):
+        return  # GradScaler may have skipped the first step
+    for record, event in ledger.of("schedule"):
+        later = next((use for use in ledger.uses if use.record.index >= record.index), None)
+        before = any(use.record.index < record.index for use in ledger.uses)
+        stepped = event.details["stepped"] or before
+        if event.details["first"] and not stepped and later is not None:
+            was = record.before.learning_rates.get(event.name)
+            now = later.record.before.learning_rates.get(event.name)
+            yield Sighting(
+                record,
+                f"{event.details['scheduler']} stepped before {event.name} ever had: "
+                f"{at(later.record)} began with a learning rate of {_rates(now)}, "
+                f"not {_rates(was)}",
+            )
+
+
+def _rates(rates: tuple[float, ...] | None) -> str:
+    return ", ".join(f"{rate:.4g}" for rate in dict.fromkeys(rates or ()))
+
+
+@rule(
+    "clip-after-step",
+    why="The step has used the gradients unclipped.",
+    cure="loss.backward()\ntorch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)\noptimizer.step()",
+    section="order-around-the-step",
+)
+def clip_after_step(ledger: Ledger) -> Iterator[Sighting]:
+    """Gradients are clipped when a step has used them already."""
+    for record in ledger.late_clips:
+        yield Sighting(
+            record,
+            f"it shrank the gradients from norm {norm(record, before=True)} to {norm(record)} "
+            "after the step had used them",
+        )
+
+
+@rule(
+    "clip-before-unscale",
+    why="The gradients still carry GradScaler's factor: the threshold is that many times too low.",
+    cure="scaler.unscale_(optimizer)\ntorch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)",
+    section="order-around-the-step",
+)
+def clip_before_unscale(ledger: Ledger) -> Iterator[Sighting]:
+    """Gradients are clipped while they are scaled."""
+    for record in _while_scaled(ledger, "clip"):
+        yield Sighting(record, f"it clipped gradients that are still scaled{_factor(record)}")
+
+
+@rule(
+    "step-without-unscale",
+    why="The step follows gradients that still carry GradScaler's factor.",
+    cure="scaler.step(optimizer)  # unscales first, skips a step with infinities\nscaler.update()",
+    section="order-around-the-step",
+)
+def step_without_unscale(ledger: Ledger) -> Iterator[Sighting]:
+    """An optimizer steps while its gradients are scaled."""
+    for record in _while_scaled(ledger, "step"):
+        yield Sighting(record, f"it stepped with gradients that are still scaled{_factor(record)}")
+
+
+def _factor(record: LineRecord) -> str:
+    scale = record.before.scale
+    factor = "" if scale is None else f", by {scale:g}"
+    return f"{factor} (norm {norm(record, before=True)})"
+
+
+def _while_scaled(ledger: Ledger, kind: str) -> Iterator[LineRecord]:
+    """Lines with this event between a scaled backward and the unscaling of its gradients."""
+    scaling, scaled = False, False
+    for record in ledger.records:
+        for event in record.events:
+            if event.kind == "scale":
+                scaling = record.before.scale != 1
+            elif event.kind == "backward":
+                scaled, scaling = scaled or scaling, False
+            elif event.kind in ("unscale", "scaler step", "clear"):
+                scaled = False
+            elif event.kind == kind and scaled:
+                yield record
+                break
+
+
+@rule(
+    "step-before-backward",
+    why="backward() needs the parameters as they were in the forward, and step() has changed them.",
+    cure="loss.backward()  # all backward calls first\noptimizer.step()",
+    section="order-around-the-step",
+)
+def step_before_backward(ledger: Ledger) -> Iterator[Sighting]:
+    """A line changes parameters between a forward and its backward."""
+    for record in ledger.records:
+        if not record.raised or "modified by an inplace operation" not in record.raised:
+            continue
+        if retained(record) is not None:
+            continue  # `graph-grows` knows better
+        for earlier in reversed(ledger.records[: record.index]):
+            if earlier.changed_parameters:
+                yield Sighting(
+                    earlier,
+                    f"it changed {len(earlier.changed_parameters)} parameters between a forward "
+                    f"and the backward on {at(record)}, which raised: {record.raised[:60]}...",
+                )
+                break
+
+
+@rule(
+    "step-a-batch-late",
+    why="The gradient belongs to the parameters before the step, and moves those after it.",
+    cure="loss.backward()\noptimizer.step()  # after the backward of the same batch",
+    section="order-around-the-step",
+)
+def step_a_batch_late(ledger: Ledger) -> Iterator[Sighting]:
+    """The same where nothing raises: a network that does not need its parameters in backward."""
+    pending: dict[str, LineRecord | None] = {}  # network → the step since its last forward
+    networks = {event.name for _, event in ledger.of("forward")}
+    for record in ledger.records:
+        for event in record.events:
+            if event.kind == "forward" and event.details["grad"]:
+                pending[event.name] = None
+            elif event.kind == "backward":
+                for name in networks:
+                    step = pending.pop(name, None)
+                    if step is not None and _of(name, networks, record.changed_gradients):
+                        yield Sighting(
+                            step,
+                            f"it stepped after the forward of {name} and before the backward on "
+                            f"{at(record)} that belongs to that forward",
+                            settle="whether each step is meant to use the batch before",
+                        )
+            elif event.kind == "step":
+                for name in networks.intersection(pending):
+                    if _of(name, networks, record.changed_parameters):
+                        pending[name] = pending[name] or record
+
+
+def _of(network: str, networks: set[str], names: tuple[str, ...]) -> bool:
+    """Whether any of the parameters belongs to the network."""
+    return bool(names) and (
+        len(networks) == 1 or any(name.startswith(f"{network}.") for name in names)
+    )

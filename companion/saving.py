@@ -1,0 +1,207 @@
+"""A trace as a JSON file: read and written without pickle, checked field by field.
+
+A file begins with what it is: `{"format": "training-routine trace", "version": 1, ...}`. States
+are written once each and referred to by number, for most lines leave everything as it was.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from companion.probes import Reading
+from companion.records import Event, LineRecord, State
+
+FORMAT, VERSION = "training-routine trace", 1
+_SPECIAL = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+
+
+def save(path: str | os.PathLike[str], network: str, records: Sequence[LineRecord]) -> None:
+    """Write records into a file."""
+    states: dict[int, int] = {}
+    distinct: list[State] = []
+    for record in records:
+        for state in (record.before, record.after):
+            if id(state) not in states:
+                states[id(state)] = len(distinct)
+                distinct.append(state)
+    whole = {
+        "format": FORMAT,
+        "version": VERSION,
+        "network": network,
+        "states": [_state_out(state) for state in distinct],
+        "records": [
+            {
+                "file": record.file,
+                "line": record.line,
+                "source": record.source,
+                "indent": record.indent,
+                "before": states[id(record.before)],
+                "after": states[id(record.after)],
+                "changed_gradients": list(record.changed_gradients),
+                "changed_parameters": list(record.changed_parameters),
+                "raised": record.raised,
+                "events": [[e.kind, e.name, _plain(e.details)] for e in record.events],
+                "function": record.function,
+                "depth": record.depth,
+                "step": record.step,
+            }
+            for record in records
+        ],
+    }
+    Path(path).write_text(json.dumps(whole, allow_nan=False), encoding="utf-8")
+
+
+def load(path: str | os.PathLike[str]) -> tuple[str, list[LineRecord]]:
+    """Read what `save` wrote: the network's name and the records."""
+    raw = Path(path).read_bytes()
+    try:
+        whole = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{os.fspath(path)} is no saved trace: it is not JSON ({error})") from None
+    if not isinstance(whole, dict) or whole.get("format") != FORMAT:
+        raise ValueError(f"{os.fspath(path)} is no saved trace; routine.save(path) writes one")
+    if whole.get("version") != VERSION:
+        raise ValueError(
+            f"{os.fspath(path)} is a trace of version {whole.get('version')!r:.40}; this release "
+            f"of training-routine reads version {VERSION}"
+        )
+    try:
+        network = _text(whole["network"])
+        states = [_state_in(state) for state in _list(whole["states"])]
+        records = [_record(i, one, states) for i, one in enumerate(_list(whole["records"]))]
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
+        words = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise ValueError(f"{os.fspath(path)} is a damaged trace: {words:.200}") from None
+    return network, records
+
+
+def _state_out(state: State) -> dict[str, Any]:
+    return {
+        "gradients": {name: _reading_out(r) for name, r in state.gradients.items()},
+        "parameters": {name: _reading_out(r) for name, r in state.parameters.items()},
+        "requires_grad": dict(state.requires_grad),
+        "training": dict(state.training),
+        "learning_rates": {n: [_number(x) for x in v] for n, v in state.learning_rates.items()},
+        "scale": None if state.scale is None else _number(state.scale),
+    }
+
+
+def _reading_out(reading: Reading | None) -> list[Any] | None:
+    if reading is None:
+        return None
+    total = reading.sum
+    if isinstance(total, complex):
+        return [
+            [_number(total.real), _number(total.imag)],
+            _number(reading.norm),
+            reading.nonfinite,
+        ]
+    return [_number(total), _number(reading.norm), reading.nonfinite]
+
+
+def _number(value: float) -> float | str:
+    """JSON has no NaN and no infinity; they are written as text."""
+    return value if math.isfinite(value) else str(float(value))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    if hasattr(value, "items"):
+        return {str(name): _plain(one) for name, one in value.items()}
+    return _number(value) if isinstance(value, float) else value
+
+
+# Reading: nothing is trusted.
+
+
+def _of(kind: type | tuple[type, ...], what: str) -> Callable[[Any], Any]:
+    def check(value: Any) -> Any:
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
+            raise TypeError(f"{what} expected, not {value!r:.40}")
+        return value
+
+    return check
+
+
+_text, _list, _dict = _of(str, "a text"), _of(list, "a list"), _of(dict, "an object")
+_int, _bool = _of(int, "a whole number"), _of(bool, "true or false")
+
+
+def _count(value: Any) -> int:
+    number: int = _int(value)
+    if number < 0:
+        raise ValueError(f"a number of 0 or more expected, not {number}")
+    return number
+
+
+def _float(value: Any) -> float:
+    if isinstance(value, str) and value in _SPECIAL:
+        return _SPECIAL[value]
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"a number expected, not {value!r:.40}")
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError("a number is too large") from None
+
+
+def _reading_in(value: Any) -> Reading | None:
+    if value is None:
+        return None
+    total, norm, nonfinite = _list(value)
+    if isinstance(total, list):
+        real, imaginary = total
+        return Reading(complex(_float(real), _float(imaginary)), _float(norm), _count(nonfinite))
+    return Reading(_float(total), _float(norm), _count(nonfinite))
+
+
+def _state_in(value: Any) -> State:
+    _dict(value)
+    scale = value["scale"]
+    return State(
+        {name: _reading_in(r) for name, r in _dict(value["gradients"]).items()},
+        {name: _reading_in(r) for name, r in _dict(value["parameters"]).items()},
+        {name: _bool(flag) for name, flag in _dict(value["requires_grad"]).items()},
+        {name: _bool(flag) for name, flag in _dict(value["training"]).items()},
+        {
+            name: tuple(_float(rate) for rate in _list(rates))
+            for name, rates in _dict(value["learning_rates"]).items()
+        },
+        None if scale is None else _float(scale),
+    )
+
+
+def _event(value: Any) -> Event:
+    kind, name, details = _list(value)
+    return Event(_text(kind), _text(name), {k: _detail(v) for k, v in _dict(details).items()})
+
+
+def _detail(value: Any) -> Any:
+    return tuple(map(_detail, value)) if isinstance(value, list) else value
+
+
+def _record(index: int, value: Any, states: Sequence[State]) -> LineRecord:
+    _dict(value)
+    raised = value["raised"]
+    return LineRecord(
+        index=index,
+        file=_text(value["file"]),
+        line=_count(value["line"]),
+        source=_text(value["source"]),
+        indent=_count(value["indent"]),
+        before=states[_count(value["before"])],
+        after=states[_count(value["after"])],
+        changed_gradients=tuple(map(_text, _list(value["changed_gradients"]))),
+        changed_parameters=tuple(map(_text, _list(value["changed_parameters"]))),
+        raised=None if raised is None else _text(raised),
+        events=tuple(map(_event, _list(value["events"]))),
+        function=_text(value["function"]),
+        depth=_count(value["depth"]),
+        step=_count(value["step"]),
+    )

@@ -1,0 +1,117 @@
+"""What a statement's text says without running it: which variables it reads, adds to, rebinds."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import lru_cache
+from types import FrameType
+from typing import Any
+
+
+def _tree(text: str) -> ast.AST | None:
+    for whole in (text, f"{text} pass"):  # a header alone, "for x in y:", is no statement yet
+        try:
+            return ast.parse(whole)
+        except SyntaxError:
+            continue
+    return None
+
+
+def _nodes(text: str) -> Iterator[ast.AST]:
+    tree = _tree(text)
+    return iter(()) if tree is None else ast.walk(tree)
+
+
+def _dotted(node: ast.AST) -> str | None:
+    """Such as "loss" or "self.total"; None for anything that would have to be computed."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        owner = _dotted(node.value)
+        return None if owner is None else f"{owner}.{node.attr}"
+    return None
+
+
+@lru_cache(maxsize=4096)
+def read_grads(text: str) -> tuple[str, ...]:
+    """The variables whose `.grad` a statement reads.
+
+    Example:
+        >>> read_grads("w = w - lr * w.grad")
+        ('w',)
+    """
+    found = (
+        _dotted(node.value)
+        for node in _nodes(text)
+        if isinstance(node, ast.Attribute)
+        and node.attr == "grad"
+        and isinstance(node.ctx, ast.Load)
+    )
+    return tuple(dict.fromkeys(name for name in found if name is not None))
+
+
+@lru_cache(maxsize=4096)
+def added_to(text: str) -> tuple[str, ...]:
+    """The variables a statement adds to: `total += x`, `total = total + x`, `total.append(x)`.
+
+    Example:
+        >>> added_to("total += loss"), added_to("self.losses.append(loss)")
+        (('total',), ('self.losses',))
+    """
+    found = []
+    for node in _nodes(text):
+        if isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Add):
+            found.append(_dotted(node.target))
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.BinOp):
+            operands = {_dotted(operand) for operand in ast.walk(node.value)}
+            if isinstance(node.value.op, ast.Add):
+                found += [name for t in node.targets if (name := _dotted(t)) in operands]
+        elif isinstance(node, ast.Call):
+            called = node.func
+            if isinstance(called, ast.Attribute) and called.attr == "append":
+                found.append(_dotted(called.value))
+    return tuple(dict.fromkeys(name for name in found if name is not None))
+
+
+@lru_cache(maxsize=4096)
+def rebound_with_grad(text: str) -> str | None:
+    """What `w = w - lr * w.grad` binds anew; None for every other statement.
+
+    Example:
+        >>> rebound_with_grad("w = w - lr * w.grad")
+        'w'
+        >>> rebound_with_grad("w -= lr * w.grad") is None
+        True
+    """
+    for node in _nodes(text):
+        combines = isinstance(node, ast.Assign) and isinstance(node.value, ast.BinOp)
+        if isinstance(node, ast.Assign) and combines and read_grads(ast.unparse(node.value)):
+            return ast.unparse(node.targets[0])
+    return None
+
+
+@lru_cache(maxsize=4096)
+def assigned(text: str) -> tuple[str, ...]:
+    """The variables a statement assigns a computed value to.
+
+    Example:
+        >>> assigned("loss = ((outputs - labels) ** 2).mean()"), assigned("a = b")
+        (('loss',), ())
+    """
+    found = [
+        _dotted(target)
+        for node in _nodes(text)
+        if isinstance(node, ast.Assign) and not isinstance(node.value, (ast.Name, ast.Constant))
+        for target in node.targets
+    ]
+    return tuple(name for name in found if name is not None)
+
+
+def value_of(dotted: str, frame: FrameType) -> Any:
+    """What a variable of a running frame holds; None where only running code could tell."""
+    first, *rest = dotted.split(".")
+    value = frame.f_locals.get(first, frame.f_globals.get(first))
+    for name in rest:
+        value = getattr(value, "__dict__", {}).get(name)
+    return value

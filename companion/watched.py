@@ -1,0 +1,99 @@
+"""What a trace watches: networks, optimizers and a GradScaler, each under a name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from torch import Tensor, nn
+from torch.amp.grad_scaler import GradScaler
+from torch.optim.optimizer import Optimizer
+
+Watchable: TypeAlias = nn.Module | Optimizer | GradScaler
+
+
+class Watched:
+    """Networks, optimizers and scaler by name, found fit to be traced together.
+
+    Args:
+        objects: What the user gave, or one mapping from names to it.
+        names: Names that the caller has for objects (its local variables).
+
+    Raises:
+        TypeError: For anything that is neither a network, an optimizer nor a GradScaler.
+        ValueError: If there is no network, one without parameters, or an optimizer that holds no
+            parameter of any of the networks.
+    """
+
+    def __init__(
+        self, objects: tuple[Watchable | Mapping[str, Watchable], ...], names: Mapping[str, Any]
+    ) -> None:
+        named = _named(objects, names)
+        self.networks = {n: o for n, o in named.items() if isinstance(o, nn.Module)}
+        self.optimizers = {n: o for n, o in named.items() if isinstance(o, Optimizer)}
+        scalers = [o for o in named.values() if isinstance(o, GradScaler)]
+        self.scaler = scalers[0] if scalers else None
+        for name, one in named.items():
+            if not isinstance(one, (nn.Module, Optimizer, GradScaler)):
+                raise TypeError(
+                    "trace() takes networks (torch.nn.Module), optimizers "
+                    f"(torch.optim.Optimizer) and a GradScaler, not {_kind(one)} ({name!r})"
+                )
+        if not self.networks:
+            raise TypeError("trace() needs the network, a torch.nn.Module: trace(net, optimizer)")
+        if len(scalers) > 1:
+            raise TypeError(f"trace() takes one GradScaler, not {len(scalers)}")
+        for net in self.networks.values():
+            if not any(True for _ in net.parameters()):
+                raise ValueError(
+                    f"{type(net).__name__} has no parameters, so there is nothing to trace; "
+                    "layers kept in a plain list are not registered: use nn.ModuleList or "
+                    "nn.Sequential"
+                )
+        self._check_optimizers()
+
+    def _check_optimizers(self) -> None:
+        ours = {id(p) for net in self.networks.values() for p in net.parameters()}
+        for optimizer in self.optimizers.values():
+            if ours.isdisjoint(held(optimizer)):
+                whose = " or this ".join(type(net).__name__ for net in self.networks.values())
+                raise ValueError(
+                    f"this {type(optimizer).__name__} holds none of the {len(ours)} parameters of "
+                    f"this {whose}, so its step() can never move them; build the optimizer "
+                    "from this network: it takes net.parameters()"
+                )
+
+    def prefix(self, network: str) -> str:
+        """What stands before the names of a network's parameters: nothing if it is the only one."""
+        return f"{network}." if len(self.networks) > 1 else ""
+
+
+def held(optimizer: Optimizer) -> dict[int, Tensor]:
+    """The optimizer's parameters, by id."""
+    return {id(p): p for group in optimizer.param_groups for p in group["params"]}
+
+
+def _named(
+    objects: tuple[Watchable | Mapping[str, Watchable], ...], names: Mapping[str, Any]
+) -> dict[str, Watchable]:
+    """Each object once, under the caller's own name for it, or its class's."""
+    own = [(name, value) for name, value in names.items() if name[:1] != "_"]
+    mine = {id(value): name for name, value in reversed(own)}
+    named: dict[str, Watchable] = {}
+    for one in objects:
+        if isinstance(one, Mapping) and not isinstance(one, nn.Module):
+            pairs = list(one.items())
+        else:
+            pairs = [(mine.get(id(one)) or type(one).__name__, one)]
+        for name, value in pairs:
+            if any(value is other for other in named.values()):
+                continue
+            unique, count = str(name), 2
+            while unique in named:
+                unique, count = f"{name}_{count}", count + 1
+            named[unique] = value
+    return named
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__

@@ -1,0 +1,99 @@
+"""The diagnosis: a finding for each broken loop, on its line; none for its twin or sound loops."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import inspect
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from companion import Trace, trace
+from companion.rules import RULES
+
+LOOPS = Path(__file__).parent / "loops"
+FILES = sorted(path.stem for path in LOOPS.glob("broken_*.py"))
+
+
+def functions(module: str, prefix: str) -> list[str]:
+    found = importlib.import_module(f"tests.loops.{module}")
+    return [name for name in vars(found) if name.startswith(prefix)]
+
+
+def run(module: str, name: str) -> list[Trace]:
+    """Run a loop, which may raise, under the trace; the traces it made."""
+    traces: list[Trace] = []
+
+    class Kept:
+        def __init__(self, *watched: Any, **options: Any) -> None:
+            self.tracer = trace(*watched, **options)
+
+        def __enter__(self) -> Trace:
+            # As if `with trace(...)` stood in the loop itself.
+            frame = inspect.currentframe()
+            assert frame is not None
+            follower = self.tracer._follower
+            follower.start()
+            assert frame.f_back is not None
+            follower.follow([frame.f_back])
+            follower.install()
+            traces.append(self.tracer._routine)
+            return traces[-1]
+
+        def __exit__(self, *error: Any) -> None:
+            self.tracer.__exit__(*error)
+
+    function = getattr(importlib.import_module(f"tests.loops.{module}"), name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with contextlib.suppress(RuntimeError, TypeError, AttributeError):
+            function(Kept)
+    return traces
+
+
+def expected(module: str, name: str) -> set[tuple[str, int]]:
+    """Rule and line of every `# <- rule` in a function."""
+    function = getattr(importlib.import_module(f"tests.loops.{module}"), name)
+    lines, first = inspect.getsourcelines(function)
+    return {
+        (match[1], first + i)
+        for i, line in enumerate(lines)
+        if (match := re.search(r"# <- ([a-z-]+)", line))
+    }
+
+
+def found(traces: list[Trace]) -> set[tuple[str, int]]:
+    return {(f.rule, f.line) for one in traces for f in one.diagnose()}
+
+
+BROKEN = [(module, name) for module in FILES for name in functions(module, "broken")]
+REPAIRED = [(module, name) for module in FILES for name in functions(module, "repaired")]
+SOUND = [("legitimate", name) for name in functions("legitimate", "legit")]
+
+
+@pytest.mark.parametrize(("module", "name"), BROKEN)
+def test_broken(module: str, name: str) -> None:
+    wanted = expected(module, name)
+    assert wanted
+    assert found(run(module, name)) == wanted
+
+
+@pytest.mark.parametrize(("module", "name"), REPAIRED + SOUND)
+def test_sound(module: str, name: str) -> None:
+    traces = run(module, name)
+    assert traces
+    assert all(one.records for one in traces)
+    assert not [str(f) for one in traces for f in one.diagnose()]
+
+
+def test_every_rule_has_a_broken_loop() -> None:
+    seen = {rule for module, name in BROKEN for rule, _ in expected(module, name)}
+    assert seen == {rule.name for rule in RULES}
+
+
+def test_every_broken_loop_has_its_twin() -> None:
+    assert {(m, n.replace("repaired", "broken")) for m, n in REPAIRED} == set(BROKEN)
