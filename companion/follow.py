@@ -1,7 +1,7 @@
 """Following running frames line by line: Python's own `sys.settrace`, handed back as it was found.
 
 From simple to complex: `Options` (what is to be watched), `_Place` (one followed frame),
-`_Steps` (which step it is), `Follower` (the trace function, and what it records).
+`Follower` (the trace function, and what it records).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from companion.events import Names, Recogniser, recogniser_of
 from companion.measure import Measurement, Meter
 from companion.records import Event, LineRecord
 from companion.source import Source, Statement
+from companion.steps import Steps
 from companion.structure import step_details, unregistered
 from companion.watched import Watched
 from companion.writes import counts_no_writes, reaches_past
@@ -45,6 +46,8 @@ class Options:
 
     Attributes:
         follows: Whether the lines of a function that a watched line calls are watched too.
+        admits: The same, asked at each call: the function's frame, and the frame it is called for.
+        ended: Called once, when as much has been watched as was asked for.
         every: One step in so many is watched.
         steps: After so many watched steps nothing is watched any more; None for no end.
     """
@@ -52,12 +55,16 @@ class Options:
     follows: Callable[[CodeType], bool]
     every: int = 1
     steps: int | None = None
+    admits: Callable[[FrameType, FrameType], bool] = lambda frame, caller: True
+    ended: Callable[[], None] = lambda: None
 
 
 class _Place:
     """One followed frame, and the statement that is under way in it."""
 
-    def __init__(self, frame: FrameType, previous: Any, depth: int, source: Source) -> None:
+    def __init__(
+        self, frame: FrameType, previous: Any, depth: int, source: Source, header: Statement | None
+    ) -> None:
         self.frame = frame
         self.previous = previous  # the frame's trace function before ours
         self.depth = depth
@@ -65,9 +72,11 @@ class _Place:
         self.uncounted = reaches_past(frame.f_code)
         name = getattr(frame.f_code, "co_qualname", frame.f_code.co_name)
         self.function = "" if name.startswith("<") else name
-        # The line under way on entering has begun before: `with trace(...)`, or `def ...`.
-        self.header = source.at(frame.f_lineno)
+        self.header = (
+            header  # the `with trace(...)` or `def ...` that is entered, no line of its own
+        )
         self.begin(frame)
+        self.recorded = True  # the line under way on entering has begun before
 
     def begin(self, frame: FrameType) -> None:
         """A statement begins."""
@@ -84,22 +93,6 @@ def _lines(statement: Statement) -> range:
     return range(statement.first, statement.last + 1)
 
 
-class _Steps:
-    """Counts steps: one is complete when all optimizers have stepped, or one steps again."""
-
-    def __init__(self, optimizers: Sequence[str]) -> None:
-        self._all = set(optimizers)
-        self._stepped: set[str] = set()
-        self.complete = 0
-
-    def note(self, optimizer: str) -> bool:
-        """An optimizer has stepped. Was that the end of a step?"""
-        done = optimizer in self._stepped or self._stepped | {optimizer} >= self._all
-        self._stepped = set() if done else self._stepped | {optimizer}
-        self.complete += done
-        return done
-
-
 class Follower:
     """Records what the lines of one frame, and of the functions followed from it, change."""
 
@@ -108,10 +101,11 @@ class Follower:
         self._names: Names = {
             id(one): name for name, one in [*watched.networks.items(), *watched.optimizers.items()]
         }
-        self._steps = _Steps(list(watched.optimizers))
+        self._steps = Steps(watched.optimizers)
         self._codes: dict[int, _Classified | None] = {}  # by id
         self._kept: list[CodeType] = []
         self._watched_steps = 0
+        self._last_step = 0
         self._held: dict[int, tuple[Any, list[int], dict[str, Any]]] = {}
         self._sources: dict[int, tuple[CodeType, Source]] = {}
         self.running = False
@@ -133,6 +127,7 @@ class Follower:
         self._code = self._awaited = code
         self._places: list[_Place] = []
         self._handed_back: dict[int, Any] = {}
+        self._header: Statement | None = None
         self._base: FrameType | None = None
         self._events: list[Event] = []
         self._previous_global: TraceFunction | None = sys.gettrace()
@@ -143,14 +138,23 @@ class Follower:
         self._hooks.append(register_optimizer_step_post_hook(self._on_other_step))
         _running.add(self)
 
-    def follow(self, frames: Sequence[FrameType]) -> None:
-        """Watch these frames, outermost first, from the line that is under way in each."""
+    def follow(self, frames: Sequence[FrameType], *, begun: bool = False) -> None:
+        """Watch these frames, outermost first, from the line that is under way in each.
+
+        With `begun` these are lines of the loop; without, the one that enters the trace.
+        """
         self._base = frames[0]
         if self._paused:
             return
         for frame in frames:
-            self._enter(frame, frame.f_trace)
+            self._enter(frame, frame.f_trace, begun=begun)
             frame.f_trace = self.on_local_event
+        if not begun:
+            self._header = self._places[0].header
+
+    def record_line_under_way(self) -> None:
+        """The innermost line under way has only just begun: it gets a record like any other."""
+        self._places[-1].recorded = False
 
     def install(self) -> None:
         """Become Python's trace function."""
@@ -218,7 +222,7 @@ class Follower:
         self._state = self._meter.state
         self._events = []
         self._previous_global = sys.gettrace()
-        self.follow(frames[::-1])
+        self.follow(frames[::-1], begun=True)
         sys.settrace(self.on_global_event)
 
     # Events. A tracer that was there before gets every one of them too.
@@ -249,7 +253,10 @@ class Follower:
                 self._events.append(seen)
         if past:
             self._meter.guard()
-        if frame is self._base or (follows and frame is not self._places[-1].frame):
+        caller = self._places[-1].frame
+        if frame is self._base or (
+            follows and frame is not caller and self._options.admits(frame, caller)
+        ):
             for place in self._places:
                 if place.frame is frame:  # a generator or coroutine that goes on
                     place.previous = local
@@ -298,8 +305,14 @@ class Follower:
             self._finish_line()
             self._places.pop()
         self._finish_line()
+        self._steps.begin((id(frame.f_code), statement.first))
+        if self._steps.number != self._last_step:
+            self._last_step = self._steps.number
+            self._watched_steps += 1
         if self._is_enough():
             self._pause()
+            if self.ended:
+                self._options.ended()
             return
         place.begin(frame)
         if place.reaches_past():
@@ -313,15 +326,18 @@ class Follower:
             details = self._holdings(optimizer)
             if counts_no_writes(optimizer):
                 self._meter.doubt(details["held"])
-            if not self._steps.complete:  # once is enough: it walks all modules' attributes
+            if not self._steps.number:  # once is enough: it walks all modules' attributes
                 details["unregistered"] = unregistered(
                     self._watched.networks, self._watched.optimizers.values()
                 )
             self._events.append(Event("step", name, details))
             return
-        done = self._steps.note(name)
-        if done and not self.ended and self._steps.complete % self._options.every == 0:
+        if not self.ended and self._steps.is_last_skipped(name, self._options.every):
+            self._steps.note(name)
+            self._last_step = self._steps.number
             self._resume(sys._getframe(1))
+        else:
+            self._steps.skip(name)
 
     def _on_other_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         """An optimizer that nobody named has stepped; it may hold what is watched, or held once."""
@@ -346,16 +362,19 @@ class Follower:
         every, steps = self._options.every, self._options.steps
         enough = steps is not None and self._watched_steps >= steps
         self.ended = enough or len(self._records) >= MOST_LINES
-        return self.ended or self._steps.complete % every != 0
+        return self.ended or self._steps.number % every != 0
 
     # Recording.
 
-    def _enter(self, frame: FrameType, previous: Any) -> None:
+    def _enter(self, frame: FrameType, previous: Any, *, begun: bool = False) -> None:
         code = frame.f_code
         if id(code) not in self._sources:
             self._sources[id(code)] = code, Source(frame)
         source = self._sources[id(code)][1]
-        self._places.append(_Place(frame, previous, len(self._places), source))
+        header = None if begun else source.at(frame.f_lineno)
+        if begun and frame is self._base:
+            header = self._header
+        self._places.append(_Place(frame, previous, len(self._places), source, header))
 
     def _finish_line(self, *, begun: bool = False) -> None:
         """The line under way is over: what changed since it began is its doing.
@@ -387,16 +406,16 @@ class Follower:
             events=tuple(self._events),
             function=place.function,
             depth=place.depth,
-            step=self._steps.complete,
+            step=self._steps.number,
         )
         records.append(record)
-        stepped = [event.name for event in record.events if event.kind == "step"]
-        if self._watched.optimizers:
-            stepped = [name for name in stepped if name in self._watched.optimizers]
-        elif record.changed_parameters and not stepped:
-            stepped = [""]  # the reader's own update
-        for name in stepped:
-            self._watched_steps += self._steps.note(name)
+        for event in record.events:
+            if event.kind == "backward":
+                self._steps.note_backward()
+            elif event.kind == "step" and event.name in self._watched.optimizers:
+                self._steps.note(event.name)
+        if record.changed_parameters:
+            self._steps.note_move()
 
     def _finish_trace(self, error: BaseException | None) -> None:
         """The block is over; an exception that ends it is noted on the line it came through."""

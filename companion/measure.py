@@ -5,6 +5,8 @@ From simple to complex: `Measurement`, `_Seen` (one tensor as it was last seen),
 
 from __future__ import annotations
 
+import math
+import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from companion.packs import Pack, packs
+from companion.packs import SMALL, Pack, packs
 from companion.probes import Reading, entries, has_values, read, read_all
 from companion.records import State
 from companion.tree import Tree
@@ -37,8 +39,8 @@ class _Seen:
     """
 
     __slots__ = (
-        "careful", "copy", "counts", "kind", "pack", "place", "pointer", "reading", "tensor",
-        "version",
+        "careful", "copy", "counts", "identity", "kind", "memory", "pack", "place", "pointer",
+        "reading", "version",
     )  # fmt: skip
 
     def __init__(self, tensor: Tensor) -> None:
@@ -46,17 +48,21 @@ class _Seen:
         self.reading: Reading | None = None
         self.copy: tuple[Tensor, ...] | None = None  # of a large tensor
         self.pack: Pack | None = None  # or where the copy of a small one is
-        self.place = 0
+        self.place, self.pointer = 0, -2
+        self.careful = False
         self.renew(tensor)
-        self.careful = not self.counts or not _owns_its_memory(tensor)
 
     def renew(self, tensor: Tensor) -> None:
         """Note which object this is, its version and its address."""
-        self.tensor: weakref.ref[Tensor] = weakref.ref(tensor)
+        self.identity, before = id(tensor), self.pointer
         try:
+            # Of the memory, not of the tensor: swap_tensors refuses one with weak references.
+            self.memory: Callable[[], object] = weakref.ref(tensor.untyped_storage())
             self.version, self.pointer, self.counts = tensor._version, tensor.data_ptr(), True
         except (RuntimeError, NotImplementedError):  # sparse, or made in inference mode
-            self.version, self.pointer, self.counts = -1, -1, False
+            self.memory, self.version, self.pointer, self.counts = _nothing, -1, -1, False
+        if self.pointer != before and not (self.counts and _owns_its_memory(tensor)):
+            self.careful = True
 
     @property
     def has_copy(self) -> bool:
@@ -72,18 +78,23 @@ class _Seen:
     def keeps(self, tensor: Tensor) -> None:
         """A new reading: keep a copy of the values where one is needed, drop the old one."""
         self.copy = self.pack = None
-        if self.careful or _hides(self.reading):
+        if self.careful or self._is_told_by_its_copy():
             self.keep(tensor)
 
     def drop(self) -> None:
         """Keep no copy of a large tensor."""
-        if not _hides(self.reading):
+        if not self._is_told_by_its_copy():
             self.copy = None
+
+    def _is_told_by_its_copy(self) -> bool:
+        """Whether the reading alone would not do."""
+        return _hides(self.reading) or bool(self.kind[2].numel() <= SMALL)
 
     def is_untouched(self, tensor: Tensor) -> bool:
         """The same object at the same address with the same version: no counted write."""
         return (
-            self.tensor() is tensor
+            self.identity == id(tensor)
+            and self.memory() is not None
             and tensor._version == self.version
             and tensor.data_ptr() == self.pointer
         )
@@ -191,7 +202,8 @@ class Meter:
                 seen is None
                 or seen.careful
                 or name in self._doubted
-                or seen.tensor() is not tensor
+                or seen.identity != id(tensor)
+                or seen.memory() is None
                 or tensor._version != seen.version
                 or tensor.data_ptr() != seen.pointer
             ):
@@ -255,13 +267,10 @@ class Meter:
         for (name, tensor), reading in zip(unsure, _read(unsure, call), strict=True):
             last = seens.get(name)
             equal = last is not None and last.reading == reading and not last.has_copy
-            if (
-                last is not None
-                and equal
-                and last.reading == reading
-                and last.kind == _kind(tensor)
-            ):
+            if last is not None and equal and last.kind == _kind(tensor):
                 last.renew(tensor)
+                if last.careful:
+                    last.keep(tensor)
                 continue
             changed.append(name)
             seen = self._seen_anew(seens, name, tensor)
@@ -273,7 +282,7 @@ class Meter:
     def _seen_anew(seens: _Seens, name: str, tensor: Tensor) -> _Seen:
         """The `_Seen` of a tensor that was written, or of a new one in its place."""
         last = seens.get(name)
-        if last is not None and last.tensor() is tensor and last.kind == _kind(tensor):
+        if last is not None and last.identity == id(tensor) and last.kind == _kind(tensor):
             last.renew(tensor)
             return last
         seen = seens[name] = _Seen(tensor)
@@ -356,8 +365,8 @@ def _kind(tensor: Tensor) -> tuple[Any, ...]:
 
 
 def _hides(reading: Reading | None) -> bool:
-    """Sum and norm of a tensor with a NaN say nothing of its other entries."""
-    return reading is not None and reading.nonfinite > 0
+    """With a NaN, or with squares too large for a float, sum and norm say nothing of the rest."""
+    return reading is not None and not math.isfinite(reading.norm)
 
 
 def _owns_its_memory(tensor: Tensor) -> bool:
@@ -370,17 +379,25 @@ def _owns_its_memory(tensor: Tensor) -> bool:
         return False
 
 
-def _count(tensor: Tensor) -> int:
-    return int(torch._C._storage_Use_Count(tensor.untyped_storage()._cdata))
+def _nothing() -> None:
+    """A weak reference to nothing."""
 
 
-_ALONE = _count(torch.empty(1))
+def _holders(tensor: Tensor) -> tuple[int, int]:
+    """How many tensors hold the memory, and how many references its Python object has."""
+    storage = tensor.untyped_storage()
+    return int(torch._C._storage_Use_Count(storage._cdata)), sys.getrefcount(storage)
+
+
+_ALONE = _holders(torch.empty(1))
 
 
 def _is_shared(tensor: Tensor) -> bool:
     """Whether something else holds the memory: an alias made by `.data`, another process."""
     try:
-        return _count(tensor) > _ALONE or tensor.is_shared()
+        if any(now > alone for now, alone in zip(_holders(tensor), _ALONE, strict=True)):
+            return True
+        return tensor.device.type == "cpu" and tensor.is_shared()  # a GPU's memory always "is"
     except (RuntimeError, NotImplementedError):
         return True
 

@@ -99,8 +99,7 @@ class LineRecord:
         events: The calls of torch that the line made, in order.
         function: Name of the function the line stands in; "" at the top of a file or cell.
         depth: 0 for the lines of the block, 1 for those of a function followed from there, ...
-        step: How many steps were complete before the line ran. A step is complete when every
-            watched optimizer has stepped, or one of them for the second time.
+        step: The training step it belongs to, counted from 0 (see `companion.steps`).
     """
 
     index: int

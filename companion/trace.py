@@ -216,14 +216,22 @@ def trace(
          ('optimizer.step()', 0, 2)]
     """
     caller = sys._getframe(1)
-    things = Watched(watched, {**caller.f_globals, **caller.f_locals})
-    for name, number in (("every", every), ("steps", steps)):
-        if number is not None and (isinstance(number, bool) or number != int(number) or number < 1):
-            raise ValueError(f"{name} must be a positive integer, not {number!r}")
+    own = caller.f_locals
+    things = Watched(watched, {**own, **caller.f_globals, **own})  # its own names first
+    _check_positive("every", every, "1 to watch each step")
+    if steps is not None:
+        _check_positive("steps", steps, "None for no end")
+    if isinstance(into, str) or not isinstance(into, Iterable):
+        raise TypeError(f"into takes a list of your functions, into=[train_step], not {into!r}")
     if every > 1 and not things.optimizers:
         raise ValueError("every counts an optimizer's steps: trace(net, optimizer, every=...)")
     codes = {_code(function) for function in into}
     return Tracer(things, Options(codes.__contains__, every, steps))
+
+
+def _check_positive(name: str, number: object, cure: str) -> None:
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+        raise ValueError(f"{name} must be a positive integer ({cure}), not {number!r}")
 
 
 def _code(function: object) -> CodeType:

@@ -14,13 +14,14 @@ import companion
 PACKAGE = Path(companion.__file__).parent
 FLOORS = [
     {"_extras"},
-    {"probes", "optim", "models", "data", "source", "syntax", "writes"},
+    {"probes", "optim", "models", "data", "source", "steps", "syntax", "writes"},
     {"records", "packs", "watched"},
     {"events", "ledger", "render", "saving", "structure", "tree", "variables"},
     {"findings", "measure", "rules"},
     {"diagnosis", "follow"},
     {"trace"},
-    {"__init__"},
+    {"scout"},
+    {"__init__", "__main__"},
 ]
 
 

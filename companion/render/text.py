@@ -41,27 +41,39 @@ class _Row(NamedTuple):
     raised: str | None
 
 
-def text(records: Sequence[LineRecord], *, network: str, findings: Sequence[_Finding] = ()) -> str:
+def text(
+    records: Sequence[LineRecord],
+    *,
+    network: str,
+    findings: Sequence[_Finding] = (),
+    as_written: bool = False,
+) -> str:
     """The annotated lines, and what the diagnosis found.
 
     Columns: line number, code, what happened to the gradients, what happened to the parameters.
     Each says how many of the networks' tensors the line changed and how, then the L2 norm of all
     gradients (of all parameters) after the line. Then what else the line changed, and the rules
     that object to it. A trace of more than 60 lines is shown as written: each line of the
-    source once, with how often it ran and what its last effect was.
+    source once, with how often it ran and what its last effect was; so is any with `as_written`.
     """
     if not records:
         return f"Trace of {network}: no line ran"
-    short = len(records) <= LONGEST
+    short = len(records) <= LONGEST and not as_written
     rows = _as_they_ran(records, findings) if short else _as_written(records, findings)
     title = f"Trace of {network}, {len(records[0].after.parameters)} parameters"
     if not records[0].file.startswith("Cell In["):  # in a notebook the code stands right above
         title += f", {os.path.basename(records[0].file)}"
-    steps = records[-1].step + any(e.kind == "step" for e in records[-1].events)
     if not short:
-        title += f", {len(records)} lines run in {steps} steps"
+        title += f", {len(records)} lines run in {count_steps(records)} steps"
     table = _table(rows, runs=not short)
     return "\n\n".join(["\n".join([title, *table]), *map(str, findings)])
+
+
+def count_steps(records: Sequence[LineRecord]) -> int:
+    """How many of the steps that the records belong to moved parameters, or tried to."""
+    return len(
+        {r.step for r in records if r.changed_parameters or any(e.kind == "step" for e in r.events)}
+    )
 
 
 def _table(rows: Sequence[_Row], *, runs: bool) -> list[str]:
@@ -109,8 +121,13 @@ def _as_written(records: Sequence[LineRecord], findings: Sequence[_Finding]) -> 
         blamed.setdefault((finding.file, finding.line), []).append(f"<- {finding.rule}")
     ordered = sorted(groups, key=lambda key: (functions.index(key[:2]), key[2]))
     chosen = [_telling(groups[key]) for key in ordered]
-    rows = []
+    rows: list[_Row] = []
+    shown: tuple[str, str] | None = None
     for (file, function, line), record, code in zip(ordered, chosen, listing(chosen), strict=True):
+        if len(functions) > 1 and (file, function) != shown:
+            shown = (file, function)
+            title = f"# {function or 'top level'}, {os.path.basename(file)}"
+            rows.append(_Row("", [title], "", "", "", None))
         group = groups[file, function, line]
         seen = blamed.get((file, line), [])
         also = "  ".join([*_also(record.before, record.after), *seen])
@@ -131,13 +148,14 @@ def listing(records: Sequence[LineRecord]) -> list[list[str]]:
     A function that is followed from a line stands further in.
     """
     outermost: dict[tuple[str, str, int], int] = {}
+    shallowest = min(record.depth for record in records)
     for record in records:
         key = (record.file, record.function, record.depth)
         outermost[key] = min(outermost.get(key, record.indent), record.indent)
     return [
         [
             " " * (record.indent - outermost[record.file, record.function, record.depth])
-            + "    " * record.depth
+            + "    " * (record.depth - shallowest)
             + line
             for line in record.source.splitlines() or [f"(line {record.line}, source not known)"]
         ]
