@@ -142,8 +142,8 @@ class _Report:
             )
         else:
             table = text(records, network=routine.network, findings=findings, as_written=True)
-            verdict = f"{len(findings)} findings" if findings else "no findings"
-            words = f"companion: watched {steps} steps, {verdict}\n{table}"
+            verdict = f"{_count(len(findings), 'finding')}"
+            words = f"companion: watched {_count(steps, 'step')}, {verdict}\n{table}"
         sys.stdout.flush()
         print(words, file=sys.stderr, flush=True)
         if self._given.json is not None:
@@ -154,6 +154,10 @@ class _Report:
                 "findings": [finding.to_dict() for finding in findings],
             }
             Path(self._given.json).write_text(json.dumps(whole, indent=1), encoding="utf-8")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number or 'no'} {what}{'' if number == 1 else 's'}"
 
 
 def _without_us(hook: Any) -> Any:

@@ -81,13 +81,14 @@ def _backward(local: Mapping[str, Any], frame: FrameType, names: Names) -> Event
     roots = [tensors] if isinstance(tensors, Tensor) else list(tensors)
     roots = [root for root in roots if isinstance(root, Tensor)]
     retained = bool(local.get("retain_graph"))
-    pairs = [_pair(root) for root in roots]
+    pair = next((found for found in map(_pair, roots) if found[0]), (None, None))
     return Event(
         "backward",
         "",
         {
             "mean": len(roots) == 1 and _is_mean(roots[0]),
-            "twice": next((pair for pair in pairs if pair), None),
+            "twice": pair[0],
+            "classes": pair[1],
             "cut": bool(roots) and all(root.is_leaf for root in roots),
             "nodes": _nodes(roots) if retained else None,
             "inputs": local.get("inputs") is not None,
@@ -111,8 +112,8 @@ _LOOKS_ONLY = {"ViewBackward0", "UnsafeViewBackward0", "ReshapeAliasBackward0", 
                "PermuteBackward0", "TBackward0", "ExpandBackward0"}  # fmt: skip
 
 
-def _pair(loss: Tensor) -> str | None:
-    """Such as "softmax", where a softmax stands right below the criterion's own."""
+def _pair(loss: Tensor) -> tuple[str | None, int | None]:
+    """Such as "softmax", where one stands right below the criterion's own, and how many classes."""
     todo = [loss.grad_fn] if loss.grad_fn is not None else []
     for node in todo:
         below = _TWICE.get(node.name())
@@ -121,10 +122,21 @@ def _pair(loss: Tensor) -> str | None:
             while under is not None and under.name() in _LOOKS_ONLY:
                 under = under.next_functions[0][0]
             if under is not None and under.name() == below[0]:
-                return below[1]
+                return below[1], _classes(node)
         if len(todo) < NEAR:
             todo += [under for under, _ in node.next_functions if under is not None]
-    return None
+    return None, None
+
+
+def _classes(log_softmax: Any) -> int | None:
+    """The length of the dimension that a log_softmax ran over, from its node."""
+    metadata = getattr(log_softmax, "_input_metadata", None)
+    dim = getattr(log_softmax, "_saved_dim", None)
+    if not metadata or dim is None:
+        return None
+    shape = metadata[0].shape
+    dim = dim - 2**64 if dim >= 2**63 else dim  # it is kept unsigned
+    return int(shape[dim]) if -len(shape) <= dim < len(shape) else None
 
 
 def _nodes(roots: Iterable[Tensor]) -> int:

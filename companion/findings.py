@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 from typing import Any
 
+WIDTH = 100  # columns of a printed finding
 CHAPTER = "07_when_training_goes_wrong.html"
 
 
@@ -47,13 +49,19 @@ class Finding:
 
     def __str__(self) -> str:
         often = f", {self.times} times" if self.times > 1 else ""
+        source = self.source.splitlines()[0] if self.source else "(source not known)"
+        possible = "" if self.certain else "possible: "
+        cure = ("    cure: " + self.cure).replace("\n", "\n          ")
         out = [
-            f"{'' if self.certain else 'possible: '}{self.rule}, line {self.line}{often}: "
-            f"{self.source.splitlines()[0] if self.source else '(source not known)'}",
-            f"    {self.observed}",
-            f"    {self.why}",
-            *("    cure: " + self.cure).replace("\n", "\n          ").splitlines(),
+            f"{possible}{self.rule}, line {self.line}{often}: {source}",
+            _wrapped(self.observed),
+            _wrapped(self.why),
+            cure,
+            *([] if self.settle is None else [_wrapped(f"to settle it: {self.settle}")]),
+            f"    explained in: {self.chapter}",
         ]
-        if self.settle is not None:
-            out.append(f"    to settle it: {self.settle}")
-        return "\n".join([*out, f"    explained in: {self.chapter}"])
+        return "\n".join(out)
+
+
+def _wrapped(words: str) -> str:
+    return textwrap.fill(words, WIDTH, initial_indent="    ", subsequent_indent="    ")

@@ -90,8 +90,12 @@ class Ledger:
             for event in record.events:
                 if event.kind == "step":
                     self._held.update(event.details["held"])
+        last: LineRecord | None = None
         for record in self.records:
+            if last is not None and last.after is not record.before and last.after != record.before:
+                self._skip()
             self._replay(record)
+            last = record
 
     def of(self, kind: str) -> Iterable[tuple[LineRecord, Event]]:
         """All events of one kind, with the lines they happened on."""
@@ -141,6 +145,12 @@ class Ledger:
                     for one in content:
                         one.touched = True
 
+    def _skip(self) -> None:
+        """Between two records there were lines that nobody watched; they may have done anything."""
+        for content in self._content.values():
+            for one in content:
+                one.touched = True
+
     def _touch(self, record: LineRecord) -> None:
         """The reader's own line moves parameters: it may have used their gradients."""
         for name in record.changed_parameters:
@@ -170,6 +180,10 @@ class Ledger:
 
     def _add(self, name: str, backward: Backward) -> None:
         backward.written.add(name)
+        before = backward.record.before.gradients.get(name)
+        if before is None or before.norm == 0:  # cleared, if not on a watched line
+            self._content.pop(name, None)
+            self._on_top.pop(name, None)
         content = self._content.setdefault(name, [])
         for one in content:
             if one.used:

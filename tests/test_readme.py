@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from companion.rules import RULES
 from tests.outputs import Output
 
 ROOT = Path(__file__).parents[1]
@@ -18,23 +19,40 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", README, flags=re.M | re.S)
 
 
-def test_example_prints_what_is_shown(tmp_path: Path) -> None:
-    (code,), (shown,) = blocks("python"), blocks("text")
+def test_the_report_is_what_the_command_says() -> None:
+    picture = runpy.run_path(str(ROOT / "book/_tools/picture.py"))
+    (shown,) = blocks("text")
+    assert Output(shown.strip()) == picture["report"]().strip()
+
+
+def test_the_picture_is_the_table_of_that_report() -> None:
+    picture = runpy.run_path(str(ROOT / "book/_tools/picture.py"))
+    stored = picture["PICTURE"].read_text(encoding="utf-8")
+    assert Output(stored) == picture["picture"]()
+
+
+def test_the_script_is_not_edited_for_us_and_the_others_run(tmp_path: Path) -> None:
+    script, around = blocks("python")
+    assert "companion" not in script
+    prelude = script.replace("total += loss\n", "optimizer.zero_grad()\n")
+    code = f"{prelude.replace('total / 6', 'loss')}\n{around}"
     (tmp_path / "example.py").write_text(code)
-    printed = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "example.py"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
         timeout=120,
-    ).stdout
-    assert Output(shown.strip()) == printed.strip()
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run.json").exists()
 
 
-def test_picture_is_the_one_that_chapter_3_computed() -> None:
-    picture = runpy.run_path(str(ROOT / "book/_tools/picture.py"))
-    assert picture["PICTURE"].read_text(encoding="utf-8") == picture["picture"]()
+def test_every_rule_is_listed() -> None:
+    listed = re.findall(r"^\| `([a-z-]+)` \| ", README, flags=re.M)
+    assert listed[: len(RULES)] == [rule.name for rule in RULES]
+    assert f"{len(RULES)} rules" in README
 
 
 def test_links_into_the_project_resolve() -> None:

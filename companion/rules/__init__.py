@@ -12,6 +12,10 @@ not watched.
 """
 
 from companion.rules import gradients, graphs, losses, order, parameters
-from companion.rules.table import RULES, Rule, Sighting
+from companion.rules.table import TABLE, Rule, Sighting
 
-__all__ = ["RULES", "Rule", "Sighting", "gradients", "graphs", "losses", "order", "parameters"]
+_FAMILIES = [family.__name__ for family in (gradients, parameters, order, graphs, losses)]
+
+RULES = sorted(TABLE, key=lambda rule: _FAMILIES.index(rule.see.__module__))
+
+__all__ = ["RULES", "Rule", "Sighting"]

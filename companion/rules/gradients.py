@@ -73,19 +73,19 @@ def polluted(ledger: Ledger) -> Iterator[Sighting]:
         if use.reused or not use.foreign:
             continue
         old, new = use.foreign[-1]
-        names = old.written & set(use.held)
+        names = [name for name in use.held if name in old.written]
         yield Sighting(
             use.record,
-            f"{use.optimizer} stepped with what backward() on {at(old.record)} had left in "
-            f"{some(names)}, which was another optimizer's, and with that of {at(new.record)} on "
-            "top of it",
+            f"{use.optimizer} stepped with the sum of two: the backward() on {at(old.record)}, "
+            f"made for another optimizer's step, had left a gradient in {some(names)}, and "
+            f"{at(new.record)} added its own",
         )
 
 
 @rule(
     "discarded",
     why="zero_grad() clears what backward() has computed; a step after it has nothing to use.",
-    cure="optimizer.zero_grad()\nloss.backward()\noptimizer.step()  # uses it before it is cleared",
+    cure="loss.backward()\noptimizer.step()\noptimizer.zero_grad()  # after a step has used it",
     section="gradients-that-are-lost",
 )
 def discarded(ledger: Ledger) -> Iterator[Sighting]:
@@ -103,12 +103,12 @@ def discarded(ledger: Ledger) -> Iterator[Sighting]:
         in_vain = any(use.record.index > one.discarded_by.index for use in empty)
         if lost == all_of_them and not in_vain:
             continue  # its gradient was not meant for a step, such as that of an attack
-        before_use = "and the step after it had no gradient at all" if in_vain else "unused"
+        empty_step = ", and a later step had no gradient at all" if in_vain else ""
         yield Sighting(
             one.discarded_by,
             f"it cleared what backward() on {at(one.record)} had computed (norm "
-            f"{norm(one.record)}), {before_use}; so for {lost} of {all_of_them} backward calls of "
-            "that line",
+            f"{norm(one.record)}) before any step had used it{empty_step}; this happened to {lost} "
+            f"of the {all_of_them} backward calls of that line",
             settle=None
             if in_vain or 2 * lost >= all_of_them
             else "whether these batches were meant to be left out; the last, smaller group of an "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from companion.ledger import Ledger
-from companion.rules.table import Sighting, retained, rule
+from companion.rules.table import Sighting, brief, retained, rule
 
 
 @rule(
@@ -21,7 +21,7 @@ def backward_twice(ledger: Ledger) -> Iterator[Sighting]:
             yield Sighting(
                 record,
                 "it went through a graph that an earlier backward() had freed: "
-                f"{record.raised[:66]}...",
+                f"{brief(record.raised)}",
             )
 
 

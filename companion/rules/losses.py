@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from companion.ledger import Ledger
@@ -18,11 +19,17 @@ from companion.rules.table import Sighting, rule, some
 def softmax_twice(ledger: Ledger) -> Iterator[Sighting]:
     """Softmax before CrossEntropyLoss, sigmoid before BCEWithLogitsLoss."""
     for record, event in ledger.of("backward"):
-        what = event.details.get("twice")
+        what, classes = event.details.get("twice"), event.details.get("classes")
+        if what == "softmax" and classes:
+            # Scores between 0 and 1, the right one 1 and all others 0, are the best there can be.
+            floor = math.log(1 + (classes - 1) / math.e)
+            least = f"; with {classes} classes no loss can fall below {floor:.3g}"
+        else:  # the best score for a label of 1 is 1, and for 0 it is 0
+            least = f"; no loss can fall below {math.log1p(1 / math.e):.3g}"
         if what:
             yield Sighting(
                 record,
-                f"in the graph of this loss a {what} comes right before the criterion's own",
+                f"in the graph of this loss a {what} comes right before the criterion's own{least}",
             )
 
 

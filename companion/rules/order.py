@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from companion.ledger import Ledger
 from companion.records import LineRecord
-from companion.rules.table import Sighting, at, norm, retained, rule
+from companion.rules.table import Sighting, at, brief, norm, retained, rule
 
 
 @rule(
@@ -40,7 +40,7 @@ def _rates(rates: tuple[float, ...] | None) -> str:
 
 @rule(
     "clip-after-step",
-    why="The step has used the gradients unclipped.",
+    why="The step has used them as they were: the clipping has no effect.",
     cure="loss.backward()\ntorch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)\noptimizer.step()",
     section="order-around-the-step",
 )
@@ -62,8 +62,12 @@ def clip_after_step(ledger: Ledger) -> Iterator[Sighting]:
 )
 def clip_before_unscale(ledger: Ledger) -> Iterator[Sighting]:
     """Gradients are clipped while they are scaled."""
-    for record in _while_scaled(ledger, "clip"):
-        yield Sighting(record, f"it clipped gradients that are still scaled{_factor(record)}")
+    for record, _ in _while_scaled(ledger, "clip"):
+        yield Sighting(
+            record,
+            f"it clipped gradients that are still scaled{_factor(record)}: their norm was "
+            f"{norm(record, before=True)}",
+        )
 
 
 @rule(
@@ -74,30 +78,33 @@ def clip_before_unscale(ledger: Ledger) -> Iterator[Sighting]:
 )
 def step_without_unscale(ledger: Ledger) -> Iterator[Sighting]:
     """An optimizer steps while its gradients are scaled."""
-    for record in _while_scaled(ledger, "step"):
-        yield Sighting(record, f"it stepped with gradients that are still scaled{_factor(record)}")
+    for record, clipped in _while_scaled(ledger, "step"):
+        after = ", after clipping" if clipped else ""
+        yield Sighting(
+            record,
+            f"it stepped with gradients that were scaled{_factor(record)} and never unscaled: "
+            f"their norm was {norm(record, before=True)}{after}",
+        )
 
 
 def _factor(record: LineRecord) -> str:
-    scale = record.before.scale
-    factor = "" if scale is None else f", by {scale:g}"
-    return f"{factor} (norm {norm(record, before=True)})"
+    return "" if record.before.scale is None else f" by {record.before.scale:g}"
 
 
-def _while_scaled(ledger: Ledger, kind: str) -> Iterator[LineRecord]:
-    """Lines with this event between a scaled backward and the unscaling of its gradients."""
-    scaling, scaled = False, False
+def _while_scaled(ledger: Ledger, kind: str) -> Iterator[tuple[LineRecord, bool]]:
+    """Lines with this event between a scaled backward and its unscaling; and were they clipped?"""
+    scaling, scaled, clipped = False, False, False
     for record in ledger.records:
         for event in record.events:
             if event.kind == "scale":
                 scaling = record.before.scale != 1
             elif event.kind == "backward":
-                scaled, scaling = scaled or scaling, False
+                scaled, scaling, clipped = scaled or scaling, False, False
             elif event.kind in ("unscale", "scaler step", "clear"):
                 scaled = False
             elif event.kind == kind and scaled:
-                yield record
-                break
+                yield record, clipped
+            clipped |= event.kind == "clip"
 
 
 @rule(
@@ -118,7 +125,7 @@ def step_before_backward(ledger: Ledger) -> Iterator[Sighting]:
                 yield Sighting(
                     earlier,
                     f"it changed {len(earlier.changed_parameters)} parameters between a forward "
-                    f"and the backward on {at(record)}, which raised: {record.raised[:60]}...",
+                    f"and the backward on {at(record)}, which raised: {brief(record.raised)}",
                 )
                 break
 

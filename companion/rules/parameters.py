@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from companion.ledger import Ledger
-from companion.rules.table import Sighting, norm, rule, some
+from companion.rules.table import Sighting, brief, norm, rule, some
 from companion.syntax import rebound_with_grad
 
 
@@ -60,7 +60,7 @@ def other_parameters(ledger: Ledger) -> Iterator[Sighting]:
             yield Sighting(
                 record,
                 f"{event.name} moved none of {some(left)}, which have a gradient; it holds {idle} "
-                "parameters without one that are in no watched network",
+                "other parameters, which are in no watched network and have none",
             )
 
 
@@ -139,7 +139,7 @@ def none_gradient(ledger: Ledger) -> Iterator[Sighting]:
             if absent:
                 yield Sighting(
                     record,
-                    f"{record.raised}; at that moment .grad was None for {some(absent)}",
+                    f"{brief(record.raised)}; at that moment .grad was None for {some(absent)}",
                 )
 
 
@@ -161,8 +161,8 @@ def non_leaf_grad(ledger: Ledger) -> Iterator[Sighting]:
 
 @rule(
     "not-finite",
-    why="Once a parameter is NaN or infinite, every later loss is.",
-    cure="torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)  # and a smaller lr",
+    why="Once a parameter is NaN or infinite, every loss computed with it is.",
+    cure="optimizer = torch.optim.SGD(net.parameters(), lr=0.01)  # a smaller lr, or clipping",
     section="gradients-that-explode",
 )
 def not_finite(ledger: Ledger) -> Iterator[Sighting]:
@@ -176,9 +176,11 @@ def not_finite(ledger: Ledger) -> Iterator[Sighting]:
             and ((was := record.before.parameters.get(name)) is None or not was.nonfinite)
         ]
         if spoilt:
-            size = norm(record, before=True, only=set(spoilt))
+            earlier = [r for r in ledger.records[: record.index] if r.line == record.line]
+            norms = [norm(r, before=True) for r in [*earlier[-3:], record]]
             yield Sighting(
                 record,
-                f"{some(spoilt)} became NaN or infinite; the gradients' norm before was {size}",
+                f"{some(spoilt)} became NaN or infinite; the norm of all gradients before this "
+                f"line, the last times it ran: {', '.join(norms)}",
             )
             return

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from companion.ledger import Ledger
+from companion.probes import combine
 from companion.records import LineRecord
 
 
@@ -38,14 +40,14 @@ class Rule:
     see: See
 
 
-RULES: list[Rule] = []  # gravest first
+TABLE: list[Rule] = []
 
 
 def rule(name: str, *, why: str, cure: str, section: str) -> Callable[[See], See]:
     """Put a function into the table."""
 
     def enter(see: See) -> See:
-        RULES.append(Rule(name, why, cure, section, see))
+        TABLE.append(Rule(name, why, cure, section, see))
         return see
 
     return enter
@@ -54,12 +56,13 @@ def rule(name: str, *, why: str, cure: str, section: str) -> Callable[[See], See
 def norm(record: LineRecord, *, before: bool = False, only: set[str] | None = None) -> str:
     """The norm of all gradients (of some) after a line, in four digits."""
     gradients = (record.before if before else record.after).gradients
-    squares = [
-        reading.norm**2
-        for name, reading in gradients.items()
-        if reading is not None and (only is None or name in only)
-    ]
-    return f"{sum(squares) ** 0.5:.4g}"
+    whole = combine(r for name, r in gradients.items() if only is None or name in only)
+    return "none" if whole is None else f"{whole.norm:.4g}"
+
+
+def brief(raised: str) -> str:
+    """The beginning of an exception's message."""
+    return textwrap.shorten(raised, 90, placeholder=" ...")
 
 
 def some(names: tuple[str, ...] | list[str] | set[str]) -> str:
