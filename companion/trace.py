@@ -35,7 +35,7 @@ class Trace:
     """What a `trace` saw: its records, and views of them. It can be read while it still grows.
 
     Attributes:
-        network: The class name of the traced network; of several, joined by ", ".
+        network: The class name of the traced network; of several, their own names.
     """
 
     def __init__(self, network: str) -> None:
@@ -172,7 +172,9 @@ def trace(
     comparing its values with a copy made just before. Of a tensor with more than 1024 entries
     that was written, "the same values" means the same sum and the same norm, to the last bit.
     A C extension that writes into a parameter and counts nothing is not seen until the next
-    counted write. (On Python 3.10 a trace function, this or a debugger's, writes the traced
+    counted write. Only the thread that runs the block is followed; reading gradients while
+    another thread runs a backward over the same network is a race that torch does not survive.
+    (On Python 3.10 a trace function, this or a debugger's, writes the traced
     frame's local variables back after every line; a value that another thread assigned to one
     of them meanwhile is lost. Python 3.11 mended that.)
 
@@ -250,8 +252,7 @@ class Tracer:
     """Follows a block or a function line by line; made by `trace`."""
 
     def __init__(self, watched: Watched, options: Options) -> None:
-        names = [type(net).__name__ for net in watched.networks.values()]
-        self._routine = Trace(", ".join(names))
+        self._routine = Trace(watched.title)
         self._follower = Follower(watched, self._routine._records, options)
 
     def __enter__(self) -> Trace:

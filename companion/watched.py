@@ -63,6 +63,13 @@ class Watched:
                     "from this network: it takes net.parameters()"
                 )
 
+    @property
+    def title(self) -> str:
+        """The class of the only network, or the names of several."""
+        if len(self.networks) == 1:
+            return type(next(iter(self.networks.values()))).__name__
+        return ", ".join(self.networks)
+
     def prefix(self, network: str) -> str:
         """What stands before the names of a network's parameters: nothing if it is the only one."""
         return f"{network}." if len(self.networks) > 1 else ""

@@ -96,6 +96,77 @@ def test_text_indents_a_loop() -> None:
     ]
 
 
+def two_steps(net: nn.Module, optimizer: torch.optim.Optimizer, steps: int = 2) -> Trace:
+    def half(x: torch.Tensor) -> None:
+        loss = net(x).square().mean()
+        if loss.item() >= 0:
+            loss.backward()
+
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.5)
+    with trace(net, optimizer, into=[half]) as routine:
+        for _ in range(steps):
+            half(torch.ones(2, 2))
+            optimizer.step()
+            scheduler.step()
+    return routine
+
+
+def test_text_of_a_followed_function_stands_further_in_and_findings_follow() -> None:
+    torch.manual_seed(0)
+    net = nn.Linear(2, 1)
+    routine = two_steps(net, torch.optim.SGD(net.parameters(), lr=0.1))
+    table, finding = str(routine).split("\n\n")
+    width = max(len(line) for line in table.splitlines())
+    code = [line.ljust(width)[6:43].rstrip() for line in table.splitlines()[2:9]]
+    assert code == [
+        "for _ in range(steps):",
+        "    half(torch.ones(2, 2))",
+        "        loss = net(x).square().mean()",
+        "        if loss.item() >= 0:",
+        "            loss.backward()",
+        "    optimizer.step()",
+        "    scheduler.step()",
+    ]
+    assert [line for line in table.splitlines() if "lr 0.1 → 0.05" in line]
+    (marked,) = [line for line in table.splitlines() if "<- " in line]
+    assert "loss.backward()" in marked
+    assert marked.endswith("<- accumulates")
+    (found,) = routine.diagnose()
+    assert finding == str(found)
+    assert finding.startswith(f"accumulates, line {found.line}: loss.backward()\n    backward() ")
+
+
+def test_a_long_trace_is_shown_as_written() -> None:
+    torch.manual_seed(0)
+    net = nn.Linear(2, 1)
+    routine = two_steps(net, torch.optim.SGD(net.parameters(), lr=0.1), steps=12)
+    lines = str(routine).split("\n\n")[0].splitlines()
+    count = len(routine.records)
+    assert lines[0].endswith(f"test_render.py, {count} lines run in 12 steps")
+    assert lines[1].split() == ["runs", "line", "code", "gradients", "parameters"]
+    runs = {" ".join(line.split()[2:4]): line.split()[0] for line in lines[2:]}
+    assert runs["for _"] == "13x"
+    assert runs["loss.backward() 2"] == "12x"
+    assert [line.strip() for line in lines if "#" in line] == [
+        "# two_steps, test_render.py",
+        "# two_steps.<locals>.half, test_render.py",
+    ]
+
+
+def test_text_says_what_else_a_line_changed() -> None:
+    net = nn.Sequential(nn.Linear(2, 1), nn.Dropout())
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with trace(net, optimizer) as routine:
+        net.eval()
+        net[0].requires_grad_(False)
+        optimizer.param_groups[0]["lr"] = 0.25
+    assert [line.split("  ")[-1].strip() for line in str(routine).splitlines()[2:]] == [
+        "3 modules → eval",
+        "2 requires_grad → False",
+        "lr 0.1 → 0.25",
+    ]
+
+
 def test_rows(routine: Trace) -> None:
     rows = routine.to_rows()
     assert len(rows) == 4 * 4

@@ -121,18 +121,19 @@ def _as_written(records: Sequence[LineRecord], findings: Sequence[_Finding]) -> 
         blamed.setdefault((finding.file, finding.line), []).append(f"<- {finding.rule}")
     ordered = sorted(groups, key=lambda key: (functions.index(key[:2]), key[2]))
     chosen = [_telling(groups[key]) for key in ordered]
-    rows: list[_Row] = []
+    margins, rows = _margins(chosen), []
     shown: tuple[str, str] | None = None
-    for (file, function, line), record, code in zip(ordered, chosen, listing(chosen), strict=True):
+    for (file, function, line), record in zip(ordered, chosen, strict=True):
         if len(functions) > 1 and (file, function) != shown:
             shown = (file, function)
             title = f"# {function or 'top level'}, {os.path.basename(file)}"
             rows.append(_Row("", [title], "", "", "", None))
         group = groups[file, function, line]
-        seen = blamed.get((file, line), [])
-        also = "  ".join([*_also(record.before, record.after), *seen])
+        also = [*_also(record.before, record.after), *blamed.get((file, line), [])]
         raised = next((one.raised for one in group if one.raised), None)
-        rows.append(_Row(f"{len(group)}x {line:5}", code, *_notes(record), also, raised))
+        code = _code(record, record.indent - margins[file, function])
+        number = f"{len(group)}x {line:5}"
+        rows.append(_Row(number, code, *_notes(record), "  ".join(also), raised))
     return rows
 
 
@@ -145,22 +146,30 @@ def _telling(group: Sequence[LineRecord]) -> LineRecord:
 def listing(records: Sequence[LineRecord]) -> list[list[str]]:
     """The lines of each record's statement, indented as in the file, less what all share.
 
-    A function that is followed from a line stands further in.
+    The lines of a function that is followed stand further in than the line that called it.
     """
-    outermost: dict[tuple[str, str, int], int] = {}
-    shallowest = min(record.depth for record in records)
+    margins = _margins(records)
+    columns: dict[int, int] = {}  # depth → where the last line of that depth stands
+    listed = []
     for record in records:
-        key = (record.file, record.function, record.depth)
-        outermost[key] = min(outermost.get(key, record.indent), record.indent)
-    return [
-        [
-            " " * (record.indent - outermost[record.file, record.function, record.depth])
-            + "    " * (record.depth - shallowest)
-            + line
-            for line in record.source.splitlines() or [f"(line {record.line}, source not known)"]
-        ]
-        for record in records
-    ]
+        own = record.indent - margins[record.file, record.function]
+        columns[record.depth] = columns.get(record.depth - 1, -4) + 4 + own
+        listed.append(_code(record, columns[record.depth]))
+    return listed
+
+
+def _margins(records: Sequence[LineRecord]) -> dict[tuple[str, str], int]:
+    """The indentation that all lines of a function share."""
+    margins: dict[tuple[str, str], int] = {}
+    for record in records:
+        key = (record.file, record.function)
+        margins[key] = min(margins.get(key, record.indent), record.indent)
+    return margins
+
+
+def _code(record: LineRecord, column: int) -> list[str]:
+    lines = record.source.splitlines() or [f"(line {record.line}, source not known)"]
+    return [" " * column + line for line in lines]
 
 
 def _notes(record: LineRecord) -> tuple[str, str]:
