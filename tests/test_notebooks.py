@@ -139,6 +139,9 @@ WRONG = {
     ("07_when_training_goes_wrong", 1): "answer_1 = 4",
     ("07_when_training_goes_wrong", 2): "my_epoch = lambda net, optimizer, batches: 0.0",
     ("07_when_training_goes_wrong", 3): "answer_3 = True",
+    ("08_your_own_loop", 1): 'answer_1 = {"every": 20}',
+    ("08_your_own_loop", 2): "silent = lambda routine: []",
+    ("08_your_own_loop", 3): "answer_3 = 'self.optimizer.step()'",
 }
 
 
