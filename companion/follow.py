@@ -27,15 +27,15 @@ from companion.source import Source, Statement
 from companion.steps import Steps
 from companion.structure import step_details, unregistered
 from companion.watched import Watched
-from companion.writes import counts_no_writes, reaches_past
+from companion.writes import counts_no_writes, reaches_past, unscales
 
 if TYPE_CHECKING:
     from _typeshed import TraceFunction
 
-# A code object, what recognises its calls, does it write uncounted, is it followed.
-_Classified: TypeAlias = tuple[CodeType | None, Recogniser | None, bool, bool]
-_PLAIN: _Classified = (None, None, False, False)
-_UNKNOWN: _Classified = (None, None, False, False)
+# A code object, what recognises its calls, may it write uncounted, does it unscale, is it followed.
+_Classified: TypeAlias = tuple[CodeType | None, Recogniser | None, bool, bool, bool]
+_PLAIN: _Classified = (None, None, False, False, False)
+_UNKNOWN: _Classified = (None, None, False, False, False)
 
 MOST_LINES = 100_000  # then the trace stops watching; it would fill the memory
 
@@ -108,6 +108,7 @@ class Follower:
         self._last_step = 0
         self._held: dict[int, tuple[Any, list[int], dict[str, Any]]] = {}
         self._sources: dict[int, tuple[CodeType, Source]] = {}
+        self._silent = False  # in the rest of the step before a watched one: followed, not recorded
         self.running = False
         self.ended = False  # has watched as much as it was asked to
 
@@ -120,10 +121,10 @@ class Follower:
                 "this trace is already running; for a trace inside a trace make a second one "
                 "with trace(net, optimizer)"
             )
-        self._meter = Meter(self._watched)
-        self._state = self._meter.state
-        self.running, self._failed = True, False
         self._paused = self._is_enough()
+        if not self._paused:
+            self._measure_anew()
+        self.running, self._failed = True, False
         self._code = self._awaited = code
         self._places: list[_Place] = []
         self._handed_back: dict[int, Any] = {}
@@ -137,6 +138,11 @@ class Follower:
         ]
         self._hooks.append(register_optimizer_step_post_hook(self._on_other_step))
         _running.add(self)
+
+    def _measure_anew(self) -> None:
+        """What is there now is the state before the next line."""
+        self._meter = Meter(self._watched)
+        self._state = self._meter.state
 
     def follow(self, frames: Sequence[FrameType], *, begun: bool = False) -> None:
         """Watch these frames, outermost first, from the line that is under way in each.
@@ -154,7 +160,9 @@ class Follower:
 
     def record_line_under_way(self) -> None:
         """The innermost line under way has only just begun: it gets a record like any other."""
-        self._places[-1].recorded = False
+        place = self._places[-1]
+        place.recorded = False
+        self._steps.begin((id(place.frame.f_code), place.current.first))
 
     def install(self) -> None:
         """Become Python's trace function."""
@@ -173,6 +181,7 @@ class Follower:
         current = sys.gettrace()
         on_top = current == self.on_global_event or self._failed
         places, self._awaited, self.running = self._places, None, False
+        self._base = None
         _running.discard(self)
         if self._paused:
             return
@@ -193,7 +202,7 @@ class Follower:
                 RuntimeWarning,
                 stacklevel=stacklevel + 1,
             )
-        self._places, self._base = [], None
+        self._places = []
 
     def _pause(self) -> None:
         """Watch nothing until `_resume`: no trace function, only the optimizers' step hooks."""
@@ -202,28 +211,45 @@ class Follower:
             sys.settrace(_still_running(self._previous_global))
         for place in self._places:
             self._handed_back[id(place.frame)] = place.previous
-            place.frame.f_trace = _still_running(place.previous, place.frame)
+            if place.frame.f_trace == self.on_local_event:
+                place.frame.f_trace = _still_running(place.previous, place.frame)
         self._places = []
+        for other in _running:  # a trace inside this one passes its events on to this one
+            if other._previous_global == self.on_global_event:
+                other._previous_global = self._previous_global
+            for place in other._places:
+                if place.previous == self.on_local_event:
+                    place.previous = self._handed_back.get(id(place.frame))
 
     def _resume(self, frame: FrameType | None) -> None:
         """Watch again, from the lines under way. `frame` is the innermost one that runs."""
-        frames: list[FrameType] = []
+        stack: list[FrameType] = []
+        base = -1
         while frame is not None:
-            base = frame is self._base or frame.f_code is self._code
-            if base or self._options.follows(frame.f_code):
-                frames.append(frame)
-            if base:
-                break
+            stack.append(frame)
+            if frame is self._base or frame.f_code is self._code:
+                base = len(stack) - 1  # of a function that calls itself, the outermost call
             frame = frame.f_back
-        if frame is None:
+        if base < 0:
             return  # the watched frame is not running; at another step, perhaps
-        self._paused = False
-        self._meter.forget()
-        self._state = self._meter.state
+        inside = [frame for frame in stack[:base] if self._options.follows(frame.f_code)]
+        frames = [*inside, stack[base]]
+        self._paused, self._awaited, self._silent = False, None, True
+        self._measure_anew()
         self._events = []
         self._previous_global = sys.gettrace()
         self.follow(frames[::-1], begun=True)
         sys.settrace(self.on_global_event)
+
+    def abandon(self) -> None:
+        """Leave what is followed as it was found, and record no more."""
+        for hook in self._hooks:
+            hook.remove()
+        places, self._places, self._base = self._places, [], None
+        for place in places:
+            self._handed_back[id(place.frame)] = place.previous
+            if place.frame.f_trace == self.on_local_event:
+                place.frame.f_trace = _still_running(place.previous, place.frame)
 
     # Events. A tracer that was there before gets every one of them too.
 
@@ -239,7 +265,7 @@ class Follower:
             return local  # as nearly all calls are
         if known is _UNKNOWN:
             known = self._codes[id(code)] = self._classify(code)
-        _, recogniser, past, follows = known or _PLAIN
+        _, recogniser, past, unscaling, follows = known or _PLAIN
         if self._awaited is code:
             self._awaited = None
             self._base = frame
@@ -253,6 +279,8 @@ class Follower:
                 self._events.append(seen)
         if past:
             self._meter.guard()
+        if unscaling:
+            self._meter.doubt(self._meter.parameters)
         caller = self._places[-1].frame
         if frame is self._base or (
             follows and frame is not caller and self._options.admits(frame, caller)
@@ -271,9 +299,10 @@ class Follower:
         self._kept.append(code)  # so that its id stays its own
         recogniser = recogniser_of(code)
         past, follows = bool(reaches_past(code)), self._options.follows(code)
-        if recogniser is None and not past and not follows and code is not self._code:
+        unscaling = unscales(code)
+        if not (recogniser or past or unscaling or follows or code is self._code):
             return None
-        return code, recogniser, past, follows
+        return code, recogniser, past, unscaling, follows
 
     def on_local_event(self, frame: FrameType, event: Any, arg: Any) -> Any:
         """A followed frame comes to a line, returns or raises: its local trace function."""
@@ -287,6 +316,8 @@ class Follower:
         elif event == "return" and place is not self._places[0]:
             self._guarded(self._finish_line)
             self._places.remove(place)
+            frame.f_trace = place.previous  # of a generator, which may go on elsewhere
+            return place.previous
         return None if self._paused else self.on_local_event
 
     def _guarded(self, act: Callable[..., None], *args: Any, **kwargs: Any) -> None:
@@ -308,7 +339,8 @@ class Follower:
         self._steps.begin((id(frame.f_code), statement.first))
         if self._steps.number != self._last_step:
             self._last_step = self._steps.number
-            self._watched_steps += 1
+            self._watched_steps += not self._silent
+            self._silent = False
         if self._is_enough():
             self._pause()
             if self.ended:
@@ -344,8 +376,10 @@ class Follower:
         if id(optimizer) not in self._names and not self._paused and self._places:
             if counts_no_writes(optimizer):
                 self._meter.doubt(self._meter.parameters)
-            details = self._holdings(optimizer)
-            self._events.append(Event("step", type(optimizer).__name__, details))
+            name = type(optimizer).__name__
+            if name in self._watched.optimizers:  # one without a name is called so
+                name = f"{name} (not watched)"
+            self._events.append(Event("step", name, self._holdings(optimizer)))
 
     def _holdings(self, optimizer: Optimizer) -> dict[str, Any]:
         """`step_details`, found out anew only when the optimizer holds others than before."""
@@ -362,7 +396,7 @@ class Follower:
         every, steps = self._options.every, self._options.steps
         enough = steps is not None and self._watched_steps >= steps
         self.ended = enough or len(self._records) >= MOST_LINES
-        return self.ended or self._steps.number % every != 0
+        return self.ended or (self._steps.number % every != 0 and not self._silent)
 
     # Recording.
 
@@ -382,11 +416,13 @@ class Follower:
         With `begun` it only calls a function that is followed from there.
         """
         place = self._places[-1]
+        _ = place.frame.f_locals  # until Python 3.13 a copy: let go of what the line has deleted
         self._events += variables.after(place.current.text, place.frame)
         measured = self._meter.measure()
         changed = measured.changed_gradients or measured.changed_parameters
-        if changed or self._events or not place.recorded:
+        if not self._silent and (changed or self._events or not place.recorded):
             self._record(place, measured)
+        self._note(bool(measured.changed_parameters))
         place.recorded |= begun
         self._state = measured.state
         self._events = []
@@ -409,12 +445,15 @@ class Follower:
             step=self._steps.number,
         )
         records.append(record)
-        for event in record.events:
+
+    def _note(self, moved: bool) -> None:
+        """What a line did, as far as it tells the steps."""
+        for event in self._events:
             if event.kind == "backward":
                 self._steps.note_backward()
             elif event.kind == "step" and event.name in self._watched.optimizers:
                 self._steps.note(event.name)
-        if record.changed_parameters:
+        if moved:
             self._steps.note_move()
 
     def _finish_trace(self, error: BaseException | None) -> None:
@@ -433,7 +472,7 @@ class Follower:
                 source = Source(traceback.tb_frame)
                 line = source.name, source.at(traceback.tb_lineno).first
             traceback = traceback.tb_next
-        if line is None or error is None:
+        if line is None or error is None or self._silent:
             return
         for i in reversed(range(len(self._records))):
             if (self._records[i].file, self._records[i].line) == line:
@@ -447,10 +486,13 @@ _running: weakref.WeakSet[Follower] = weakref.WeakSet()
 
 def _forget_in_a_fork() -> None:
     """A forked process (a worker of a DataLoader) is not watched."""
+    followers = list(_running)
+    for follower in followers:
+        follower.running = False
     if isinstance(_owner(sys.gettrace()), Follower):
-        for follower in list(_running):
-            follower.running = False
         sys.settrace(_still_running(sys.gettrace()))
+    for follower in followers:
+        follower.abandon()
 
 
 if hasattr(os, "register_at_fork"):

@@ -5,6 +5,7 @@ From simple to complex: `Measurement`, `_Seen` (one tensor as it was last seen),
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
 import weakref
@@ -14,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import _disable_current_modes
 
 from companion.packs import SMALL, Pack, packs
 from companion.probes import Reading, entries, has_values, read, read_all
@@ -133,11 +135,6 @@ class Meter:
         self._flags: tuple[Any, ...] = ()
         self._scale_mark: tuple[int, int] | None = None
         self._scale_now: float | None = None
-        self.forget()
-
-    def forget(self) -> None:
-        """Begin anew: what is there now is the state before the next line."""
-        self._gradients, self._parameters = {}, {}
         self.measure()
         self._guarded = True
         self._relax()  # something may hold an alias already
@@ -161,10 +158,11 @@ class Meter:
         if self._guarded:
             return
         self._guarded = True
-        for tensor, seen in self._pairs():
-            if not seen.careful and seen.is_untouched(tensor):
-                seen.keep(tensor)
-                seen.careful = True
+        with _without_modes():
+            for tensor, seen in self._pairs():
+                if not seen.careful and seen.is_untouched(tensor):
+                    seen.keep(tensor)
+                    seen.careful = True
 
     def _pairs(self) -> Iterator[tuple[Tensor, _Seen]]:
         for name, p in self._tree.parameters.items():
@@ -174,6 +172,10 @@ class Meter:
 
     def measure(self) -> Measurement:
         """Read the networks; the first time, everything that is there counts as changed."""
+        with _without_modes():
+            return self._measure()
+
+    def _measure(self) -> Measurement:
         rewalked = self._tree.refresh()
         parameters = self._tree.parameters
         # Asked for anew each time: `.grad` is another object after zero_grad and backward.
@@ -311,7 +313,7 @@ class Meter:
         requires_grad = [p.requires_grad for p in tree.parameters.values()]
         training = [m.training for m in tree.modules.values()]
         rates = [
-            tuple(float(group["lr"]) for group in optimizer.param_groups if "lr" in group)
+            tuple(_number(group["lr"]) for group in optimizer.param_groups if "lr" in group)
             for optimizer in watched.optimizers.values()
         ]
         flags = (requires_grad, training, rates, self._scale())
@@ -342,6 +344,10 @@ class Meter:
         return self._scale_now
 
 
+def _number(rate: float | Tensor) -> float:
+    return float(rate.detach() if isinstance(rate, Tensor) else rate)
+
+
 def _zip(last: Mapping[str, Any], names: Iterable[str], values: list[Any]) -> Mapping[str, Any]:
     """Values by name: the mapping there was, if it says the same."""
     now = dict(zip(names, values, strict=True))
@@ -358,6 +364,16 @@ def _read(named: Sequence[tuple[str, Tensor]], call: Callable[[str], str]) -> li
             except (RuntimeError, NotImplementedError) as error:
                 raise _unreadable(call(name), tensor, error) from error
         raise
+
+
+def _without_modes() -> contextlib.AbstractContextManager[object]:
+    """What counts or rewrites the reader's calls of torch is not to see ours."""
+    if not torch._C._len_torch_function_stack() and not torch._C._len_torch_dispatch_stack():
+        return contextlib.nullcontext()
+    stack = contextlib.ExitStack()
+    stack.enter_context(torch._C.DisableTorchFunction())
+    stack.enter_context(_disable_current_modes())
+    return stack
 
 
 def _kind(tensor: Tensor) -> tuple[Any, ...]:

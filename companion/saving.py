@@ -17,6 +17,7 @@ from companion.probes import Reading
 from companion.records import Event, LineRecord, State
 
 FORMAT, VERSION = "training-routine trace", 1
+_MOST = 10_000
 _SPECIAL = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
@@ -65,10 +66,12 @@ def load(path: str | os.PathLike[str]) -> tuple[str, list[LineRecord]]:
         raise ValueError(f"{os.fspath(path)} is no saved trace: it is not JSON ({error})") from None
     if not isinstance(whole, dict) or whole.get("format") != FORMAT:
         raise ValueError(f"{os.fspath(path)} is no saved trace; routine.save(path) writes one")
-    if whole.get("version") != VERSION:
+    version = whole.get("version")
+    if version != VERSION:
+        shown = repr(version)[:40] if isinstance(version, (int, str)) else type(version).__name__
         raise ValueError(
-            f"{os.fspath(path)} is a trace of version {whole.get('version')!r:.40}; this release "
-            f"of training-routine reads version {VERSION}"
+            f"{os.fspath(path)} is a trace of version {shown}; this release of training-routine "
+            f"reads version {VERSION}"
         )
     try:
         network = _text(whole["network"])
@@ -140,6 +143,14 @@ def _count(value: Any) -> int:
     return number
 
 
+def _small(value: Any) -> int:
+    """A count of columns or calls: text is drawn by it."""
+    number = _count(value)
+    if number > _MOST:
+        raise ValueError(f"a number of at most {_MOST} expected, not {value!r:.40}")
+    return number
+
+
 def _float(value: Any) -> float:
     if isinstance(value, str) and value in _SPECIAL:
         return _SPECIAL[value]
@@ -179,11 +190,46 @@ def _state_in(value: Any) -> State:
 
 def _event(value: Any) -> Event:
     kind, name, details = _list(value)
-    return Event(_text(kind), _text(name), {k: _detail(v) for k, v in _dict(details).items()})
+    for key in _NEEDED.get(_text(kind), ()):
+        _dict(details)[key]
+    return Event(kind, _text(name), {k: _detail(k, v) for k, v in _dict(details).items()})
 
 
-def _detail(value: Any) -> Any:
-    return tuple(map(_detail, value)) if isinstance(value, list) else value
+def _detail(name: str, value: Any) -> Any:
+    check = _DETAILS.get(name)
+    return _tuple(value) if check is None else check(value)
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(map(_tuple, value)) if isinstance(value, list) else value
+
+
+def _all(check: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
+    return lambda value: tuple(map(check, _list(value)))
+
+
+def _or_none(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: None if value is None else check(value)
+
+
+# What the rules rely on: the kinds of the details, and those that an event cannot be without.
+_DETAILS: dict[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("held", "unregistered", "modal"), _all(_text)),
+    **dict.fromkeys(("input", "target"), _all(_count)),
+    **dict.fromkeys(("idle", "length"), _count),
+    **dict.fromkeys(("nodes", "classes"), _or_none(_count)),
+    **dict.fromkeys(("made_by", "scheduler"), _text),
+    "twice": _or_none(_text),
+    **dict.fromkeys(("grad", "training", "mean", "cut", "inputs", "first", "stepped"), _bool),
+}
+_NEEDED = {
+    "forward": ("grad", "training", "modal"),
+    "step": ("held",),
+    "schedule": ("scheduler", "first", "stepped"),
+    "shapes": ("input", "target"),
+    "non-leaf": ("made_by",),
+    "graph kept": ("length",),
+}
 
 
 def _record(index: int, value: Any, states: Sequence[State]) -> LineRecord:
@@ -194,7 +240,7 @@ def _record(index: int, value: Any, states: Sequence[State]) -> LineRecord:
         file=_text(value["file"]),
         line=_count(value["line"]),
         source=_text(value["source"]),
-        indent=_count(value["indent"]),
+        indent=_small(value["indent"]),
         before=states[_count(value["before"])],
         after=states[_count(value["after"])],
         changed_gradients=tuple(map(_text, _list(value["changed_gradients"]))),
@@ -202,6 +248,6 @@ def _record(index: int, value: Any, states: Sequence[State]) -> LineRecord:
         raised=None if raised is None else _text(raised),
         events=tuple(map(_event, _list(value["events"]))),
         function=_text(value["function"]),
-        depth=_count(value["depth"]),
+        depth=_small(value["depth"]),
         step=_count(value["step"]),
     )

@@ -66,6 +66,17 @@ def _line(instruction: dis.Instruction) -> int | None:
     return line
 
 
+def unscales(code: CodeType) -> bool:
+    """Whether code calls what GradScaler divides all gradients with: that counts no write either.
+
+    Example:
+        >>> from torch.amp.grad_scaler import GradScaler
+        >>> unscales(GradScaler._unscale_grads_.__code__)
+        True
+    """
+    return "_amp_foreach_non_finite_check_and_unscale_" in code.co_names
+
+
 def counts_no_writes(optimizer: Optimizer) -> bool:
     """Whether an optimizer's step may write without counting: torch's fused ones do so on a CPU.
 
