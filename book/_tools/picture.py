@@ -25,7 +25,8 @@ CHARACTER, LINE, MARGIN = 7.8, 20, 14  # pixels, of a monospace font at 13 pixel
 def script() -> str:
     """The script that the README shows."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    return re.findall(r"^```python\n(.*?)^```$", readme, flags=re.M | re.S)[0]
+    found: list[str] = re.findall(r"^```python\n(.*?)^```$", readme, flags=re.M | re.S)
+    return found[0]
 
 
 def report() -> str:
