@@ -37,10 +37,23 @@ def _forward(local: Mapping[str, Any], frame: FrameType, names: Names) -> Event 
     if id(net) not in names:
         return None
     graded = torch.is_grad_enabled()
+    if not graded and _is_recomputed_later(frame):
+        return None
     details = {"grad": graded, "training": net.training, "modal": ()}
     if graded != net.training:  # trained in eval mode, or evaluated in train mode
         details["modal"] = _modal(net, training=net.training)
     return Event("forward", names[id(net)], details)
+
+
+def _is_recomputed_later(frame: FrameType | None) -> bool:
+    """Whether a forward without gradients is that of a checkpoint, which runs again in backward."""
+    for _ in range(12):
+        if frame is None:
+            return False
+        if frame.f_globals.get("__name__") == "torch.utils.checkpoint":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _modal(net: nn.Module, *, training: bool) -> tuple[str, ...]:
@@ -139,8 +152,11 @@ def _classes(log_softmax: Any) -> int | None:
     return int(shape[dim]) if -len(shape) <= dim < len(shape) else None
 
 
-def _nodes(roots: Iterable[Tensor]) -> int:
-    """How many nodes the graph below has, counted up to a limit."""
+def _nodes(roots: Iterable[Tensor]) -> tuple[int, int, int]:
+    """How many nodes the graph below has, up to a limit; the oldest's and the newest's number.
+
+    autograd numbers nodes as they are made; parameters have the largest number of all.
+    """
     seen: set[Any] = set()
     todo = [root.grad_fn for root in roots if root.grad_fn is not None]
     while todo and len(seen) < MOST_NODES:
@@ -148,7 +164,8 @@ def _nodes(roots: Iterable[Tensor]) -> int:
         if node not in seen:
             seen.add(node)
             todo += [under for under, _ in node.next_functions if under is not None]
-    return len(seen)
+    numbers = [n for n in (node._sequence_nr() for node in seen) if n < 2**63]
+    return len(seen), min(numbers, default=0), max(numbers, default=0)
 
 
 def _clip(local: Mapping[str, Any], frame: FrameType, names: Names) -> Event:
@@ -191,8 +208,12 @@ def _schedule(local: Mapping[str, Any], frame: FrameType, names: Names) -> Event
 
 def _shapes(local: Mapping[str, Any], frame: FrameType, names: Names) -> Event | None:
     a, b = local["input"], local["target"]
-    if not (isinstance(a, Tensor) and isinstance(b, Tensor)) or a.shape == b.shape:
+    if local.get("reduction") == "none":
         return None
+    if not (isinstance(a, Tensor) and isinstance(b, Tensor)) or a.dim() == b.dim():
+        return None
+    if b.device.type == "cpu" and b.numel() and bool((b == b.flatten()[0]).all()):
+        return None  # all targets are the same: broadcast or not, so is the loss
     return Event(
         "shapes", frame.f_code.co_name, {"input": tuple(a.shape), "target": tuple(b.shape)}
     )

@@ -26,7 +26,7 @@ from companion.records import Event, LineRecord
 from companion.source import Source, Statement
 from companion.steps import Steps
 from companion.structure import step_details, unregistered
-from companion.watched import Watched
+from companion.watched import Watched, held
 from companion.writes import counts_no_writes, reaches_past, unscales
 
 if TYPE_CHECKING:
@@ -135,6 +135,7 @@ class Follower:
         self._hooks = [
             optimizer.register_step_post_hook(self._on_step)
             for optimizer in self._watched.optimizers.values()
+            if hasattr(optimizer, "_optimizer_step_post_hooks")
         ]
         self._hooks.append(register_optimizer_step_post_hook(self._on_other_step))
         _running.add(self)
@@ -376,10 +377,22 @@ class Follower:
         if id(optimizer) not in self._names and not self._paused and self._places:
             if counts_no_writes(optimizer):
                 self._meter.doubt(self._meter.parameters)
-            name = type(optimizer).__name__
-            if name in self._watched.optimizers:  # one without a name is called so
-                name = f"{name} (not watched)"
+            name = self._wrapper_of(optimizer) or type(optimizer).__name__
+            if name == type(optimizer).__name__ and name in self._watched.optimizers:
+                name = f"{name} (not watched)"  # one without a name is called so
             self._events.append(Event("step", name, self._holdings(optimizer)))
+
+    def _wrapper_of(self, optimizer: Optimizer) -> str | None:
+        """The watched optimizer that is only a shell around this one, and has no hooks itself."""
+        mine = held(optimizer).keys()
+        return next(
+            (
+                name
+                for name, one in self._watched.optimizers.items()
+                if not hasattr(one, "_optimizer_step_post_hooks") and held(one).keys() == mine
+            ),
+            None,
+        )
 
     def _holdings(self, optimizer: Optimizer) -> dict[str, Any]:
         """`step_details`, found out anew only when the optimizer holds others than before."""

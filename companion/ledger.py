@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from companion.records import Event, LineRecord
+from companion.syntax import read_grads
 
 
 @dataclass(eq=False)
@@ -23,6 +24,8 @@ class Backward:
         written: Names of the parameters whose gradients it changed.
         used: By parameter: the optimizers that have stepped with it, "" for a line of the
             reader's own that changed the parameter.
+        touched: Whether something may have used it that leaves no certain trace.
+        read: Whether a line read gradients, measured or rewrote them, before they were cleared.
         discarded: Names of the parameters whose gradient was cleared before anything used it.
         discarded_by: The line that cleared the last of them.
     """
@@ -31,6 +34,7 @@ class Backward:
     written: set[str] = field(default_factory=set)
     used: dict[str, set[str]] = field(default_factory=dict)
     touched: bool = False
+    read: bool = False
     discarded: set[str] = field(default_factory=set)
     discarded_by: LineRecord | None = None
 
@@ -54,6 +58,7 @@ class Use:
         foreign: Backward calls that another optimizer had used before a later one, from another
             line, was added on top; with that one.
         scaled: Whether a line without a backward changed the gradients since.
+        cleared: Index of the last record in which this optimizer cleared; -1 for none.
     """
 
     record: LineRecord
@@ -63,6 +68,7 @@ class Use:
     reused: tuple[tuple[Backward, Backward], ...]
     foreign: tuple[tuple[Backward, Backward], ...]
     scaled: bool
+    cleared: int
 
 
 @dataclass
@@ -85,6 +91,7 @@ class Ledger:
         self._content: dict[str, list[Backward]] = {}
         self._on_top: dict[str, list[tuple[Backward, Backward]]] = {}
         self._scaled: set[str] = set()
+        self._cleared: dict[str, int] = {}
         self._held: set[str] = set()
         for record in self.records:
             for event in record.events:
@@ -106,8 +113,18 @@ class Ledger:
 
     def _replay(self, record: LineRecord) -> None:
         kinds = [event.kind for event in record.events]
+        if "backward" in kinds and ("step" in kinds or record.changed_parameters):
+            self._replay_whole(record)
+            return
+        if "clip" in kinds or ("backward" not in kinds and read_grads(record.source)):
+            for content in self._content.values():
+                for one in content:
+                    one.read = True
         backward = Backward(record) if "backward" in kinds else None
         clears = backward is not None and "clear" in kinds[: kinds.index("backward")]
+        for event in record.events:
+            if event.kind == "clear":
+                self._cleared[event.name] = record.index
         if "clip" in kinds and self._is_late(record):
             self.late_clips.append(record)
         if "step" not in kinds:
@@ -131,10 +148,24 @@ class Ledger:
                 self._content[name] = [Backward(record, {name}, touched=True)]
             else:
                 self._scaled.add(name)
+                for one in self._content.get(name, []):
+                    one.read = True
         if backward is not None and backward.written:
             self.backwards.append(backward)
         if not uses_first:
             self._use_all(record)
+
+    def _replay_whole(self, record: LineRecord) -> None:
+        """A line that is a whole step, or several; what it did in which order nobody saw."""
+        names = dict.fromkeys([*record.before.gradients, *record.after.gradients])
+        for name in names:
+            self._content.pop(name, None)
+            self._on_top.pop(name, None)
+            self._scaled.discard(name)
+            if record.after.gradients.get(name) is not None:
+                one = Backward(record, {name}, touched=True)
+                one.used[name] = {event.name for event in record.events if event.kind == "step"}
+                self._content[name] = [one]
 
     def _use_all(self, record: LineRecord) -> None:
         for event in record.events:
@@ -213,6 +244,7 @@ class Ledger:
                 tuple(reused),
                 tuple(foreign),
                 scaled=not self._scaled.isdisjoint(held),
+                cleared=self._cleared.get(event.name, -1),
             )
         )
 

@@ -10,12 +10,18 @@ from torch.optim.optimizer import Optimizer
 
 from companion.watched import held
 
+_TORCHS_OWN = set(vars(nn.Module()))
+
 
 def step_details(optimizer: Optimizer, parameters: Mapping[str, nn.Parameter]) -> dict[str, Any]:
     """Which of the watched parameters an optimizer holds; how many others, without a gradient."""
     mine = held(optimizer)
     names = tuple(name for name, p in parameters.items() if mine.pop(id(p), None) is not None)
-    return {"held": names, "idle": sum(p.grad is None for p in mine.values())}
+    # One that was replaced has the shape of the one in its place, or of another that is not held.
+    held_names = set(names)
+    shapes = {p.shape[1:] for name, p in parameters.items() if name not in held_names}
+    idle = [p for p in mine.values() if p.grad is None and p.shape[1:] in shapes]
+    return {"held": names, "idle": len(idle)}
 
 
 def unregistered(
@@ -39,7 +45,7 @@ def unregistered(
         for net in networks.values()
         for name, module in net.named_modules()
         for attribute, value in vars(module).items()
-        if isinstance(value, (list, tuple, dict)) and attribute[:1] != "_"
+        if isinstance(value, (list, dict)) and attribute not in _TORCHS_OWN
         for path, p in _inside(f"{name}.{attribute}".lstrip("."), value)
     )
     return tuple(path for path, p in found if id(p) not in known and p.grad is not None)

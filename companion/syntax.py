@@ -41,14 +41,26 @@ def read_grads(text: str) -> tuple[str, ...]:
         >>> read_grads("w = w - lr * w.grad")
         ('w',)
     """
-    found = (
+    if ".is_leaf" in text:
+        return ()
+    nodes = list(_nodes(text))
+    bound = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    bound |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    values = [n.value for n in nodes if isinstance(n, ast.Assign)]  # `w = w - lr * w.grad` reads w
+    found = [
         _dotted(node.value)
-        for node in _nodes(text)
+        for node in nodes
         if isinstance(node, ast.Attribute)
         and node.attr == "grad"
         and isinstance(node.ctx, ast.Load)
-    )
+        and (values or not _starts_with(node.value, bound))
+    ]
     return tuple(dict.fromkeys(name for name in found if name is not None))
+
+
+def _starts_with(node: ast.AST, bound: set[str]) -> bool:
+    """Whether a dotted name begins with a variable that the statement itself binds."""
+    return (_dotted(node) or "").partition(".")[0] in bound
 
 
 @lru_cache(maxsize=4096)
@@ -85,10 +97,31 @@ def rebound_with_grad(text: str) -> str | None:
         True
     """
     for node in _nodes(text):
-        combines = isinstance(node, ast.Assign) and isinstance(node.value, ast.BinOp)
-        if isinstance(node, ast.Assign) and combines and read_grads(ast.unparse(node.value)):
-            return ast.unparse(node.targets[0])
+        if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.BinOp):
+            continue
+        target, value = ast.unparse(node.targets[0]), ast.unparse(node.value)
+        left = ast.unparse(node.value.left)
+        descends = isinstance(node.value.op, ast.Sub) and f"{left}.".startswith(f"{target}.")
+        if descends and read_grads(value):
+            return target
     return None
+
+
+@lru_cache(maxsize=4096)
+def subtracted(text: str) -> tuple[str, ...]:
+    """The variables that stand on either side of a minus.
+
+    Example:
+        >>> subtracted("loss = ((net(x) - y) ** 2).mean()")
+        ('y',)
+    """
+    found = [
+        _dotted(side)
+        for node in _nodes(text)
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub)
+        for side in (node.left, node.right)
+    ]
+    return tuple(dict.fromkeys(name for name in found if name is not None))
 
 
 @lru_cache(maxsize=4096)

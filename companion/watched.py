@@ -53,9 +53,12 @@ class Watched:
         self._check_optimizers()
 
     def _check_optimizers(self) -> None:
-        ours = {id(p) for net in self.networks.values() for p in net.parameters()}
+        ours = {id(p): p.shape for net in self.networks.values() for p in net.parameters()}
         for optimizer in self.optimizers.values():
-            if ours.isdisjoint(held(optimizer)):
+            theirs = held(optimizer)
+            # An image, a prompt or a latent to be optimised has a shape of its own.
+            alike = not set(ours.values()).isdisjoint(p.shape for p in theirs.values())
+            if alike and ours.keys().isdisjoint(theirs):
                 whose = " or this ".join(type(net).__name__ for net in self.networks.values())
                 raise ValueError(
                     f"this {type(optimizer).__name__} holds none of the {len(ours)} parameters of "
@@ -77,7 +80,8 @@ class Watched:
 
 def held(optimizer: Optimizer) -> dict[int, Tensor]:
     """The optimizer's parameters, by id."""
-    return {id(p): p for group in optimizer.param_groups for p in group["params"]}
+    groups = getattr(optimizer, "param_groups", ())  # a wrapper may have none
+    return {id(p): p for group in groups for p in group["params"]}
 
 
 def _named(

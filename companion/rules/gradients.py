@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 
 from companion.ledger import Backward, Ledger
+from companion.records import LineRecord
 from companion.rules.table import Sighting, at, norm, rule, some
 
 
@@ -79,6 +81,10 @@ def polluted(ledger: Ledger) -> Iterator[Sighting]:
             f"{use.optimizer} stepped with the sum of two: the backward() on {at(old.record)}, "
             f"made for another optimizer's step, had left a gradient in {some(names)}, and "
             f"{at(new.record)} added its own",
+            settle="whether this optimizer is meant to follow both losses: it cleared before the "
+            "first of them"
+            if 0 <= use.cleared <= old.record.index
+            else None,
         )
 
 
@@ -100,9 +106,12 @@ def discarded(ledger: Ledger) -> Iterator[Sighting]:
         assert one.discarded_by is not None
         place = (one.record.file, one.record.line)
         lost, all_of_them = wasted_of_a_line[place], of_a_line[place]
-        in_vain = any(use.record.index > one.discarded_by.index for use in empty)
-        if lost == all_of_them and not in_vain:
-            continue  # its gradient was not meant for a step, such as that of an attack
+        in_vain = any(
+            use.record.index > one.discarded_by.index and not one.written.isdisjoint(use.held)
+            for use in empty
+        )
+        if not in_vain and (one.read or lost == all_of_them):
+            continue  # it served something else: a norm, an attack, a gradient put together by hand
         empty_step = ", and a later step had no gradient at all" if in_vain else ""
         yield Sighting(
             one.discarded_by,
@@ -110,10 +119,23 @@ def discarded(ledger: Ledger) -> Iterator[Sighting]:
             f"{norm(one.record)}) before any step had used it{empty_step}; this happened to {lost} "
             f"of the {all_of_them} backward calls of that line",
             settle=None
-            if in_vain or 2 * lost >= all_of_them
-            else "whether these batches were meant to be left out; the last, smaller group of an "
-            "accumulation can have a step of its own",
+            if in_vain
+            else "whether these batches were meant to be left out; in an accumulation zero_grad() "
+            "comes once for every step, and the last, smaller group can have a step of its own",
         )
+
+
+def _one_batch_each(ledger: Ledger, records: list[LineRecord]) -> bool:
+    """Whether there is a forward between one backward and the next, and the same line calls."""
+    callers = set()
+    for record in records:
+        above = (r for r in reversed(ledger.records[: record.index]) if r.depth < record.depth)
+        caller = next(above, None)
+        callers.add(None if caller is None else (caller.file, caller.line))
+    forwards = [record.index for record, _ in ledger.of("forward")]
+    return len(callers) == 1 and all(
+        any(one.index < index <= two.index for index in forwards) for one, two in pairwise(records)
+    )
 
 
 @rule(
@@ -132,6 +154,8 @@ def accumulation_not_divided(ledger: Ledger) -> Iterator[Sighting]:
         events = [e for one in use.backwards for e in one.record.events if e.kind == "backward"]
         undivided = [event for event in events if event.details.get("mean")]
         if len(lines) > 1 or len(undivided) < len(use.backwards) or undivided != events:
+            continue
+        if not _one_batch_each(ledger, [one.record for one in use.backwards]):
             continue
         last = use.backwards[-1].record
         yield Sighting(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from companion.ledger import Ledger
+from companion.records import LineRecord
 from companion.rules.table import Sighting, brief, retained, rule
 
 
@@ -33,21 +34,24 @@ def backward_twice(ledger: Ledger) -> Iterator[Sighting]:
 )
 def graph_grows(ledger: Ledger) -> Iterator[Sighting]:
     """retain_graph=True, and the graph has more nodes at each backward."""
-    sizes: dict[tuple[str, int], list[int]] = {}
+    lines: dict[tuple[str, int], list[LineRecord]] = {}
     for record, _ in ledger.of("backward"):
-        nodes = retained(record)
-        if nodes is None:
-            continue
-        series = sizes.setdefault((record.file, record.line), [])
-        series.append(nodes)
-        grown = len(series) >= 3 and series[-3] < series[-2] < series[-1]
-        if grown or (record.raised and len(series) >= 2 and series[-2] < series[-1]):
-            yield Sighting(
-                record,
-                f"with retain_graph=True the graph went from {series[0]} nodes to {nodes} in "
-                f"{len(series)} backward calls"
-                + (", and this one raised" if record.raised else ""),
-            )
+        if retained(record) is not None:
+            lines.setdefault((record.file, record.line), []).append(record)
+    for group in lines.values():
+        # Several losses of one step share a graph; the last of them stands for the step.
+        steps = list({record.step: record for record in group}.values())
+        sizes = [retained(record) or (0, 0, 0) for record in steps]
+        for i in range(1, len(steps)):
+            grown = sizes[i][0] > sizes[i - 1][0] and sizes[i][1] <= sizes[i - 1][2]
+            again = i > 1 and sizes[i - 1][0] > sizes[i - 2][0]
+            if grown and (again or steps[i].raised):
+                yield Sighting(
+                    steps[i],
+                    f"with retain_graph=True the graph went from {sizes[0][0]} nodes to "
+                    f"{sizes[i][0]} in {i + 1} backward calls, and it reaches into that of the "
+                    "call before" + (", and this one raised" if steps[i].raised else ""),
+                )
 
 
 @rule(

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from companion.ledger import Ledger
-from companion.rules.table import Sighting, rule, some
+from companion.rules.table import Sighting, of, rule, some
 
 
 @rule(
@@ -74,28 +74,33 @@ def _broadcast(a: tuple[int, ...], b: tuple[int, ...]) -> int | None:
 )
 def eval_mode(ledger: Ledger) -> Iterator[Sighting]:
     """A step while the network is in eval mode."""
-    trained = False
-    asleep: dict[str, tuple[str, ...]] = {}
+    networks = {event.name for _, event in ledger.of("forward")}
+    last: dict[str, tuple[str, ...]] = {}  # network → what slept in its last forward
+    at_backward: dict[str, tuple[str, ...]] = {}
+    awake: set[str] = set()
     for record in ledger.records:
         for event in record.events:
             if event.kind == "forward" and event.details["grad"]:
-                if event.details["training"]:
-                    asleep.pop(event.name, None)
-                elif event.details["modal"]:
-                    asleep[event.name] = event.details["modal"]
-            elif event.kind == "step" and not asleep:
-                trained = True
+                last[event.name] = () if event.details["training"] else event.details["modal"]
+            elif event.kind == "backward":
+                at_backward, last = last, {}
             elif event.kind == "step":
-                name, modal = next(iter(asleep.items()))
-                yield Sighting(
-                    record,
-                    f"{name} was in eval mode in the forward of this step, and has "
-                    f"{some(list(modal))}"
-                    + ("; earlier steps were in training mode" if trained else ""),
-                    settle=None
-                    if trained
-                    else "whether training without dropout, or with fixed statistics, is meant",
-                )
+                for name, modal in at_backward.items():
+                    if not of(name, networks, record.changed_parameters):
+                        continue
+                    if not modal:
+                        awake.add(name)
+                        continue
+                    earlier = "; earlier steps were in training mode" if name in awake else ""
+                    yield Sighting(
+                        record,
+                        f"{name} was in eval mode in the forward of this step, and has "
+                        f"{some(list(modal))}{earlier}",
+                        settle=None
+                        if name in awake
+                        else "whether training without dropout, or with fixed statistics, is meant",
+                    )
+                at_backward = {}
 
 
 @rule(
@@ -109,12 +114,18 @@ def evaluation_in_train_mode(ledger: Ledger) -> Iterator[Sighting]:
     names = {event.name for _, event in ledger.of("forward")}
     if len(names) != 1 or not ledger.uses:
         return
-    for record, event in ledger.of("forward"):
-        if not event.details["grad"] and event.details["training"] and event.details["modal"]:
-            yield Sighting(
-                record,
-                f"{event.name} ran without gradients in training mode, and has "
-                f"{some(list(event.details['modal']))}",
-                settle="whether the randomness (Monte Carlo dropout), or new batch statistics, "
-                "are what this forward is for",
-            )
+    cleared = False  # since the last step: then this forward serves the next one
+    for record in ledger.records:
+        for event in record.events:
+            if event.kind in ("step", "clear"):
+                cleared = event.kind == "clear"
+            elif event.kind == "forward" and not event.details["grad"] and not cleared:
+                modal = event.details["modal"] if event.details["training"] else ()
+                if modal:
+                    yield Sighting(
+                        record,
+                        f"{event.name} ran without gradients in training mode, and has "
+                        f"{some(list(modal))}",
+                        settle="whether the randomness (Monte Carlo dropout), or new batch "
+                        "statistics, are what this forward is for",
+                    )

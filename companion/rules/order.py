@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from companion.ledger import Ledger
 from companion.records import LineRecord
-from companion.rules.table import Sighting, at, brief, norm, retained, rule
+from companion.rules.table import Sighting, at, brief, norm, of, retained, rule
 
 
 @rule(
@@ -22,6 +22,9 @@ def scheduler_first(ledger: Ledger) -> Iterator[Sighting]:
     for record, event in ledger.of("schedule"):
         later = next((use for use in ledger.uses if use.record.index >= record.index), None)
         before = any(use.record.index < record.index for use in ledger.uses)
+        resumed = [r for r, e in ledger.of("schedule") if later and r.index < later.record.index]
+        if len(resumed) > 1:
+            continue  # brought to where a training had stopped
         stepped = event.details["stepped"] or before
         if event.details["first"] and not stepped and later is not None:
             was = record.before.learning_rates.get(event.name)
@@ -93,17 +96,25 @@ def _factor(record: LineRecord) -> str:
 
 def _while_scaled(ledger: Ledger, kind: str) -> Iterator[tuple[LineRecord, bool]]:
     """Lines with this event between a scaled backward and its unscaling; and were they clipped?"""
-    scaling, scaled, clipped = False, False, False
+    scaling, clipped = False, False
+    scaled: set[str] = set()
     for record in ledger.records:
+        kinds = [event.kind for event in record.events]
+        changed = set(record.changed_gradients)
+        if "backward" not in kinds and "clip" not in kinds:
+            scaled -= changed  # unscaled by hand, or cleared
         for event in record.events:
             if event.kind == "scale":
                 scaling = record.before.scale != 1
             elif event.kind == "backward":
-                scaled, scaling, clipped = scaled or scaling, False, False
+                scaled = scaled | changed if scaling else scaled
+                scaling, clipped = False, False
             elif event.kind in ("unscale", "scaler step", "clear"):
-                scaled = False
-            elif event.kind == kind and scaled:
-                yield record, clipped
+                scaled = set()
+            elif event.kind == kind:
+                moved = changed if kind == "clip" else set(event.details["held"])
+                if scaled & moved:
+                    yield record, clipped
             clipped |= event.kind == "clip"
 
 
@@ -147,7 +158,7 @@ def step_a_batch_late(ledger: Ledger) -> Iterator[Sighting]:
             elif event.kind == "backward":
                 for name in networks:
                     step = pending.pop(name, None)
-                    if step is not None and _of(name, networks, record.changed_gradients):
+                    if step is not None and of(name, networks, record.changed_gradients):
                         yield Sighting(
                             step,
                             f"it stepped after the forward of {name} and before the backward on "
@@ -156,12 +167,5 @@ def step_a_batch_late(ledger: Ledger) -> Iterator[Sighting]:
                         )
             elif event.kind == "step":
                 for name in networks.intersection(pending):
-                    if _of(name, networks, record.changed_parameters):
+                    if of(name, networks, record.changed_parameters):
                         pending[name] = pending[name] or record
-
-
-def _of(network: str, networks: set[str], names: tuple[str, ...]) -> bool:
-    """Whether any of the parameters belongs to the network."""
-    return bool(names) and (
-        len(networks) == 1 or any(name.startswith(f"{network}.") for name in names)
-    )

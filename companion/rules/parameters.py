@@ -18,10 +18,14 @@ from companion.syntax import rebound_with_grad
 def no_gradient(ledger: Ledger) -> Iterator[Sighting]:
     """A backward that reaches no parameter."""
     reached = bool(ledger.backwards)
+    reaching = {(one.record.file, one.record.line) for one in ledger.backwards}
+    empty = any(use.held and not use.backwards for use in ledger.uses)
     for record, event in ledger.of("backward"):
         nothing = not record.changed_gradients and not record.raised
-        if not nothing or event.details.get("inputs"):
+        if not nothing or event.details.get("inputs") or record.changed_parameters:
             continue
+        if (record.file, record.line) in reaching:
+            continue  # a batch without anything to learn from
         trainable = [name for name, wanted in record.after.requires_grad.items() if wanted]
         if event.details.get("cut"):
             frozen = "" if trainable else ", and no parameter requires a gradient"
@@ -30,7 +34,7 @@ def no_gradient(ledger: Ledger) -> Iterator[Sighting]:
                 f"backward() changed none of {len(record.after.gradients)} gradients: the loss it "
                 f"started from has no graph below it, only requires_grad set on itself{frozen}",
             )
-        elif not reached and trainable and any(not use.backwards for use in ledger.uses):
+        elif not reached and trainable and empty:
             yield Sighting(
                 record,
                 f"backward() changed none of {len(trainable)} gradients, and the optimizer "
@@ -114,7 +118,10 @@ def frozen_moves(ledger: Ledger) -> Iterator[Sighting]:
         frozen = [
             name
             for name in event.details["held"]
-            if name in record.changed_parameters and record.before.requires_grad.get(name) is False
+            if name in record.changed_parameters
+            and record.before.requires_grad.get(name) is False
+            and (gradient := record.before.gradients.get(name)) is not None
+            and gradient.norm == 0  # another one was put there on purpose
         ]
         if frozen:
             size = norm(record, before=True, only=set(frozen))
@@ -171,7 +178,8 @@ def not_finite(ledger: Ledger) -> Iterator[Sighting]:
         spoilt = [
             name
             for name in record.changed_parameters
-            if (now := record.after.parameters.get(name)) is not None
+            if record.after.requires_grad.get(name, True)
+            and (now := record.after.parameters.get(name)) is not None
             and now.nonfinite
             and ((was := record.before.parameters.get(name)) is None or not was.nonfinite)
         ]

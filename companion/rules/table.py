@@ -77,7 +77,14 @@ def at(record: LineRecord) -> str:
     return f"line {record.line}"
 
 
-def retained(record: LineRecord) -> int | None:
-    """Nodes of the graph of a backward with retain_graph=True."""
+def retained(record: LineRecord) -> tuple[int, int, int] | None:
+    """Of a backward with retain_graph=True: nodes of its graph, the oldest and the newest."""
     found = [e.details.get("nodes") for e in record.events if e.kind == "backward"]
     return next((nodes for nodes in found if nodes is not None), None)
+
+
+def of(network: str, networks: set[str], names: tuple[str, ...]) -> bool:
+    """Whether any of the parameters belongs to the network."""
+    return bool(names) and (
+        len(networks) == 1 or any(name.startswith(f"{network}.") for name in names)
+    )

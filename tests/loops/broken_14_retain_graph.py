@@ -65,7 +65,7 @@ def broken_prototype(trace: Tracing) -> None:
     with trace(encoder, optimizer):
         for x in batches:
             features = encoder(x)
-            centre = 0.9 * centre + 0.1 * features.mean(dim=0)  # <- graph-kept
+            centre = 0.9 * centre + 0.1 * features.mean(dim=0)
             loss = (features - centre).pow(2).mean()
             optimizer.zero_grad()
             loss.backward(retain_graph=True)  # <- graph-grows
