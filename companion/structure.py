@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -19,8 +20,13 @@ def step_details(optimizer: Optimizer, parameters: Mapping[str, nn.Parameter]) -
     names = tuple(name for name, p in parameters.items() if mine.pop(id(p), None) is not None)
     # One that was replaced has the shape of the one in its place, or of another that is not held.
     held_names = set(names)
-    shapes = {p.shape[1:] for name, p in parameters.items() if name not in held_names}
-    idle = [p for p in mine.values() if p.grad is None and p.shape[1:] in shapes]
+    others = [p for name, p in parameters.items() if name not in held_names]
+    same, tails = {p.shape for p in others}, {p.shape[1:] for p in others if p.dim() > 1}
+    idle = [
+        p
+        for p in mine.values()
+        if p.grad is None and (p.shape in same or (p.dim() > 1 and p.shape[1:] in tails))
+    ]
     return {"held": names, "idle": len(idle)}
 
 
@@ -48,7 +54,12 @@ def unregistered(
         if isinstance(value, (list, dict)) and attribute not in _TORCHS_OWN
         for path, p in _inside(f"{name}.{attribute}".lstrip("."), value)
     )
-    return tuple(path for path, p in found if id(p) not in known and p.grad is not None)
+    hidden = [(path, p) for path, p in found if id(p) not in known and p.grad is not None]
+    if hidden:  # held by an optimizer that nobody named?
+        living = [one for one in gc.get_objects() if issubclass(type(one), Optimizer)]
+        elsewhere = {number for optimizer in living for number in held(optimizer)}
+        hidden = [(path, p) for path, p in hidden if id(p) not in elsewhere]
+    return tuple(path for path, _ in hidden)
 
 
 def _inside(path: str, value: Any) -> Iterator[tuple[str, nn.Parameter]]:

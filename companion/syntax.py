@@ -44,16 +44,16 @@ def read_grads(text: str) -> tuple[str, ...]:
     if ".is_leaf" in text:
         return ()
     nodes = list(_nodes(text))
-    bound = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    loops = [n.target for n in nodes if isinstance(n, (ast.comprehension, ast.For))]
+    bound = {n.id for loop in loops for n in ast.walk(loop) if isinstance(n, ast.Name)}
     bound |= {node.arg for node in nodes if isinstance(node, ast.arg)}
-    values = [n.value for n in nodes if isinstance(n, ast.Assign)]  # `w = w - lr * w.grad` reads w
     found = [
         _dotted(node.value)
         for node in nodes
         if isinstance(node, ast.Attribute)
         and node.attr == "grad"
         and isinstance(node.ctx, ast.Load)
-        and (values or not _starts_with(node.value, bound))
+        and not _starts_with(node.value, bound)
     ]
     return tuple(dict.fromkeys(name for name in found if name is not None))
 

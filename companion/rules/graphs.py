@@ -78,4 +78,5 @@ def graph_kept(ledger: Ledger) -> Iterator[Sighting]:
                 record,
                 f"{event.name} holds tensors with their graphs, and more of them at each step: "
                 f"{series[0]}, then {series[1]}, now {length}",
+                settle="whether it is emptied before long" if "append" in record.source else None,
             )
