@@ -63,8 +63,8 @@ def other_parameters(ledger: Ledger) -> Iterator[Sighting]:
         if idle and left:
             yield Sighting(
                 record,
-                f"{event.name} moved none of {some(left)}, which have a gradient; it holds {idle} "
-                "other parameters, which are in no watched network and have none",
+                f"{event.name} moved none of {some(left)}, which have a gradient; instead it holds "
+                f"{idle} of such a shape, without a gradient, that no watched network has",
             )
 
 
