@@ -312,9 +312,7 @@ class Scout:
     def _begins(self, frame: FrameType) -> bool:
         """Whether a call of torch is the training's first."""
         code, found = frame.f_code, self._found
-        if (
-            torch._C._get_tracing_state() is not None
-        ):  # what is computed now would become a part of the graph
+        if torch._C._get_tracing_state() is not None:  # jit.trace would record what is measured
             return False
         if code is _BACKWARD:
             return True

@@ -561,12 +561,6 @@ except KeyError as error:
     "exit": "import sys\nsys.exit(7)\n",
     "exit with words": "import sys\nsys.exit('words')\n",
     "exit with a float": "import sys\nsys.exit(0.0)\n",
-    "interrupted": """
-import os, signal, time, torch
-signal.signal(signal.SIGINT, signal.default_int_handler)
-os.kill(os.getpid(), signal.SIGINT)
-time.sleep(9)
-""",
     "own hook": """
 import sys, traceback
 def hook(kind, error, where):
@@ -715,6 +709,19 @@ def test_stdout_closed(start: Start, tmp_path: Path) -> None:
 
 
 # Python itself, as a reader starts it.
+
+
+def test_interrupted(tmp_path: Path) -> None:
+    """Python ends itself by the signal, which no fork of another process shows."""
+    write(
+        tmp_path,
+        "import os, signal, time\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "os.kill(os.getpid(), signal.SIGINT)\ntime.sleep(9)\n",
+    )
+    alone = python(tmp_path, "script.py")
+    ran = python(tmp_path, "-m", "companion", "script.py")
+    assert ran.code == alone.code
+    assert ran.err.splitlines()[1:] == alone.err.splitlines()
 
 
 def test_module(start: Start, tmp_path: Path) -> None:
