@@ -6,13 +6,14 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/ready
 BOOK := _build/html/index.html
 
-.PHONY: book test notebooks bench serve constraints clean help
+.PHONY: book test notebooks bench bench-trace serve constraints clean help
 
 help:
 	@echo "make book       build the course into $(dir $(BOOK))"
 	@echo "make test       lint, type check, and test the package, the notebooks and the book"
 	@echo "make notebooks  execute every chapter in place"
 	@echo "make bench      time our optimizers beside torch's and write the table"
+	@echo "make bench-trace  time a watched step beside a bare one and write the table"
 	@echo "make serve      build the course and serve it on http://localhost:8000"
 	@echo "make clean      remove everything that was built, the environment too"
 
@@ -33,6 +34,11 @@ notebooks: $(READY)
 
 bench: $(READY)
 	@$(PY) benchmarks/optim.py
+
+# With wandb and lightning, where an environment that has them is named: BENCH_PY=.../python.
+BENCH_PY ?= $(PY)
+bench-trace: $(READY)
+	@$(BENCH_PY) benchmarks/trace.py
 
 serve: book
 	@echo "Serving on http://localhost:8000 (Ctrl-C stops it)"

@@ -1,4 +1,4 @@
-"""What it costs to watch a training step: `make bench`.
+"""What it costs to watch a training step: `make bench-trace`.
 
 The loop is written as a reader writes it, its five lines each on a line of its own. It runs in
 blocks that take turns in one run: a bare one, a watched one, the next bare one, the next way of

@@ -131,7 +131,6 @@ def test_the_trace_benchmark_needs_every(
     assert "this companion.trace takes no every=" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(not TRACE_TABLE.exists(), reason="not measured yet")
 @pytest.mark.usefixtures("beside")
 def test_the_trace_table_is_whole() -> None:
     """Of a run with every network, every package and every number of tensors."""
@@ -147,3 +146,12 @@ def test_the_trace_table_is_whole() -> None:
     for _, *numbers in tensors:
         check_tensors(numbers)
     assert re.search(r"; Python [\d.]+, torch [\d.]+, .*wandb [\d.]+, lightning [\d.]+\.", text)
+
+
+def test_the_readme_quotes_the_trace_table() -> None:
+    watched, _ = trace_tables(TRACE_TABLE.read_text(encoding="utf-8"))
+    medians = {(row[0], row[1]): row[4] for row in watched}
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for way in ("trace, every line", "trace, every=100", 'wandb.watch, log="all", log_freq=1'):
+        for network in ("Net", "resnet18"):
+            assert f"{medians[network, way]} " in readme, (network, way)
