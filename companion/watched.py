@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+import torch
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 from torch.optim.optimizer import Optimizer
@@ -53,12 +55,11 @@ class Watched:
         self._check_optimizers()
 
     def _check_optimizers(self) -> None:
-        ours = {id(p): p.shape for net in self.networks.values() for p in net.parameters()}
+        ours = {id(p): p for net in self.networks.values() for p in net.parameters()}
         for optimizer in self.optimizers.values():
             theirs = held(optimizer)
             # An image, a prompt or a latent to be optimised has a shape of its own.
-            alike = not set(ours.values()).isdisjoint(p.shape for p in theirs.values())
-            if alike and ours.keys().isdisjoint(theirs):
+            if ours.keys().isdisjoint(theirs) and _shapes(ours) & _shapes(theirs):
                 whose = " or this ".join(type(net).__name__ for net in self.networks.values())
                 raise ValueError(
                     f"this {type(optimizer).__name__} holds none of the {len(ours)} parameters of "
@@ -76,6 +77,14 @@ class Watched:
     def prefix(self, network: str) -> str:
         """What stands before the names of a network's parameters: nothing if it is the only one."""
         return f"{network}." if len(self.networks) > 1 else ""
+
+
+def _shapes(tensors: Mapping[int, Tensor]) -> set[torch.Size]:
+    shapes = set()
+    for tensor in tensors.values():
+        with contextlib.suppress(RuntimeError):  # lazy and nested ones have none
+            shapes.add(tensor.shape)
+    return shapes
 
 
 def held(optimizer: Optimizer) -> dict[int, Tensor]:

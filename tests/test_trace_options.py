@@ -700,7 +700,7 @@ def run_under_coverage(tmp_path: Path, every: int) -> set[int]:
         )
     )
     code = (
-        "import coverage, runpy, sys; c = coverage.Coverage(data_file=None, include=['*loop.py']);"
+        "import coverage, runpy, sys; c = coverage.Coverage(data_file=None, include=[sys.argv[1]]);"
         "c.start(); runpy.run_path(sys.argv[1]); c.stop();"
         "print(sorted(c.get_data().lines(c.get_data().measured_files().pop())))"
     )
