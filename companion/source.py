@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import FrameType
 
+from companion._parse import parse
+
 
 @dataclass(frozen=True, slots=True)
 class Statement:
@@ -55,7 +57,7 @@ class Source:
 
 def _statements(lines: Sequence[str]) -> Iterator[Statement]:
     try:
-        tree = ast.parse("".join(lines))
+        tree = parse("".join(lines))
     except SyntaxError:
         spans = [(number, number) for number in range(1, len(lines) + 1)]
     else:

@@ -8,11 +8,13 @@ from functools import lru_cache
 from types import FrameType
 from typing import Any
 
+from companion._parse import parse
+
 
 def _tree(text: str) -> ast.AST | None:
     for whole in (text, f"{text} pass"):  # a header alone, "for x in y:", is no statement yet
         try:
-            return ast.parse(whole)
+            return parse(whole)
         except SyntaxError:
             continue
     return None

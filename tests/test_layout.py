@@ -13,7 +13,7 @@ import companion
 
 PACKAGE = Path(companion.__file__).parent
 FLOORS = [
-    {"_extras"},
+    {"_extras", "_parse"},
     {"probes", "optim", "models", "data", "source", "steps", "syntax", "writes"},
     {"records", "packs", "watched"},
     {"events", "ledger", "render", "saving", "structure", "tree", "variables"},
