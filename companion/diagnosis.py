@@ -24,7 +24,7 @@ def diagnose(records: Sequence[LineRecord]) -> list[Finding]:
     for rule in RULES:
         lines: dict[tuple[str, int], list[Sighting]] = {}
         for sighting in rule.see(ledger):
-            lines.setdefault((sighting.record.file, sighting.record.line), []).append(sighting)
+            lines.setdefault(sighting.record.place, []).append(sighting)
         findings += [_finding(rule, sightings) for sightings in lines.values()]
     return sorted(findings, key=lambda finding: not finding.certain)
 

@@ -8,7 +8,6 @@ step does is told by its own step hook (see `companion.follow`).
 from __future__ import annotations
 
 import inspect
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from types import CodeType, FrameType
 from typing import Any, TypeAlias
@@ -20,6 +19,7 @@ from torch.nn.utils import clip_grad
 from torch.optim import lr_scheduler
 from torch.optim.optimizer import Optimizer
 
+from companion.graphs import Node, below, shape_of
 from companion.records import Event
 
 Names: TypeAlias = Mapping[int, str]  # id of a watched network or optimizer → its name
@@ -64,7 +64,7 @@ def _modal(net: nn.Module, *, training: bool) -> tuple[str, ...]:
     """
     if not training and any(m.training for m in net.modules()):
         return ()
-    kinds = Counter(
+    kinds = (
         type(m).__name__
         for m in net.modules()
         if m.training == training
@@ -72,7 +72,7 @@ def _modal(net: nn.Module, *, training: bool) -> tuple[str, ...]:
         and _is_modal(m)
         and (training or _learns(m))
     )
-    return tuple(kinds)
+    return tuple(dict.fromkeys(kinds))
 
 
 def _is_modal(module: nn.Module) -> bool:
@@ -127,27 +127,21 @@ _LOOKS_ONLY = {"ViewBackward0", "UnsafeViewBackward0", "ReshapeAliasBackward0", 
 
 def _pair(loss: Tensor) -> tuple[str | None, int | None]:
     """Such as "softmax", where one stands right below the criterion's own, and how many classes."""
-    todo = [loss.grad_fn] if loss.grad_fn is not None else []
-    for node in todo:
-        below = _TWICE.get(node.name())
-        if below is not None and node.next_functions:
-            under = node.next_functions[0][0]
-            while under is not None and under.name() in _LOOKS_ONLY:
-                under = under.next_functions[0][0]
-            if under is not None and under.name() == below[0]:
-                return below[1], _classes(node)
-        if len(todo) < NEAR:
-            todo += [under for under, _ in node.next_functions if under is not None]
+    for node in below([loss.grad_fn], NEAR):
+        name, what = _TWICE.get(node.name(), ("", None))
+        under = node.next_functions[0][0] if what else None
+        while under is not None and under.name() in _LOOKS_ONLY:
+            under = under.next_functions[0][0]
+        if under is not None and under.name() == name:
+            return what, _classes(node)
     return None, None
 
 
-def _classes(log_softmax: Any) -> int | None:
+def _classes(log_softmax: Node) -> int | None:
     """The length of the dimension that a log_softmax ran over, from its node."""
-    metadata = getattr(log_softmax, "_input_metadata", None)
-    dim = getattr(log_softmax, "_saved_dim", None)
-    if not metadata or dim is None:
+    shape, dim = shape_of(log_softmax), getattr(log_softmax, "_saved_dim", None)
+    if shape is None or dim is None:
         return None
-    shape = metadata[0].shape
     dim = dim - 2**64 if dim >= 2**63 else dim  # it is kept unsigned
     return int(shape[dim]) if -len(shape) <= dim < len(shape) else None
 
@@ -157,15 +151,9 @@ def _nodes(roots: Iterable[Tensor]) -> tuple[int, int, int]:
 
     autograd numbers nodes as they are made; parameters have the largest number of all.
     """
-    seen: set[Any] = set()
-    todo = [root.grad_fn for root in roots if root.grad_fn is not None]
-    while todo and len(seen) < MOST_NODES:
-        node = todo.pop()
-        if node not in seen:
-            seen.add(node)
-            todo += [under for under, _ in node.next_functions if under is not None]
-    numbers = [n for n in (node._sequence_nr() for node in seen) if n < 2**63]
-    return len(seen), min(numbers, default=0), max(numbers, default=0)
+    nodes = list(below((root.grad_fn for root in roots), MOST_NODES))
+    numbers = [n for n in (node._sequence_nr() for node in nodes) if n < 2**63]
+    return len(nodes), min(numbers, default=0), max(numbers, default=0)
 
 
 def _clip(local: Mapping[str, Any], frame: FrameType, names: Names) -> Event:

@@ -6,7 +6,7 @@ import textwrap
 from dataclasses import dataclass
 from typing import Any
 
-WIDTH = 100  # columns of a printed finding
+WIDTH = 80  # columns of a printed finding; the book's page has little more
 CHAPTER = "07_when_training_goes_wrong.html"
 
 

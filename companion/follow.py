@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from traceback import format_exception_only
 from types import CodeType, FrameType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
@@ -32,10 +32,17 @@ from companion.writes import counts_no_writes, reaches_past, unscales
 if TYPE_CHECKING:
     from _typeshed import TraceFunction
 
-# A code object, what recognises its calls, may it write uncounted, does it unscale, is it followed.
-_Classified: TypeAlias = tuple[CodeType | None, Recogniser | None, bool, bool, bool]
-_PLAIN: _Classified = (None, None, False, False, False)
-_UNKNOWN: _Classified = (None, None, False, False, False)
+
+class _Call(NamedTuple):
+    """What a call of some code means to a trace."""
+
+    recogniser: Recogniser | None = None
+    past: bool = False  # it may write uncounted
+    unscaling: bool = False
+    follows: bool = False  # its lines are watched
+
+
+_PLAIN = _Call()
 
 MOST_LINES = 100_000  # then the trace stops watching; it would fill the memory
 
@@ -72,9 +79,7 @@ class _Place:
         self.uncounted = reaches_past(frame.f_code)
         name = getattr(frame.f_code, "co_qualname", frame.f_code.co_name)
         self.function = "" if name.startswith("<") else name
-        self.header = (
-            header  # the `with trace(...)` or `def ...` that is entered, no line of its own
-        )
+        self.header = header  # the `with trace(...)` or `def ...` that is entered
         self.begin(frame)
         self.recorded = True  # the line under way on entering has begun before
 
@@ -102,8 +107,8 @@ class Follower:
             id(one): name for name, one in [*watched.networks.items(), *watched.optimizers.items()]
         }
         self._steps = Steps(watched.optimizers)
-        self._codes: dict[int, _Classified | None] = {}  # by id
-        self._kept: list[CodeType] = []
+        self._calls: dict[int, _Call] = {}  # by the id of the code
+        self._kept: list[CodeType] = []  # so that its id stays its own
         self._watched_steps = 0
         self._last_step = 0
         self._held: dict[int, tuple[Any, list[int], dict[str, Any]]] = {}
@@ -188,10 +193,7 @@ class Follower:
             return
         if on_top:
             sys.settrace(_still_running(self._previous_global))
-        for place in places:
-            self._handed_back[id(place.frame)] = place.previous
-            if place.frame.f_trace == self.on_local_event or self._failed:
-                place.frame.f_trace = _still_running(place.previous, place.frame)
+        self._let_go(places)
         if not places:
             return
         if on_top or isinstance(_owner(current), Follower):
@@ -210,10 +212,7 @@ class Follower:
         self._paused = True
         if sys.gettrace() == self.on_global_event:
             sys.settrace(_still_running(self._previous_global))
-        for place in self._places:
-            self._handed_back[id(place.frame)] = place.previous
-            if place.frame.f_trace == self.on_local_event:
-                place.frame.f_trace = _still_running(place.previous, place.frame)
+        self._let_go(self._places)
         self._places = []
         for other in _running:  # a trace inside this one passes its events on to this one
             if other._previous_global == self.on_global_event:
@@ -247,9 +246,13 @@ class Follower:
         for hook in self._hooks:
             hook.remove()
         places, self._places, self._base = self._places, [], None
+        self._let_go(places)
+
+    def _let_go(self, places: Sequence[_Place]) -> None:
+        """Hand frames back to the trace function they had before."""
         for place in places:
             self._handed_back[id(place.frame)] = place.previous
-            if place.frame.f_trace == self.on_local_event:
+            if place.frame.f_trace == self.on_local_event or self._failed:
                 place.frame.f_trace = _still_running(place.previous, place.frame)
 
     # Events. A tracer that was there before gets every one of them too.
@@ -261,12 +264,11 @@ class Follower:
             local = self._previous_global(frame, event, arg)
             if self.running and not self._paused and sys.gettrace() != self.on_global_event:
                 sys.settrace(self.on_global_event)  # coverage's C tracer puts itself first
-        known = self._codes.get(id(code), _UNKNOWN)
-        if known is None and frame is not self._base:
+        call = self._calls.get(id(code))
+        if call is None:
+            call = self._calls[id(code)] = self._classify(code)
+        if call is _PLAIN and frame is not self._base and self._awaited is not code:
             return local  # as nearly all calls are
-        if known is _UNKNOWN:
-            known = self._codes[id(code)] = self._classify(code)
-        _, recogniser, past, unscaling, follows = known or _PLAIN
         if self._awaited is code:
             self._awaited = None
             self._base = frame
@@ -274,17 +276,17 @@ class Follower:
             return self.on_local_event
         if not self._places or self._paused:
             return local
-        if recogniser is not None:
-            seen = recogniser(frame.f_locals, frame, self._names)
+        if call.recogniser is not None:
+            seen = call.recogniser(frame.f_locals, frame, self._names)
             if seen is not None:
                 self._events.append(seen)
-        if past:
+        if call.past:
             self._meter.guard()
-        if unscaling:
+        if call.unscaling:
             self._meter.doubt(self._meter.parameters)
         caller = self._places[-1].frame
         if frame is self._base or (
-            follows and frame is not caller and self._options.admits(frame, caller)
+            call.follows and frame is not caller and self._options.admits(frame, caller)
         ):
             for place in self._places:
                 if place.frame is frame:  # a generator or coroutine that goes on
@@ -295,15 +297,16 @@ class Follower:
             return self.on_local_event
         return local
 
-    def _classify(self, code: CodeType) -> _Classified | None:
-        """What a call of this code means, None if nothing; asked once for each code."""
-        self._kept.append(code)  # so that its id stays its own
-        recogniser = recogniser_of(code)
-        past, follows = bool(reaches_past(code)), self._options.follows(code)
-        unscaling = unscales(code)
-        if not (recogniser or past or unscaling or follows or code is self._code):
-            return None
-        return code, recogniser, past, unscaling, follows
+    def _classify(self, code: CodeType) -> _Call:
+        """What a call of this code means; asked once for each code."""
+        self._kept.append(code)
+        call = _Call(
+            recogniser_of(code),
+            bool(reaches_past(code)),
+            unscales(code),
+            self._options.follows(code),
+        )
+        return _PLAIN if call == _PLAIN else call
 
     def on_local_event(self, frame: FrameType, event: Any, arg: Any) -> Any:
         """A followed frame comes to a line, returns or raises: its local trace function."""

@@ -22,8 +22,7 @@ class Backward:
     Attributes:
         record: The line.
         written: Names of the parameters whose gradients it changed.
-        used: By parameter: the optimizers that have stepped with it, "" for a line of the
-            reader's own that changed the parameter.
+        used: By parameter: the optimizers that have stepped with it, as `Use` names them.
         touched: Whether something may have used it that leaves no certain trace.
         read: Whether a line read gradients, measured or rewrote them, before they were cleared.
         discarded: Names of the parameters whose gradient was cleared before anything used it.
@@ -46,12 +45,12 @@ class Backward:
 
 @dataclass(frozen=True)
 class Use:
-    """An optimizer's step: what its gradients were made of.
+    """A step, an optimizer's or a line of the reader's own: what its gradients were made of.
 
     Attributes:
         record: The line.
-        optimizer: Its name.
-        held: Names of the watched parameters that it holds.
+        optimizer: Its name; "" for the reader's own line.
+        held: Names of the watched parameters that it holds, or moved.
         backwards: Backward calls in any of their gradients, oldest first.
         reused: Backward calls that this optimizer had used before, each with the later one that
             was added on top.
@@ -78,7 +77,7 @@ class Ledger:
     Attributes:
         records: The trace's records.
         backwards: Every line with a backward call that changed a gradient, in order.
-        uses: Every optimizer's step, in order.
+        uses: Every step, in order.
         late_clips: Lines that clipped gradients which every step that uses them had used already.
     """
 
@@ -170,7 +169,7 @@ class Ledger:
     def _use_all(self, record: LineRecord) -> None:
         for event in record.events:
             if event.kind == "step":
-                self._use(record, event)
+                self._use(record, event.name, event.details["held"])
             elif event.kind == "scaler step":  # it may skip the step, for an infinite gradient
                 for content in self._content.values():
                     for one in content:
@@ -183,12 +182,17 @@ class Ledger:
                 one.touched = True
 
     def _touch(self, record: LineRecord) -> None:
-        """The reader's own line moves parameters: it may have used their gradients."""
-        for name in record.changed_parameters:
-            for one in self._content.get(name, []):
+        """The reader's own line moves parameters: it may have used their gradients.
+
+        Of parameters that no optimizer holds, it is the step.
+        """
+        moved = [name for name in record.changed_parameters if self._content.get(name)]
+        for name in moved:
+            for one in self._content[name]:
                 one.touched = True
-                if name not in self._held:
-                    one.used.setdefault(name, set()).add("")
+        own = tuple(name for name in moved if name not in self._held)
+        if own:
+            self._use(record, "", own)
 
     def _is_used(self, name: str) -> bool:
         content = self._content.get(name, [])
@@ -221,33 +225,28 @@ class Ledger:
                 self._on_top.setdefault(name, []).append((one, backward))
         content.append(backward)
 
-    def _use(self, record: LineRecord, event: Event) -> None:
-        held: tuple[str, ...] = event.details["held"]
+    def _use(self, record: LineRecord, optimizer: str, held: tuple[str, ...]) -> None:
         backwards: dict[Backward, None] = {}
         reused: dict[tuple[Backward, Backward], None] = {}
         foreign: dict[tuple[Backward, Backward], None] = {}
         for name in held:
             for old, new in self._on_top.get(name, []):
-                if event.name in old.used.get(name, ()):
+                if optimizer in old.used.get(name, ()):
                     reused[old, new] = None
-                elif _place(old.record) != _place(new.record) and name not in old.used:
+                elif old.record.place != new.record.place and name not in old.used:
                     foreign[old, new] = None
             for one in self._content.get(name, []):
                 backwards[one] = None
-                one.used.setdefault(name, set()).add(event.name)
+                one.used.setdefault(name, set()).add(optimizer)
         self.uses.append(
             Use(
                 record,
-                event.name,
+                optimizer,
                 held,
                 tuple(backwards),
                 tuple(reused),
                 tuple(foreign),
                 scaled=not self._scaled.isdisjoint(held),
-                cleared=self._cleared.get(event.name, -1),
+                cleared=self._cleared.get(optimizer, -1),
             )
         )
-
-
-def _place(record: LineRecord) -> tuple[str, int]:
-    return record.file, record.line

@@ -116,3 +116,8 @@ class LineRecord:
     function: str = ""
     depth: int = 0
     step: int = 0
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """File and line: the same for every run of a line."""
+        return self.file, self.line

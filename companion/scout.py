@@ -8,7 +8,6 @@ optimizers of a running program), `_Unwatched` (steps of optimizers that nobody 
 from __future__ import annotations
 
 import functools
-import gc
 import inspect
 import os
 import site
@@ -32,7 +31,7 @@ from companion.follow import Follower, Options
 from companion.records import LineRecord
 from companion.source import Source
 from companion.trace import Trace
-from companion.watched import Watchable, Watched, held
+from companion.watched import Watchable, Watched, alive, held
 
 if TYPE_CHECKING:
     from _typeshed import TraceFunction
@@ -126,27 +125,23 @@ class _Found:
 
     def named(self, frames: list[FrameType]) -> dict[str, Watchable]:
         """All that is to be watched; `frames` are the user's, outermost first."""
-        modules = [module for module in _alive(nn.Module) if "_modules" in _attributes(module)]
-        optimizers = list(filter(_is_built, _alive(Optimizer)))
+        modules = [module for module in alive(nn.Module) if "_modules" in _attributes(module)]
+        optimizers = list(filter(_is_built, alive(Optimizer)))
         everything = _all_held(optimizers)
         networks = [m for m in modules if m in self.forwarded or _is_held(m, everything)]
         outermost = _outermost(networks)
         ours = {id(p) for net in outermost for p in net.parameters()}
         fitting = [o for o in optimizers if not ours.isdisjoint(held(o))]
-        scalers = [s for s in _alive(GradScaler) if s.is_enabled()][:1]
+        scalers = [s for s in alive(GradScaler) if s.is_enabled()][:1]
         names = _names(frames)
         named: dict[str, Watchable] = {}
-        for one in [*outermost, *fitting, *scalers]:
+        everything_named: list[Watchable] = [*outermost, *fitting, *scalers]
+        for one in everything_named:
             name = names.get(id(one), type(one).__name__)
             while name in named:
                 name += "_"
             named[name] = one
         return named
-
-
-def _alive(kind: type[Any]) -> Iterator[Any]:
-    """Every living object of a kind. The type is asked, not the object: proxies may run code."""
-    return (one for one in gc.get_objects() if issubclass(type(one), kind))
 
 
 def _attributes(one: object) -> dict[str, Any]:

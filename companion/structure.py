@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from torch import nn
 from torch.optim.optimizer import Optimizer
 
-from companion.watched import held
+from companion.watched import alive, held
 
 _TORCHS_OWN = set(vars(nn.Module()))
 
@@ -33,7 +32,7 @@ def step_details(optimizer: Optimizer, parameters: Mapping[str, nn.Parameter]) -
 def unregistered(
     networks: Mapping[str, nn.Module], optimizers: Iterable[Optimizer]
 ) -> tuple[str, ...]:
-    """Parameters with a gradient in plain lists, tuples and dicts of modules, held by nobody.
+    """Parameters with a gradient in plain lists and dicts of modules, held by nobody.
 
     Example:
         >>> import torch
@@ -56,8 +55,7 @@ def unregistered(
     )
     hidden = [(path, p) for path, p in found if id(p) not in known and p.grad is not None]
     if hidden:  # held by an optimizer that nobody named?
-        living = [one for one in gc.get_objects() if issubclass(type(one), Optimizer)]
-        elsewhere = {number for optimizer in living for number in held(optimizer)}
+        elsewhere = {number for optimizer in alive(Optimizer) for number in held(optimizer)}
         hidden = [(path, p) for path, p in hidden if id(p) not in elsewhere]
     return tuple(path for path, _ in hidden)
 

@@ -174,9 +174,9 @@ def trace(
     A C extension that writes into a parameter and counts nothing is not seen until the next
     counted write. Only the thread that runs the block is followed; reading gradients while
     another thread runs a backward over the same network is a race that torch does not survive.
-    (On Python 3.10 a trace function, this or a debugger's, writes the traced
-    frame's local variables back after every line; a value that another thread assigned to one
-    of them meanwhile is lost. Python 3.11 mended that.)
+    (On Python 3.10 a trace function, this or a debugger's, writes the traced frame's local
+    variables back after every line; a value that another thread assigned to one of them
+    meanwhile is lost. Python 3.11 mended that.)
 
     Memory: what a watched step leaves behind is about 150 bytes for each tensor that it changed,
     whatever the tensor's size; after `steps` steps, or 100 000 lines, nothing more is watched.
@@ -195,8 +195,8 @@ def trace(
     Raises:
         TypeError: If something to watch is neither network, optimizer nor GradScaler, or something
             in `into` is not written in Python.
-        ValueError: If a network has no parameters, an optimizer holds none of the networks'
-            parameters, or `every` or `steps` is not a positive integer.
+        ValueError: If a network has no parameters, an optimizer holds parameters like those of
+            the networks and none of them, or `every` or `steps` is not a positive integer.
         TypeError: On entering, if a parameter is of a kind that cannot be read; it is named.
         RuntimeError: On entering a trace that is already running.
 
@@ -236,11 +236,17 @@ def _check_positive(name: str, number: object, cure: str) -> None:
         raise ValueError(f"{name} must be a positive integer ({cure}), not {number!r}")
 
 
-def _code(function: object) -> CodeType:
-    """The code of a function or method written in Python."""
+def _code_of(function: object) -> CodeType | None:
+    """The code of a function or method written in Python; None of anything else."""
     inner = inspect.unwrap(function) if callable(function) else function
     code = getattr(getattr(inner, "__func__", inner), "__code__", None)
-    if not isinstance(code, CodeType):
+    return code if isinstance(code, CodeType) else None
+
+
+def _code(function: object) -> CodeType:
+    """The same, for `into`."""
+    code = _code_of(function)
+    if code is None:
         raise TypeError(
             f"into takes functions and methods written in Python, not {function!r}; for a class "
             "or an object name its method: into=[trainer.training_step]"
@@ -274,8 +280,7 @@ class Tracer:
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Trace every call of `function`; its attribute `routine` holds the `Trace`."""
-        inner = inspect.unwrap(function)
-        code = getattr(getattr(inner, "__func__", inner), "__code__", None)
+        code = _code_of(function)
         if (
             not callable(function)
             or code is None

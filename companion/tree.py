@@ -15,7 +15,7 @@ class Tree:
 
     A line may replace a Parameter object, or add and remove layers. Walking a network and
     building its names costs more than all else that a line without effect does, so the walk is
-    kept, and `current` only checks that it still holds.
+    kept, and `refresh` only checks that it still holds.
     """
 
     def __init__(self, watched: Watched) -> None:

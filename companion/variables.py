@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from types import FrameType
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from companion.graphs import Node, below, shape_of
 from companion.records import Event
 from companion.syntax import added_to, assigned, read_grads, subtracted, value_of
 
@@ -47,36 +47,24 @@ def after(text: str, frame: FrameType) -> Iterator[Event]:
                 yield spread
 
 
-def _sum(node: Any) -> int:
+def _sum(node: Node) -> int:
     """How many sums and products stand on top of one another: `total += loss`, again and again."""
-    seen, todo = {node}, [node]
-    while todo and len(seen) < MOST:
-        node = todo.pop()
-        if node.name() in _ARITHMETIC:
-            fresh = [under for under, _ in node.next_functions if under is not None]
-            todo += [under for under in fresh if under not in seen]
-            seen.update(fresh)
-    return len(seen)
+    return sum(1 for _ in below([node], MOST, through=lambda n: n.name() in _ARITHMETIC))
 
 
-def _is_spent(node: Any) -> bool:
+def _is_spent(node: Node) -> bool:
     """Whether a backward has gone through this graph already, and freed what it had saved."""
-    seen, todo = {node}, [node]
-    for node in todo:
-        for name in dir(node):
+    for one in below([node], NEAR):
+        for name in dir(one):
             if name.startswith("_saved_"):
                 try:
-                    getattr(node, name)
+                    getattr(one, name)
                 except RuntimeError:  # "Trying to backward through the graph a second time"
                     return True
-        if len(todo) < NEAR:
-            fresh = [n for n, _ in node.next_functions if n is not None and n not in seen]
-            todo += fresh
-            seen.update(fresh)
     return False
 
 
-def _spread(node: Any, sides: Sequence[torch.Size]) -> Event | None:
+def _spread(node: Node, sides: Sequence[torch.Size]) -> Event | None:
     """A mean of squares or absolute values of a difference that was broadcast on both sides."""
     if not node.name().startswith(("MeanBackward", "SumBackward")):
         return None
@@ -86,9 +74,9 @@ def _spread(node: Any, sides: Sequence[torch.Size]) -> Event | None:
     minus = power.next_functions[0][0]
     if minus is None or minus.name() != "SubBackward0":
         return None
-    whole = _shape(minus)
+    whole = shape_of(minus)
     for under, _ in minus.next_functions:
-        part = None if under is None else _shape(under)
+        part = None if under is None else shape_of(under)
         if whole is None or part is None or len(whole) != 2:
             continue
         if whole[0] == whole[1] > 1 and part in ((whole[0], 1), (whole[0],), (1, whole[0])):
@@ -96,9 +84,3 @@ def _spread(node: Any, sides: Sequence[torch.Size]) -> Event | None:
             if other in map(tuple, sides):
                 return Event("shapes", "the difference", {"input": part, "target": other})
     return None
-
-
-def _shape(node: Any) -> tuple[int, ...] | None:
-    """The shape of what a node of the graph has computed, as autograd remembers it."""
-    metadata = getattr(node, "_input_metadata", None)
-    return tuple(metadata[0].shape) if metadata else None

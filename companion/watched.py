@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from torch.amp.grad_scaler import GradScaler
 from torch.optim.optimizer import Optimizer
 
 Watchable: TypeAlias = nn.Module | Optimizer | GradScaler
+T = TypeVar("T")
 
 
 class Watched:
@@ -23,8 +25,8 @@ class Watched:
 
     Raises:
         TypeError: For anything that is neither a network, an optimizer nor a GradScaler.
-        ValueError: If there is no network, one without parameters, or an optimizer that holds no
-            parameter of any of the networks.
+        ValueError: If there is no network, one without parameters, or an optimizer that holds
+            parameters like those of the networks, and none of them.
     """
 
     def __init__(
@@ -39,7 +41,7 @@ class Watched:
             if not isinstance(one, (nn.Module, Optimizer, GradScaler)):
                 raise TypeError(
                     "trace() takes networks (torch.nn.Module), optimizers "
-                    f"(torch.optim.Optimizer) and a GradScaler, not {_kind(one)} ({name!r})"
+                    f"(torch.optim.Optimizer) and a GradScaler, not {type(one).__name__} ({name!r})"
                 )
         if not self.networks:
             raise TypeError("trace() needs the network, a torch.nn.Module: trace(net, optimizer)")
@@ -79,6 +81,11 @@ class Watched:
         return f"{network}." if len(self.networks) > 1 else ""
 
 
+def alive(kind: type[T]) -> list[T]:
+    """Every living object of a kind. The type is asked, not the object: proxies may run code."""
+    return [one for one in gc.get_objects() if issubclass(type(one), kind)]
+
+
 def _shapes(tensors: Mapping[int, Tensor]) -> set[torch.Size]:
     shapes = set()
     for tensor in tensors.values():
@@ -113,7 +120,3 @@ def _named(
                 unique, count = f"{name}_{count}", count + 1
             named[unique] = value
     return named
-
-
-def _kind(value: object) -> str:
-    return type(value).__name__

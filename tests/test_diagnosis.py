@@ -10,12 +10,16 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
+from docutils.nodes import make_id
 
 from companion import Trace, trace
+from companion.findings import CHAPTER
 from companion.rules import RULES
 
 LOOPS = Path(__file__).parent / "loops"
+BOOK = Path(__file__).parents[1] / "book"
 FILES = sorted(path.stem for path in LOOPS.glob("broken_*.py"))
 
 
@@ -28,30 +32,16 @@ def run(module: str, name: str) -> list[Trace]:
     """Run a loop, which may raise, under the trace; the traces it made."""
     traces: list[Trace] = []
 
-    class Kept:
-        def __init__(self, *watched: Any, **options: Any) -> None:
-            self.tracer = trace(*watched, **options)
-
-        def __enter__(self) -> Trace:
-            # As if `with trace(...)` stood in the loop itself.
-            frame = inspect.currentframe()
-            assert frame is not None
-            follower = self.tracer._follower
-            follower.start()
-            assert frame.f_back is not None
-            follower.follow([frame.f_back])
-            follower.install()
-            traces.append(self.tracer._routine)
-            return traces[-1]
-
-        def __exit__(self, *error: Any) -> None:
-            self.tracer.__exit__(*error)
+    def kept(*watched: Any, **options: Any) -> Any:
+        tracer = trace(*watched, **options)
+        traces.append(tracer._routine)
+        return tracer
 
     function = getattr(importlib.import_module(f"tests.loops.{module}"), name)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with contextlib.suppress(RuntimeError, TypeError, AttributeError):
-            function(Kept)
+            function(kept)
     return traces
 
 
@@ -97,3 +87,12 @@ def test_every_rule_has_a_broken_loop() -> None:
 
 def test_every_broken_loop_has_its_twin() -> None:
     assert {(m, n.replace("repaired", "broken")) for m, n in REPAIRED} == set(BROKEN)
+
+
+def test_every_finding_leads_to_a_section_of_the_course() -> None:
+    """Sphinx makes a section's address from its heading."""
+    notebook = nbformat.read(BOOK / "07_when_training_goes_wrong.ipynb", as_version=4)
+    prose = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+    addresses = {make_id(heading) for heading in re.findall(r"^#+ (.*)$", prose, re.M)}
+    assert {rule.section for rule in RULES} <= addresses
+    assert CHAPTER == "07_when_training_goes_wrong.html"

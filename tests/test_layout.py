@@ -14,10 +14,21 @@ import companion
 PACKAGE = Path(companion.__file__).parent
 FLOORS = [
     {"_extras", "_parse"},
-    {"probes", "optim", "models", "data", "source", "steps", "syntax", "writes"},
+    {
+        "findings",
+        "graphs",
+        "probes",
+        "optim",
+        "models",
+        "data",
+        "source",
+        "steps",
+        "syntax",
+        "writes",
+    },
     {"records", "packs", "watched"},
     {"events", "ledger", "render", "saving", "structure", "tree", "variables"},
-    {"findings", "measure", "rules"},
+    {"measure", "rules"},
     {"diagnosis", "follow"},
     {"trace"},
     {"scout"},

@@ -10,26 +10,14 @@ import os
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
+from companion.findings import Finding
 from companion.probes import Reading, combine
 from companion.records import LineRecord, State
 
 WIDEST = 60  # columns of code; a longer line keeps its place and pushes only its own notes
 LONGEST = 60  # records; a longer trace is shown as written, each line once
-
-
-class _Finding(Protocol):
-    """What the text needs of a finding; the diagnosis stands on a floor above."""
-
-    @property
-    def rule(self) -> str: ...
-    @property
-    def index(self) -> int: ...
-    @property
-    def file(self) -> str: ...
-    @property
-    def line(self) -> int: ...
 
 
 class _Row(NamedTuple):
@@ -45,7 +33,7 @@ def text(
     records: Sequence[LineRecord],
     *,
     network: str,
-    findings: Sequence[_Finding] = (),
+    findings: Sequence[Finding] = (),
     as_written: bool = False,
 ) -> str:
     """The annotated lines, and what the diagnosis found.
@@ -93,7 +81,7 @@ def _table(rows: Sequence[_Row], *, runs: bool) -> list[str]:
     return out
 
 
-def _as_they_ran(records: Sequence[LineRecord], findings: Sequence[_Finding]) -> list[_Row]:
+def _as_they_ran(records: Sequence[LineRecord], findings: Sequence[Finding]) -> list[_Row]:
     """One row for each record."""
     blamed: dict[int, list[str]] = {}
     for finding in findings:
@@ -110,7 +98,7 @@ def _as_they_ran(records: Sequence[LineRecord], findings: Sequence[_Finding]) ->
     ]
 
 
-def _as_written(records: Sequence[LineRecord], findings: Sequence[_Finding]) -> list[_Row]:
+def _as_written(records: Sequence[LineRecord], findings: Sequence[Finding]) -> list[_Row]:
     """One row for each line of the source, function by function in the order they first ran."""
     groups: dict[tuple[str, str, int], list[LineRecord]] = {}
     for record in records:

@@ -6,9 +6,14 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 
-from companion.ledger import Backward, Ledger
+from companion.ledger import Ledger, Use
 from companion.records import LineRecord
 from companion.rules.table import Sighting, at, norm, rule, some
+
+
+def who(use: Use) -> str:
+    """Who stepped."""
+    return use.optimizer or "a line of yours"
 
 
 @rule(
@@ -26,40 +31,11 @@ def accumulates(ledger: Ledger) -> Iterator[Sighting]:
         names = new.written & set(use.held)
         yield Sighting(
             new.record,
-            f"backward() added to gradients that {use.optimizer} had already used: their norm "
+            f"backward() added to gradients that {who(use)} had already used: their norm "
             f"went from {norm(new.record, before=True, only=names)} to "
             f"{norm(new.record, only=names)}, and {at(use.record)} stepped with the sum of "
             f"{len(use.backwards)} backward calls",
         )
-    yield from _by_hand(ledger)
-
-
-def _by_hand(ledger: Ledger) -> Iterator[Sighting]:
-    """The same where the reader's own line is the step."""
-    seen: list[Backward] = []
-    for one in ledger.backwards:
-        for old in seen:
-            both = {n for n in old.written & one.written if "" in old.used.get(n, ())}
-            kept = {n for n in both if n not in old.discarded and "" in one.used.get(n, ())}
-            if kept and not _cleared_between(ledger, old, one, kept):
-                yield Sighting(
-                    one.record,
-                    "backward() added to gradients that had already moved the parameters: their "
-                    f"norm went from {norm(one.record, before=True, only=kept)} to "
-                    f"{norm(one.record, only=kept)}",
-                )
-                break
-        seen = [*seen[-3:], one]
-
-
-def _cleared_between(ledger: Ledger, old: Backward, new: Backward, names: set[str]) -> bool:
-    between = ledger.records[old.record.index + 1 : new.record.index]
-    for record in [*between, new.record]:
-        for name in names.intersection(record.changed_gradients):
-            reading = (record.before if record is new.record else record.after).gradients.get(name)
-            if reading is None or reading.norm == 0:
-                return True
-    return False
 
 
 @rule(
@@ -78,7 +54,7 @@ def polluted(ledger: Ledger) -> Iterator[Sighting]:
         names = [name for name in use.held if name in old.written]
         yield Sighting(
             use.record,
-            f"{use.optimizer} stepped with the sum of two: the backward() on {at(old.record)}, "
+            f"{who(use)} stepped with the sum of two: the backward() on {at(old.record)}, "
             f"made for another optimizer's step, had left a gradient in {some(names)}, and "
             f"{at(new.record)} added its own",
             settle="whether this optimizer is meant to follow both losses: it cleared before the "
@@ -98,13 +74,13 @@ def discarded(ledger: Ledger) -> Iterator[Sighting]:
     """A backward is cleared before any step has used it."""
     if not ledger.uses:
         return
-    of_a_line = Counter((one.record.file, one.record.line) for one in ledger.backwards)
+    of_a_line = Counter(one.record.place for one in ledger.backwards)
     wasted = [one for one in ledger.backwards if one.wasted and one.discarded_by is not None]
-    wasted_of_a_line = Counter((one.record.file, one.record.line) for one in wasted)
+    wasted_of_a_line = Counter(one.record.place for one in wasted)
     empty = [use for use in ledger.uses if not use.backwards and use.held]
     for one in wasted:
         assert one.discarded_by is not None
-        place = (one.record.file, one.record.line)
+        place = one.record.place
         lost, all_of_them = wasted_of_a_line[place], of_a_line[place]
         in_vain = any(
             use.record.index > one.discarded_by.index and not one.written.isdisjoint(use.held)
@@ -131,7 +107,7 @@ def _one_batch_each(ledger: Ledger, records: list[LineRecord]) -> bool:
     for record in records:
         above = (r for r in reversed(ledger.records[: record.index]) if r.depth < record.depth)
         caller = next(above, None)
-        callers.add(None if caller is None else (caller.file, caller.line))
+        callers.add(None if caller is None else caller.place)
     forwards = [record.index for record, _ in ledger.of("forward")]
     return len(callers) == 1 and all(
         any(one.index < index <= two.index for index in forwards) for one, two in pairwise(records)
@@ -150,7 +126,7 @@ def accumulation_not_divided(ledger: Ledger) -> Iterator[Sighting]:
     for use in ledger.uses:
         if use.reused or use.foreign or use.scaled or len(use.backwards) < 2:
             continue
-        lines = {(one.record.file, one.record.line) for one in use.backwards}
+        lines = {one.record.place for one in use.backwards}
         events = [e for one in use.backwards for e in one.record.events if e.kind == "backward"]
         undivided = [event for event in events if event.details.get("mean")]
         if len(lines) > 1 or len(undivided) < len(use.backwards) or undivided != events:
@@ -160,7 +136,7 @@ def accumulation_not_divided(ledger: Ledger) -> Iterator[Sighting]:
         last = use.backwards[-1].record
         yield Sighting(
             last,
-            f"{use.optimizer} stepped on {at(use.record)} with the sum of {len(use.backwards)} "
+            f"{who(use)} stepped on {at(use.record)} with the sum of {len(use.backwards)} "
             f"backward calls, norm {norm(last)}; each loss came undivided out of a criterion "
             "that takes the mean",
             settle="whether the sum is meant: then the learning rate has to be chosen for "

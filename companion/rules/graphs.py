@@ -37,7 +37,7 @@ def graph_grows(ledger: Ledger) -> Iterator[Sighting]:
     lines: dict[tuple[str, int], list[LineRecord]] = {}
     for record, _ in ledger.of("backward"):
         if retained(record) is not None:
-            lines.setdefault((record.file, record.line), []).append(record)
+            lines.setdefault(record.place, []).append(record)
     for group in lines.values():
         # Several losses of one step share a graph; the last of them stands for the step.
         steps = list({record.step: record for record in group}.values())
@@ -66,7 +66,7 @@ def graph_kept(ledger: Ledger) -> Iterator[Sighting]:
     last: dict[tuple[str, int, str], int] = {}
     backwards = [record.index for record, _ in ledger.of("backward")]
     for record, event in ledger.of("graph kept"):
-        key = (record.file, record.line, event.name)
+        key = (*record.place, event.name)
         length, series = event.details["length"], lengths.setdefault(key, [])
         between = any(last.get(key, -1) < index <= record.index for index in backwards)
         if series and (length <= series[-1] or not between):

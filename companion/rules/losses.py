@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+import torch
+
 from companion.ledger import Ledger
 from companion.rules.table import Sighting, of, rule, some
 
@@ -43,27 +45,16 @@ def broadcast_loss(ledger: Ledger) -> Iterator[Sighting]:
     """A loss between (N, 1) and (N)."""
     for record, event in ledger.of("shapes"):
         a, b = event.details["input"], event.details["target"]
-        pairs = _broadcast(tuple(a), tuple(b))
-        if pairs is not None and pairs > max(_size(a), _size(b)):
+        try:
+            pairs = math.prod(torch.broadcast_shapes(a, b))
+        except RuntimeError:  # they do not fit; torch has raised
+            continue
+        if pairs > max(math.prod(a), math.prod(b)):
             yield Sighting(
                 record,
-                f"{event.name} compared {tuple(a)} with {tuple(b)}: {pairs} pairs, not {_size(a)}",
+                f"{event.name} compared {tuple(a)} with {tuple(b)}: {pairs} pairs, "
+                f"not {math.prod(a)}",
             )
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    size = 1
-    for length in shape:
-        size *= length
-    return size
-
-
-def _broadcast(a: tuple[int, ...], b: tuple[int, ...]) -> int | None:
-    rank = max(len(a), len(b))
-    a, b = (1,) * (rank - len(a)) + a, (1,) * (rank - len(b)) + b
-    if any(x != y and 1 not in (x, y) for x, y in zip(a, b, strict=True)):
-        return None
-    return _size(tuple(map(max, a, b)))
 
 
 @rule(

@@ -18,13 +18,13 @@ from companion.syntax import rebound_with_grad
 def no_gradient(ledger: Ledger) -> Iterator[Sighting]:
     """A backward that reaches no parameter."""
     reached = bool(ledger.backwards)
-    reaching = {(one.record.file, one.record.line) for one in ledger.backwards}
+    reaching = {one.record.place for one in ledger.backwards}
     empty = any(use.held and not use.backwards for use in ledger.uses)
     for record, event in ledger.of("backward"):
         nothing = not record.changed_gradients and not record.raised
         if not nothing or event.details.get("inputs") or record.changed_parameters:
             continue
-        if (record.file, record.line) in reaching:
+        if record.place in reaching:
             continue  # a batch without anything to learn from
         trainable = [name for name, wanted in record.after.requires_grad.items() if wanted]
         if event.details.get("cut"):
