@@ -128,9 +128,10 @@ def test_text_of_a_followed_function_stands_further_in_and_findings_follow() -> 
         "    scheduler.step()",
     ]
     assert [line for line in table.splitlines() if "lr 0.1 → 0.05" in line]
-    (marked,) = [line for line in table.splitlines() if "<- " in line]
-    assert "loss.backward()" in marked
-    assert marked.endswith("<- accumulates")
+    lines = table.splitlines()
+    (marked,) = [i for i, line in enumerate(lines) if "^ " in line]
+    assert lines[marked] == " " * 18 + "^ accumulates"
+    assert lines[marked - 1].index("loss.backward()") == 18
     (found,) = routine.diagnose()
     assert finding == str(found)
     assert finding.startswith(f"accumulates, line {found.line}: loss.backward()\n    backward() ")

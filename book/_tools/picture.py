@@ -71,10 +71,10 @@ def _row(i: int, line: str) -> str:
         f'<text x="{MARGIN}" y="{y + 14}" fill="{colour}" xml:space="preserve" '
         f'textLength="{round(CHARACTER * len(line))}">{escape(line, quote=False)}</text>'
     )
-    if "<- " not in line:
+    if "^ " not in line:
         return text
-    start = MARGIN + CHARACTER * line.index("<- ") - 4
-    wide = CHARACTER * (len(line) - line.index("<- ")) + 8
+    start = MARGIN + CHARACTER * line.index("^ ") - 4
+    wide = CHARACTER * (len(line) - line.index("^ ")) + 8
     frame = (
         f'<rect x="{start:.0f}" y="{y}" width="{wide:.0f}" height="{LINE - 2}" rx="3" '
         f'fill="{PALETTE["changed"]}" stroke="{PALETTE["frame"]}"/>'

@@ -26,6 +26,7 @@ class _Row(NamedTuple):
     gradients: str
     parameters: str
     also: str
+    blame: Sequence[str]  # the rules that object to the line
     raised: str | None
 
 
@@ -40,9 +41,10 @@ def text(
 
     Columns: line number, code, what happened to the gradients, what happened to the parameters.
     Each says how many of the networks' tensors the line changed and how, then the L2 norm of all
-    gradients (of all parameters) after the line. Then what else the line changed, and the rules
-    that object to it. A trace of more than 60 lines is shown as written: each line of the
-    source once, with how often it ran and what its last effect was; so is any with `as_written`.
+    gradients (of all parameters) after the line. Then what else the line changed. Below a line
+    stand the rules that object to it. A trace of more than 60 lines is shown as written: each
+    line of the source once, with how often it ran and what its last effect was; so is any with
+    `as_written`.
     """
     if not records:
         return f"Trace of {network}: no line ran"
@@ -76,6 +78,8 @@ def _table(rows: Sequence[_Row], *, runs: bool) -> list[str]:
         first = f"{row.line:>{digits}}  {row.code[0]:<{width}}  {row.gradients:<{middle}}"
         out.append(f"{first}  {row.parameters:<{last}}  {row.also}".rstrip())
         out += [f"{'':>{digits}}  {line}".rstrip() for line in row.code[1:]]
+        under = len(row.code[0]) - len(row.code[0].lstrip())
+        out += [f"{'':>{digits}}  {'':<{under}}^ {rule}" for rule in row.blame]
         if row.raised:
             out.append(f"{'':>{digits}}  raised {textwrap.shorten(row.raised, 100)}")
     return out
@@ -85,13 +89,14 @@ def _as_they_ran(records: Sequence[LineRecord], findings: Sequence[Finding]) -> 
     """One row for each record."""
     blamed: dict[int, list[str]] = {}
     for finding in findings:
-        blamed.setdefault(finding.index, []).append(f"<- {finding.rule}")
+        blamed.setdefault(finding.index, []).append(finding.rule)
     return [
         _Row(
             str(record.line),
             lines,
             *_notes(record),
-            "  ".join([*_also(record.before, record.after), *blamed.get(record.index, [])]),
+            "  ".join(_also(record.before, record.after)),
+            blamed.get(record.index, []),
             record.raised,
         )
         for record, lines in zip(records, listing(records), strict=True)
@@ -106,7 +111,7 @@ def _as_written(records: Sequence[LineRecord], findings: Sequence[Finding]) -> l
     functions = list(dict.fromkeys((file, function) for file, function, _ in groups))
     blamed: dict[tuple[str, int], list[str]] = {}
     for finding in findings:
-        blamed.setdefault((finding.file, finding.line), []).append(f"<- {finding.rule}")
+        blamed.setdefault((finding.file, finding.line), []).append(finding.rule)
     ordered = sorted(groups, key=lambda key: (functions.index(key[:2]), key[2]))
     chosen = [_telling(groups[key]) for key in ordered]
     margins, rows = _margins(chosen), []
@@ -115,13 +120,13 @@ def _as_written(records: Sequence[LineRecord], findings: Sequence[Finding]) -> l
         if len(functions) > 1 and (file, function) != shown:
             shown = (file, function)
             title = f"# {function or 'top level'}, {os.path.basename(file)}"
-            rows.append(_Row("", [title], "", "", "", None))
+            rows.append(_Row("", [title], "", "", "", [], None))
         group = groups[file, function, line]
-        also = [*_also(record.before, record.after), *blamed.get((file, line), [])]
+        also = "  ".join(_also(record.before, record.after))
         raised = next((one.raised for one in group if one.raised), None)
         code = _code(record, record.indent - margins[file, function])
         number = f"{len(group)}x {line:5}"
-        rows.append(_Row(number, code, *_notes(record), "  ".join(also), raised))
+        rows.append(_Row(number, code, *_notes(record), also, blamed.get((file, line), []), raised))
     return rows
 
 
