@@ -15,10 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from matplotlib import pyplot
 from torch import nn
 
 from companion import Trace, trace
@@ -172,8 +174,7 @@ def test_rows_go_into_csv_and_json(routine: Trace) -> None:
 
 
 def test_rows_go_into_pandas(routine: Trace) -> None:
-    pandas = pytest.importorskip("pandas")
-    frame = pandas.DataFrame(routine.to_rows())
+    frame = pd.DataFrame(routine.to_rows())
     assert len(frame) == len(routine.to_rows())
     assert frame["gradient_changed"].dtype == bool
 
@@ -411,7 +412,6 @@ def test_numbers_that_json_does_not_know(valid: Any, tmp_path: Path) -> None:
 
 
 def test_a_plot_of_a_damaged_trace(valid: Any, tmp_path: Path) -> None:
-    pyplot = pytest.importorskip("matplotlib.pyplot")
     path, drawn = tmp_path / "damaged.json", 0
     for seed in range(40):
         path.write_text(json.dumps(mutate(valid, random.Random(seed), 1)))

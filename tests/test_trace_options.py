@@ -716,7 +716,6 @@ def run_under_coverage(tmp_path: Path, every: int) -> set[int]:
 
 
 def test_coverage_misses_no_line(tmp_path: Path) -> None:
-    pytest.importorskip("coverage")
     assert run_under_coverage(tmp_path, 3) == set(range(1, 17))
 
 
