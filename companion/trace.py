@@ -178,7 +178,7 @@ def trace(
     variables back after every line; a value that another thread assigned to one of them
     meanwhile is lost. Python 3.11 mended that.)
 
-    Memory: what a watched step leaves behind is about 150 bytes for each tensor that it changed,
+    Memory: what a watched step leaves behind is about 200 bytes for each tensor that it changed,
     whatever the tensor's size; after `steps` steps, or 100 000 lines, nothing more is watched.
 
     Args:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import tracemalloc
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -1206,3 +1207,39 @@ def test_a_forked_process_leaves_the_block_without_a_word(net: Any, sgd: torch.o
         sys.settrace(before)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert len(routine.records) == 2
+
+
+def test_what_a_trace_leaves_behind_is_small() -> None:
+    """The README and the docstring say about 200 bytes for each tensor that a step changed."""
+    net = nn.ModuleList(nn.Linear(8, 8) for _ in range(50))
+    sgd = torch.optim.SGD(net.parameters(), lr=1e-3)
+    inputs, steps, changed = torch.ones(4, 8), 20, 2 * 100  # a gradient and a parameter each
+
+    def train() -> Trace:
+        with trace(net, sgd) as routine:
+            for _ in range(steps):
+                sgd.zero_grad()
+                sum(layer(inputs).square().mean() for layer in net).backward()
+                sgd.step()
+        return routine
+
+    train()  # what is made once
+    tracemalloc.start()
+    try:
+        routine = train()
+        gc.collect()
+        left = tracemalloc.get_traced_memory()[0] / steps / changed
+    finally:
+        tracemalloc.stop()
+    assert sum(len(r.changed_parameters) for r in routine.records) == steps * 100
+    assert 100 < left < 300
+
+
+def test_a_trace_of_too_many_lines_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("companion.follow.MOST_LINES", 10)
+    net = nn.Linear(1, 1)
+    with trace(net, steps=None) as routine:
+        for _ in range(100):
+            net(torch.ones(1, 1))
+    assert len(routine.records) == 10
+    assert sys.gettrace() is None or "companion" not in repr(sys.gettrace())
