@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from companion._extras import require
-from companion.probes import Reading, by_layer, layer_of
+from companion.probes import by_layer, layer_of
 from companion.records import LineRecord
+from companion.render.layers import Value, chosen_layers, number
+from companion.render.listing import listing
 from companion.render.style import PALETTE, RC
-from companion.render.text import listing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.patches import Rectangle
 
 What: TypeAlias = Literal["gradients", "parameters"]
-Value: TypeAlias = Literal["sum", "norm"]
 
 # Inches.
 ROW = 0.27
@@ -49,7 +49,7 @@ def figure(
         raise ValueError(f'value must be "sum" or "norm", not {value!r}')
     if not records:
         raise ValueError("nothing to plot: the trace holds no line yet; plot it after the block")
-    names = _layers(records, layers)
+    names = chosen_layers(records, layers)
     code = ["", *(_first_line(lines) for lines in listing(records))]
     panels = {
         panel: _columns(records, names, panel, value)
@@ -74,19 +74,6 @@ def figure(
     return canvas
 
 
-def _layers(records: Sequence[LineRecord], wanted: Sequence[str] | str | None) -> list[str]:
-    """Names of the layers to draw. The records tell: layers may come and go while they run."""
-    known = list(dict.fromkeys(layer_of(name) for r in records for name in r.after.parameters))
-    if wanted is None:
-        return known
-    chosen = [wanted] if isinstance(wanted, str) else list(wanted)
-    unknown = [name for name in chosen if name not in known]
-    if unknown or not chosen:
-        problem = f"no layer {unknown[0]!r} in this trace" if unknown else "layers is empty"
-        raise ValueError(f"{problem}; the trace has {', '.join(known)}")
-    return chosen
-
-
 def _first_line(lines: Sequence[str]) -> str:
     return lines[0] if len(lines) == 1 else f"{lines[0]} …"
 
@@ -104,7 +91,7 @@ def _columns(
     changed = [set(), *(set(map(layer_of, getattr(r, f"changed_{what}"))) for r in records)]
     return [
         [
-            _Cell(_number(reading.get(layer), value), layer in moved)
+            _Cell(number(reading.get(layer), value), layer in moved)
             for reading, moved in zip(readings, changed, strict=True)
         ]
         for layer in layers
@@ -155,13 +142,3 @@ def _frame(left: float, row: int, width: float) -> Rectangle:
         clip_on=False,
     )
     return frame
-
-
-def _number(reading: Reading | None, value: Value) -> str:
-    """Sum or norm to four digits; "≈ 0" where the entries cancel, up to rounding noise."""
-    if reading is None:
-        return "None"
-    number = reading.sum if value == "sum" else reading.norm
-    if not reading.nonfinite and abs(number) <= 1e-5 * reading.norm:
-        return "≈ 0" if reading.norm else "0"
-    return f"{number:.2g}" if isinstance(number, complex) else f"{number:#.4g}".rstrip(".")

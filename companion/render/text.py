@@ -1,20 +1,20 @@
 """A trace as text: the lines that ran, each with what it changed, and the findings.
 
 From simple to complex: `text` (the whole), `_as_they_ran` (a short trace, line after line),
-`_as_written` (a long one, each line of the source once), the notes beside a line.
+`_as_written` (a long one, each line of the source once).
 """
 
 from __future__ import annotations
 
 import os
 import textwrap
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from companion.findings import Finding
-from companion.probes import Reading, combine
-from companion.records import LineRecord, State
+from companion.records import LineRecord
+from companion.render.listing import code, listing, margins
+from companion.render.notes import also, notes
 
 WIDEST = 60  # columns of code; a longer line keeps its place and pushes only its own notes
 LONGEST = 60  # records; a longer trace is shown as written, each line once
@@ -94,8 +94,8 @@ def _as_they_ran(records: Sequence[LineRecord], findings: Sequence[Finding]) -> 
         _Row(
             str(record.line),
             lines,
-            *_notes(record),
-            "  ".join(_also(record.before, record.after)),
+            *notes(record),
+            "  ".join(also(record.before, record.after)),
             blamed.get(record.index, []),
             record.raised,
         )
@@ -114,7 +114,7 @@ def _as_written(records: Sequence[LineRecord], findings: Sequence[Finding]) -> l
         blamed.setdefault((finding.file, finding.line), []).append(finding.rule)
     ordered = sorted(groups, key=lambda key: (functions.index(key[:2]), key[2]))
     chosen = [_telling(groups[key]) for key in ordered]
-    margins, rows = _margins(chosen), []
+    indents, rows = margins(chosen), []
     shown: tuple[str, str] | None = None
     for (file, function, line), record in zip(ordered, chosen, strict=True):
         if len(functions) > 1 and (file, function) != shown:
@@ -122,11 +122,13 @@ def _as_written(records: Sequence[LineRecord], findings: Sequence[Finding]) -> l
             title = f"# {function or 'top level'}, {os.path.basename(file)}"
             rows.append(_Row("", [title], "", "", "", [], None))
         group = groups[file, function, line]
-        also = "  ".join(_also(record.before, record.after))
+        beside = "  ".join(also(record.before, record.after))
         raised = next((one.raised for one in group if one.raised), None)
-        code = _code(record, record.indent - margins[file, function])
+        lines = code(record, record.indent - indents[file, function])
         number = f"{len(group)}x {line:5}"
-        rows.append(_Row(number, code, *_notes(record), also, blamed.get((file, line), []), raised))
+        rows.append(
+            _Row(number, lines, *notes(record), beside, blamed.get((file, line), []), raised)
+        )
     return rows
 
 
@@ -134,87 +136,3 @@ def _telling(group: Sequence[LineRecord]) -> LineRecord:
     """The run of a line that stands for all: the last one that changed something."""
     changed = [r for r in group if r.changed_gradients or r.changed_parameters]
     return changed[-1] if changed else group[-1]
-
-
-def listing(records: Sequence[LineRecord]) -> list[list[str]]:
-    """The lines of each record's statement, indented as in the file, less what all share.
-
-    The lines of a function that is followed stand further in than the line that called it.
-    """
-    margins = _margins(records)
-    columns: dict[int, int] = {}  # depth → where the last line of that depth stands
-    listed = []
-    for record in records:
-        own = record.indent - margins[record.file, record.function]
-        columns[record.depth] = columns.get(record.depth - 1, -4) + 4 + own
-        listed.append(_code(record, columns[record.depth]))
-    return listed
-
-
-def _margins(records: Sequence[LineRecord]) -> dict[tuple[str, str], int]:
-    """The indentation that all lines of a function share."""
-    margins: dict[tuple[str, str], int] = {}
-    for record in records:
-        key = (record.file, record.function)
-        margins[key] = min(margins.get(key, record.indent), record.indent)
-    return margins
-
-
-def _code(record: LineRecord, column: int) -> list[str]:
-    lines = record.source.splitlines() or [f"(line {record.line}, source not known)"]
-    return [" " * column + line for line in lines]
-
-
-def _notes(record: LineRecord) -> tuple[str, str]:
-    """What the line did to the gradients, and to the parameters."""
-    return (
-        _note(record.changed_gradients, record.before.gradients, record.after.gradients),
-        _note(record.changed_parameters, record.before.parameters, record.after.parameters),
-    )
-
-
-def _note(
-    changed: Sequence[str],
-    before: Mapping[str, Reading | None],
-    after: Mapping[str, Reading | None],
-) -> str:
-    """Such as "10 None → value, norm 2.31"; "" where nothing changed."""
-    if not changed:
-        return ""
-    kinds = Counter(_transition(before.get(name), after.get(name)) for name in changed)
-    note = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
-    total = combine(after.values())
-    if total is not None:
-        note += f", norm {total.norm:.4g}"
-        if total.nonfinite:
-            note += f", {total.nonfinite} not finite"
-    return note
-
-
-def _transition(before: Reading | None, after: Reading | None) -> str:
-    if before is None:
-        return "None → value"
-    return "value → None" if after is None else "changed"
-
-
-def _also(before: State, after: State) -> list[str]:
-    """Learning rates, modes, requires_grad and scale, where the line changed them."""
-    notes = []
-    for name, rates in after.learning_rates.items():
-        was = before.learning_rates.get(name, ())
-        for old, new in dict.fromkeys(zip(was, rates, strict=False)):
-            if old != new:
-                notes.append(f"lr {old:.4g} → {new:.4g}")
-    if after.training is not before.training:
-        flipped = [n for n, mode in after.training.items() if before.training.get(n, mode) != mode]
-        modes = {after.training[name] for name in flipped}
-        notes += [f"{len(flipped)} modules → {'train' if m else 'eval'}" for m in sorted(modes)]
-    if after.requires_grad is not before.requires_grad:
-        now = after.requires_grad
-        for wanted in (False, True):
-            count = sum(w is wanted and before.requires_grad.get(n, w) != w for n, w in now.items())
-            if count:
-                notes.append(f"{count} requires_grad → {wanted}")
-    if after.scale is not None and before.scale is not None and after.scale != before.scale:
-        notes.append(f"scale {before.scale:g} → {after.scale:g}")
-    return notes
