@@ -19,6 +19,7 @@ from companion.diagnosis import diagnose
 from companion.findings import Finding
 from companion.follow import Follower, Options
 from companion.records import LineRecord
+from companion.render.player import Player, player
 from companion.render.rows import rows
 from companion.render.text import text
 from companion.saving import load, save
@@ -34,8 +35,24 @@ R = TypeVar("R")
 class Trace:
     """What a `trace` saw: its records, and views of them. It can be read while it still grows.
 
+    `print` shows your lines and what each of them changed; in a notebook the trace itself, as the
+    last line of a cell, is shown as the player.
+
     Attributes:
-        network: The class name of the traced network; of several, their own names.
+        network (str): The class name of the traced network; of several, their own names.
+
+    Example:
+        >>> import torch
+        >>> net = torch.nn.Linear(2, 1)
+        >>> optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+        >>> with trace(net, optimizer) as routine:
+        ...     optimizer.zero_grad()
+        ...     net(torch.ones(4, 2)).mean().backward()
+        ...     optimizer.step()
+        >>> routine
+        <Trace of Linear: 3 lines>
+        >>> routine.records[-1].changed_parameters
+        ('weight', 'bias')
     """
 
     def __init__(self, network: str) -> None:
@@ -145,6 +162,45 @@ class Trace:
         from companion.render.figure import figure  # only here: it needs the extra
 
         return figure(self._records, what, value=value, layers=layers)
+
+    def play(self, *, predict: bool = False, layers: Sequence[str] | str | None = None) -> Player:
+        """The player: step through the lines, and see what every layer holds after each.
+
+        A notebook shows it where it ends a cell, as it does for the trace itself; elsewhere
+        `.save("loop.html")` writes it as a page. It needs no network and no kernel. Where
+        scripts are stripped it is a complete table. A trace of more than 60 lines is cut to its
+        first and last ones and those around each finding; a network of many layers to fewer.
+
+        Args:
+            predict: Ask before each line what it will change, then show it.
+            layers: Names of the layers to show, in this order; by default all of them, or of
+                more than 32 the first and last 16.
+
+        Returns:
+            The player, with `save`.
+
+        Raises:
+            ValueError: If a layer's name is not in the trace.
+
+        Example:
+            >>> import torch
+            >>> net = torch.nn.Linear(2, 1)
+            >>> optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+            >>> with trace(net, optimizer) as routine:
+            ...     net(torch.ones(4, 2)).sum().backward()
+            >>> routine.play(predict=True)
+            <Player: Trace of Linear, 2 parameters>
+        """
+        return player(
+            self.records,
+            network=self.network,
+            findings=self.diagnose(),
+            predict=predict,
+            layers=layers,
+        )
+
+    def _repr_html_(self) -> str:
+        return self.play().html
 
     def __str__(self) -> str:
         return text(self._records, network=self.network, findings=self.diagnose())

@@ -1,0 +1,362 @@
+"""The player, played in a real browser: by keyboard and by mouse, alone and among others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from companion import Trace
+from companion.probes import by_layer
+from companion.render.layers import number
+from companion.render.player import PAGE
+from tests.browser import (
+    NARROW,
+    WIDE,
+    problems_axe,
+    problems_focus,
+    problems_said,
+    problems_sideways,
+    visit,
+)
+from tests.test_player import HOSTILE, loop
+
+
+def write(folder: Path, *fragments: str) -> str:
+    """A page that holds the fragments; its address."""
+    path = folder / "page.html"
+    path.write_text(PAGE.format(title="Players", fragment="".join(fragments)), encoding="utf-8")
+    return path.as_uri()
+
+
+@pytest.fixture(scope="module")
+def right() -> Trace:
+    return loop()
+
+
+@pytest.fixture(scope="module")
+def wrong() -> Trace:
+    return loop(steps=3, clear=False)
+
+
+@pytest.fixture
+def played(browser: Browser, right: Trace, tmp_path: Path) -> Iterator[Page]:
+    with visit(browser, write(tmp_path, right._repr_html_())) as opened:
+        yield opened.page
+        assert problems_said(opened) == []
+
+
+def states(trace: Trace) -> list[list[list[str]]]:
+    """What the player must show after so many lines: a row for each layer."""
+    records = trace.records
+    return [
+        [
+            [
+                layer,
+                *(
+                    number(by_layer(readings)[layer], value)
+                    for readings in (state.gradients, state.parameters)
+                    for value in ("sum", "norm")
+                ),
+            ]
+            for layer in by_layer(state.parameters)
+        ]
+        for state in (records[0].before, *(record.after for record in records))
+    ]
+
+
+def shown(player: Locator) -> list[list[str]]:
+    """The rows of the player's table."""
+    rows: list[list[str]] = player.locator(".rp-state tbody").evaluate(
+        "body => [...body.rows].map(row => [...row.cells].map(cell => cell.textContent))"
+    )
+    return rows
+
+
+def bold(player: Locator) -> set[str]:
+    """Which columns hold a changed cell."""
+    columns: list[int] = player.locator(".rp-state tbody").evaluate(
+        "body => [...body.querySelectorAll('b')].map(b => b.parentElement.cellIndex)"
+    )
+    return {("gradients", "parameters")[(column - 1) // 2] for column in columns}
+
+
+def marked(player: Locator) -> str:
+    """The line of code that is marked."""
+    lines = player.locator('[aria-current="step"]').all_text_contents()
+    return lines[0].strip() if lines else ""
+
+
+def test_next_walks_through_every_state(played: Page, right: Trace) -> None:
+    player = played.locator(".routine-player")
+    following = player.get_by_role("button", name="Next")
+    expected = states(right)
+    for i, state in enumerate(expected):
+        assert shown(player) == state
+        record = right.records[i - 1]
+        assert marked(player) == (record.source if i else "")
+        changed = {
+            kind
+            for kind, names in (
+                ("gradients", record.changed_gradients),
+                ("parameters", record.changed_parameters),
+            )
+            if names
+        }
+        assert bold(player) == (changed if i else set())
+        if i < len(expected) - 1:
+            following.click()
+    expect(following).to_be_disabled()
+    player.get_by_role("button", name="Back", exact=True).click()
+    assert shown(player) == expected[-2]
+
+
+def test_keyboard_alone(played: Page, right: Trace) -> None:
+    player = played.locator(".routine-player")
+    last = len(right.records)
+    reached = []
+    for _ in range(12):
+        played.keyboard.press("Tab")
+        reached.append(played.evaluate("document.activeElement.type ?? ''"))
+        if reached[-1] == "range":
+            break
+    assert "button" in reached
+    assert reached[-1] == "range"
+    slider = player.get_by_role("slider", name="Line")
+    for key, position in [
+        ("ArrowDown", 1),
+        ("ArrowRight", 2),
+        ("ArrowUp", 1),
+        ("End", last),
+        ("ArrowRight", last),
+        ("ArrowLeft", last - 1),
+        ("Home", 0),
+        ("ArrowLeft", 0),
+    ]:
+        played.keyboard.press(key)
+        assert slider.input_value() == str(position), key
+        assert shown(player) == states(right)[position]
+    played.keyboard.press("End")
+    words = slider.get_attribute("aria-valuetext")
+    assert words is not None
+    assert words.startswith(f"{last} / {last}")
+    assert problems_focus(played, 12) == []
+
+
+def test_a_chord_is_left_to_the_browser(played: Page) -> None:
+    slider = played.get_by_role("slider")
+    played.get_by_role("button", name="Next").focus()
+    played.keyboard.press("ArrowRight")
+    played.keyboard.press("Control+ArrowRight")
+    played.keyboard.press("Control+Home")
+    assert slider.input_value() == "1"
+
+
+def test_slider_and_lines_with_the_mouse(played: Page, right: Trace) -> None:
+    player = played.locator(".routine-player")
+    slider = player.get_by_role("slider")
+    box = slider.bounding_box()
+    assert box is not None
+    played.mouse.click(box["x"] + box["width"] - 4, box["y"] + box["height"] / 2)
+    assert shown(player) == states(right)[-1]
+    player.get_by_role("button", name="loss.backward()").click()
+    assert marked(player) == "loss.backward()"
+    assert bold(player) == {"gradients"}
+
+
+def test_play_runs_to_the_end_and_pause_stops_it(played: Page, right: Trace) -> None:
+    player = played.locator(".routine-player")
+    slider = player.get_by_role("slider")
+    played.clock.install()
+    player.get_by_role("button", name="Play").click()
+    played.clock.run_for(3100)
+    assert slider.input_value() == "3"
+    player.get_by_role("button", name="Pause").click()
+    played.clock.run_for(5000)
+    assert slider.input_value() == "3"
+    player.get_by_role("button", name="Play").click()
+    played.clock.run_for(60_000)
+    assert slider.input_value() == str(len(right.records))
+    player.get_by_role("button", name="Start again").click()
+    assert slider.input_value() == "0"
+
+
+def test_a_finding_is_where_the_player_opens(
+    browser: Browser, wrong: Trace, tmp_path: Path
+) -> None:
+    (finding,) = wrong.diagnose()
+    with visit(browser, write(tmp_path, wrong._repr_html_())) as opened:
+        player = opened.page.locator(".routine-player")
+        assert player.get_by_role("slider").input_value() == str(finding.index + 1)
+        assert marked(player).endswith("accumulates")
+        said = player.locator(".rp-say")
+        for words in (finding.observed, finding.why, finding.cure, finding.chapter):
+            expect(said).to_contain_text(words)
+        # A loop stands once in the listing; a click goes to the next run of the line.
+        lines = player.locator(".rp-code button")
+        assert lines.count() == len({record.place for record in wrong.records})
+        start = int(player.get_by_role("slider").input_value())
+        player.get_by_role("button", name="loss.backward()").click()
+        runs = [r.index + 1 for r in wrong.records if r.place == (finding.file, finding.line)]
+        assert int(player.get_by_role("slider").input_value()) == min(i for i in runs if i > start)
+        expect(player).to_contain_text("step 3")
+
+
+def test_several_players_do_not_disturb_each_other(
+    browser: Browser, right: Trace, wrong: Trace, tmp_path: Path
+) -> None:
+    fragments = [right._repr_html_(), wrong._repr_html_(), right.play(predict=True).html]
+    with visit(browser, write(tmp_path, *fragments)) as opened:
+        players = opened.page.locator(".routine-player")
+        assert players.locator(".rp-app").count() == 3
+        before = [shown(players.nth(i)) for i in (1, 2)]
+        players.nth(0).get_by_role("slider").focus()
+        opened.page.keyboard.press("End")
+        assert shown(players.nth(0)) == states(right)[-1]
+        assert [shown(players.nth(i)) for i in (1, 2)] == before
+        assert problems_said(opened) == []
+
+
+def test_predict_first(browser: Browser, right: Trace, tmp_path: Path) -> None:
+    """Nothing is shown before it is guessed, and every guess is judged."""
+    with visit(browser, write(tmp_path, right.play(predict=True).html)) as opened:
+        player = opened.page.locator(".routine-player")
+        following = player.get_by_role("button", name="Next")
+        guesses = ["gradients", *["nothing"] * 3, "both", "gradients", "parameters"]
+        truth = [*["nothing"] * 5, "gradients", "parameters"]  # and then the end of the loop
+        for i, (guess, answer) in enumerate(zip(guesses, truth, strict=True)):
+            expect(following).to_be_disabled()
+            assert shown(player) == states(right)[i]
+            assert marked(player) == right.records[i].source
+            opened.page.keyboard.press("End")  # no way past the question
+            assert shown(player) == states(right)[i]
+            player.get_by_role("button", name=guess, exact=True).click()
+            verdict = f"{'Right' if guess == answer else 'No'}: it changes {answer}."
+            expect(player.locator(".rp-say")).to_contain_text(verdict)
+            assert shown(player) == states(right)[i + 1]
+        player.get_by_role("button", name="nothing", exact=True).click()
+        expect(player.locator(".rp-say")).to_contain_text("Guessed right: 6 / 8")
+        player.get_by_role("button", name="Back", exact=True).click()
+        expect(player.locator(".rp-say")).to_contain_text("Right: it changes parameters.")
+        player.get_by_role("button", name="Next").click()
+        expect(player.locator(".rp-say")).to_contain_text("Guessed right: 6 / 8")
+
+
+def test_hostile_names_never_run(browser: Browser, tmp_path: Path) -> None:
+    scope: dict[str, object] = {}
+    code = (
+        "from companion import trace\nfrom torch import nn\nnet = nn.Module()\n"
+        f"net.add_module({HOSTILE.replace('.', '')!r}, nn.Linear(2, 1))\n"
+        "layer = next(net.children())\n"
+        f"with trace(net) as routine:\n    layer.weight.data.add_(1)  # {HOSTILE}\n"
+    )
+    path = tmp_path / "loop.py"
+    path.write_text(code)
+    exec(compile(code, str(path), "exec"), scope)
+    routine = scope["routine"]
+    assert isinstance(routine, Trace)
+    with visit(browser, write(tmp_path, routine._repr_html_())) as opened:
+        opened.page.on("dialog", lambda dialog: pytest.fail(f"ran: {dialog.message}"))
+        player = opened.page.locator(".routine-player")
+        player.get_by_role("button", name="Next").click()
+        assert player.locator("img").count() == 0
+        expect(player.locator(".rp-code")).to_contain_text(HOSTILE)
+        expect(player.locator(".rp-state")).to_contain_text(HOSTILE.replace(".", ""))
+        assert problems_said(opened) == []
+
+
+def test_without_scripts_the_table_stands_open(
+    browser: Browser, right: Trace, tmp_path: Path
+) -> None:
+    address = write(tmp_path, right._repr_html_())
+    with visit(browser, address, java_script_enabled=False) as opened:
+        assert opened.page.locator(".rp-app").count() == 0
+        for record in right.records:
+            expect(opened.page.get_by_text(record.source, exact=True).first).to_be_visible()
+
+
+def test_in_a_sandboxed_frame(browser: Browser, right: Trace, tmp_path: Path) -> None:
+    """As Colab shows an output: a frame without an origin of its own."""
+    inner = right._repr_html_().replace("&", "&amp;").replace('"', "&quot;")
+    frame = f'<iframe sandbox="allow-scripts" srcdoc="{inner}" width="700" height="500"></iframe>'
+    with visit(browser, write(tmp_path, frame)) as opened:
+        player = opened.page.frame_locator("iframe").locator(".routine-player")
+        player.get_by_role("button", name="Next").click()
+        expect(player.get_by_role("slider")).to_have_value("1")
+        assert problems_said(opened) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_accessible_and_in_its_place(
+    browser: Browser, wrong: Trace, tmp_path: Path, scheme: str, size: tuple[int, int]
+) -> None:
+    fragments = [wrong._repr_html_(), wrong.play(predict=True).html]
+    with visit(browser, write(tmp_path, *fragments), size, color_scheme=scheme) as opened:
+        assert problems_axe(opened.page) == []
+        assert problems_sideways(opened.page) == []
+        for summary in opened.page.locator("summary").all():
+            summary.click()
+        assert problems_axe(opened.page) == []
+        assert problems_sideways(opened.page) == []
+
+
+def test_no_meaning_by_colour_alone(played: Page) -> None:
+    """What changed is bold and framed; the marked line is bold and has a bar; None is italic."""
+    player = played.locator(".routine-player")
+    assert player.locator(".rp-state i").first.text_content() == "None"
+    player.get_by_role("button", name="loss.backward()").click()
+    changed = player.locator(".rp-state td:has(b)").first
+    assert changed.locator("b").evaluate("b => getComputedStyle(b).fontWeight") == "700"
+    assert "inset" in changed.evaluate("cell => getComputedStyle(cell).boxShadow")
+    line = player.locator("[aria-current]")
+    assert line.evaluate("line => getComputedStyle(line).fontWeight") == "600"
+    assert line.evaluate("line => getComputedStyle(line).borderLeftColor") == "rgb(154, 103, 0)"
+
+
+def test_reduced_motion(browser: Browser, right: Trace, tmp_path: Path) -> None:
+    address = write(tmp_path, right._repr_html_())
+    durations = {}
+    for motion in ("reduce", "no-preference"):
+        with visit(browser, address, reduced_motion=motion) as opened:
+            line = opened.page.locator(".rp-code button").first
+            durations[motion] = line.evaluate("line => getComputedStyle(line).transitionDuration")
+    assert durations == {"reduce": "0s", "no-preference": "0.15s"}
+
+
+def test_on_paper_there_is_the_table(played: Page, right: Trace) -> None:
+    played.emulate_media(media="print")
+    expect(played.locator(".rp-app")).to_be_hidden()
+    expect(played.locator(".rp-wide")).to_be_visible()
+    for line in played.locator(".rp-wide code").all():
+        expect(line).to_be_visible()
+    assert played.locator(".rp-wide code").count() == len(right.records)
+
+
+def test_a_long_listing_follows_the_marked_line(browser: Browser, tmp_path: Path) -> None:
+    """It scrolls in its own box; the page stays where it is."""
+    lines = "".join(f"    a{i} = net(x)\n" for i in range(50))
+    code = (
+        "import torch\nfrom torch import nn\nfrom companion import trace\n"
+        f"net, x = nn.Linear(2, 1), torch.ones(1, 2)\nwith trace(net) as routine:\n{lines}"
+    )
+    path = tmp_path / "loop.py"
+    path.write_text(code)
+    scope: dict[str, object] = {}
+    exec(compile(code, str(path), "exec"), scope)
+    routine = scope["routine"]
+    assert isinstance(routine, Trace)
+    with visit(browser, write(tmp_path, routine._repr_html_())) as opened:
+        opened.page.get_by_role("slider").focus()
+        opened.page.keyboard.press("End")
+        inside = opened.page.locator(".rp-code").evaluate(
+            """box => {
+                const [outer, inner] = [box, box.querySelector("[aria-current]")]
+                    .map(element => element.getBoundingClientRect());
+                return inner.top >= outer.top - 1 && inner.bottom <= outer.bottom + 1;
+            }"""
+        )
+        assert inside
+        assert opened.page.evaluate("scrollY") == 0
