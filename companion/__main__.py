@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m companion",
-        usage="%(prog)s [--steps N] [--stop] [--json FILE] (script.py | -m module) [arguments]",
+        usage="%(prog)s [--steps N] [--stop] [--json FILE] [--html FILE] (script.py | -m module) [arguments]",
         description="Run a training script, unedited, and report on stderr which of its lines "
         "changed what in its first steps, and what is wrong with them.",
         epilog="The exit code is the script's own; if that is 0 and something is certainly "
@@ -67,16 +67,19 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--stop", action="store_true", help="end the script after these steps")
     parser.add_argument("--json", metavar="FILE", help="write steps and findings as JSON, too")
+    parser.add_argument("--html", metavar="FILE", help="write a page that plays the steps, too")
     parser.add_argument("-m", dest="module", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("argv", nargs=argparse.PARSER, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     given.script = given.argv[0]
     if not given.module and not Path(given.script).is_file():
         parser.error(f"no such script: {given.script!r}; to run a module: -m {given.script}")
-    if given.json is not None:
-        given.json = Path(given.json).absolute()  # the script may change the folder
-        if given.json.is_dir() or not given.json.parent.is_dir():
-            parser.error(f"no file can be written there: --json {given.json}")
+    for option in "json", "html":
+        if getattr(given, option) is not None:
+            path = Path(getattr(given, option)).absolute()  # the script may change the folder
+            if path.is_dir() or not path.parent.is_dir():
+                parser.error(f"no file can be written there: --{option} {path}")
+            setattr(given, option, path)
     return given
 
 
@@ -121,7 +124,7 @@ def _run(given: argparse.Namespace) -> None:
 
 
 class _Report:
-    """What is said on stderr and written as JSON."""
+    """What is said on stderr and written into files."""
 
     scout: Scout
 
@@ -187,6 +190,11 @@ class _Report:
                 "optimizer's step(), for a network"
             )
         self._write()
+        if self._given.html is not None and routine is not None:
+            try:
+                routine.play().save(self._given.html)
+            except OSError as error:
+                self._say(f"no page was written: {error}")
 
     def _unwatched(self) -> list[str]:
         return [f"not watched: {words}" for words in self.scout.unwatched]

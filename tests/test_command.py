@@ -540,6 +540,7 @@ def test_own_arguments(start: Start, tmp_path: Path) -> None:
         (["none.py"], "no such script: 'none.py'; to run a module: -m none.py"),
         (["--steps", "0", "script.py"], "must be 1 or more, not 0"),
         (["--json", "none/report.json", "script.py"], "no file can be written there"),
+        (["--html", ".", "script.py"], "no file can be written there: --html"),
         ([], "the following arguments are required"),
     ):
         ran = start(*given)
@@ -696,6 +697,19 @@ def test_json(start: Start, tmp_path: Path) -> None:
     assert report == {
         "script": "script.py", "steps": 2, "lines": 12, "findings": [], "unwatched": [],
     }  # fmt: skip
+
+
+def test_html(start: Start, tmp_path: Path) -> None:
+    """A page that plays the watched steps; none where nothing was watched."""
+    write(tmp_path, SETUP + LOOP)
+    ran = start("--steps", "2", "--html", "loop.html", "script.py")
+    assert ran.code == 0
+    page = (tmp_path / "loop.html").read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    assert page.count("data-place=") == 12
+    write(tmp_path, "print(1)")
+    start("--html", "none.html", "script.py")
+    assert not (tmp_path / "none.html").exists()
 
 
 def test_stdout_closed(start: Start, tmp_path: Path) -> None:

@@ -108,12 +108,12 @@ def player(
     opened = "" if predict else " open"
     asks = " data-predict" if predict else ""
     html = (
-        f'<div class="routine-player" lang="en"{asks}>\n<style>{_asset("player.css")}</style>\n'
+        f'<div class="routine-player" lang="en"{asks}>\n<style>{asset("player.css")}</style>\n'
         f"<details{opened}><summary>{escape(title)}: every line as a table</summary>\n"
         f"<p>What each line left behind. Bold: changed by that line.{cut}</p>\n"
         '<div class="rp-wide" tabindex="0" role="group" aria-label="Every line as a table">\n'
         f"<table>\n{HEAD}{''.join(bodies)}</table>\n</div>\n</details>\n"
-        f"<script>{_asset('player.js')}</script>\n</div>\n"
+        f"<script>{asset('player.js')}</script>\n</div>\n"
     )
     return Player(title, html)
 
@@ -127,7 +127,7 @@ HEAD = (
 
 
 @functools.cache
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
     """A file of this folder without its indentation and whole-line comments."""
     text = Path(__file__).with_name(name).read_text(encoding="utf-8")
     lines = [line.strip() for line in text.splitlines()]
@@ -168,7 +168,9 @@ def _bodies(
             f' data-place="{functions.index(place)}:{record.line}" data-step="{record.step}"'
         )
         if len(functions) > 1:
-            name = f"{record.function or 'top level'}, {os.path.basename(record.file)}"
+            name = record.function or "top level"
+            if not record.file.startswith("Cell In["):
+                name += f", {os.path.basename(record.file)}"
             attributes += f' data-function="{escape(name)}"'
         rows = [_head(record.line, "\n".join(lines)), _wide(escape(_said(record)), "rp-note")]
         rows += [_finding(one) for one in by_index.get(record.index, [])]
