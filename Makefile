@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/ready
 BOOK := _build/html/index.html
 
-.PHONY: book test notebooks bench bench-trace serve constraints clean help
+.PHONY: book test notebooks bench bench-trace lighthouse serve constraints clean help
 
 help:
 	@echo "make book       build the course into $(dir $(BOOK))"
@@ -14,6 +14,7 @@ help:
 	@echo "make notebooks  execute every chapter in place"
 	@echo "make bench      time our optimizers beside torch's and write the table"
 	@echo "make bench-trace  time a watched step beside a bare one and write the table"
+	@echo "make lighthouse  let Lighthouse judge every page and write the table; wants Node and Chromium"
 	@echo "make serve      build the course and serve it on http://localhost:8000"
 	@echo "make clean      remove everything that was built, the environment too"
 
@@ -39,6 +40,9 @@ bench: $(READY)
 BENCH_PY ?= $(PY)
 bench-trace: $(READY)
 	@$(BENCH_PY) benchmarks/trace.py
+
+lighthouse: book
+	@$(PY) benchmarks/lighthouse.py
 
 serve: book
 	@echo "Serving on http://localhost:8000 (Ctrl-C stops it)"

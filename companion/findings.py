@@ -28,6 +28,21 @@ class Finding:
         chapter: Page and section of the course that explains it.
         index: Index of the first record that shows it.
         times: How many records show it.
+
+    Example:
+        >>> import torch
+        >>> from companion import trace
+        >>> net = torch.nn.Linear(2, 1)
+        >>> optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+        >>> with trace(net, optimizer) as routine:
+        ...     for _ in range(3):
+        ...         net(torch.ones(4, 2)).square().mean().backward()
+        ...         optimizer.step()
+        >>> (finding,) = routine.diagnose()
+        >>> finding.rule, finding.certain, finding.times
+        ('accumulates', True, 2)
+        >>> finding.cure
+        'optimizer.zero_grad()  # once for every step, before backward()'
     """
 
     rule: str

@@ -31,6 +31,14 @@ class Reading:
         sum: Sum of all entries; complex for a complex tensor.
         norm: L2 norm of all entries, never negative.
         nonfinite: How many entries are NaN or infinite.
+
+    Example:
+        >>> from companion import trace
+        >>> net = nn.Linear(2, 1)
+        >>> with trace(net) as routine:
+        ...     net(torch.tensor([[3.0, 4.0]])).sum().backward()
+        >>> routine.records[0].after.gradients["weight"]
+        Reading(sum=7.0, norm=5.0, nonfinite=0)
     """
 
     sum: float | complex
@@ -252,8 +260,8 @@ def gradient_sums(net: nn.Module, *, by: By = "parameter") -> dict[str, float | 
             parameters, the sum of theirs.
 
     Returns:
-        Sums by name. None where there is no gradient: never computed, cleared, or frozen. A
-        layer is None when none of its parameters has one.
+        Sums by name. None where there is no gradient, because it was never computed, is cleared,
+        or its parameter is frozen. A layer is None when none of its parameters has one.
 
     Raises:
         TypeError: If `net` is not an `nn.Module`.

@@ -34,8 +34,18 @@ class Event:
             "scale", "unscale", "scaler step" (a GradScaler's), "schedule" (a scheduler's step),
             "shapes" (a loss between tensors of different shapes), "non-leaf" (a `.grad` that is
             never kept) or "graph kept" (a variable that holds a growing graph).
-        name: What it was done to or by: a network, an optimizer, a function, a variable.
+        name: What it was done to or by: a network, an optimizer, a function, a variable; ""
+            for a backward.
         details: Numbers, texts and tuples of them, by name; which ones depends on the kind.
+
+    Example:
+        >>> import torch
+        >>> from companion import trace
+        >>> net = torch.nn.Linear(2, 1)
+        >>> with trace(net) as routine:
+        ...     net(torch.ones(4, 2)).sum().backward()
+        >>> [(event.kind, event.name) for event in routine.records[0].events]
+        [('forward', 'net'), ('backward', '')]
     """
 
     kind: str
@@ -63,6 +73,16 @@ class State:
         training: Whether the module is in training mode, by module name; "" is the network.
         learning_rates: One float for each parameter group, by optimizer name.
         scale: The factor of the GradScaler, if one is watched.
+
+    Example:
+        >>> import torch
+        >>> from companion import trace
+        >>> net = torch.nn.Linear(2, 1)
+        >>> with trace(net) as routine:
+        ...     net(torch.ones(4, 2)).sum().backward()
+        >>> (record,) = routine.records
+        >>> record.before.gradients["bias"] is None, record.after.gradients["bias"].sum
+        (True, 4.0)
     """
 
     gradients: Mapping[str, Reading | None]
@@ -100,6 +120,16 @@ class LineRecord:
         function: Name of the function the line stands in; "" at the top of a file or cell.
         depth: 0 for the lines of the block, 1 for those of a function followed from there, ...
         step: The training step it belongs to, counted from 0 (see `companion.steps`).
+
+    Example:
+        >>> import torch
+        >>> from companion import trace
+        >>> net = torch.nn.Linear(2, 1)
+        >>> with trace(net) as routine:
+        ...     net(torch.ones(4, 2)).sum().backward()
+        >>> (record,) = routine.records
+        >>> record.source, record.changed_gradients
+        ('net(torch.ones(4, 2)).sum().backward()', ('weight', 'bias'))
     """
 
     index: int
@@ -119,5 +149,5 @@ class LineRecord:
 
     @property
     def place(self) -> tuple[str, int]:
-        """File and line: the same for every run of a line."""
+        """File and line, the same for every run of a line."""
         return self.file, self.line

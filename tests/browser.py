@@ -1,0 +1,314 @@
+"""A real browser, and what can be wrong with a page in it.
+
+A check is a function `problems_...` of a page, or of a visit where it matters what happened while
+the page was loaded. It returns one line for each problem and nothing for a page without any.
+`test_browser.py` shows each of them a page that it must object to.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+HOW_TO_GET_IT = "apt-get install chromium, or set CHROMIUM=/path/to/it"
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+WIDE = (1280, 900)
+PHONE = (390, 844)
+NARROW = (360, 740)
+
+# Pictures and what a player plays are content: they weigh what they weigh.
+ASIDE = "svg, img[src^='data:'], .routine-player table"
+
+
+def chromium() -> str | None:
+    """The browser to use: the one that CHROMIUM names, else one that is installed."""
+    named = os.environ.get("CHROMIUM")
+    if named:
+        if shutil.which(named) is None:
+            raise FileNotFoundError(f"CHROMIUM={named}: no such program")
+        return named
+    return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+class Visit:
+    """A page in a context of its own, with all that it said and asked for since it was opened."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.said: list[str] = []
+        self.requests: list[Request] = []
+        page.on("console", self._console)
+        page.on("pageerror", lambda error: self.said.append(f"uncaught: {error}"))
+        page.on("request", lambda request: self.requests.append(request))
+
+    def _console(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.said.append(f"{message.type}: {message.text} ({message.location['url']})")
+
+
+@contextmanager
+def visit(
+    browser: Browser, address: str, size: tuple[int, int] = WIDE, **options: Any
+) -> Iterator[Visit]:
+    """A new reader, with nothing in the cache, opens a page."""
+    width, height = size
+    with browser.new_context(viewport={"width": width, "height": height}, **options) as context:
+        context.set_default_timeout(10_000)
+        visit = Visit(context.new_page())
+        visit.page.goto(address)
+        yield visit
+
+
+def problems_said(visit: Visit) -> list[str]:
+    """Errors and warnings in the console, and what no script caught."""
+    return visit.said
+
+
+def problems_foreign(visit: Visit) -> list[str]:
+    """Requests that leave the page's own host."""
+    home = urlsplit(visit.page.url)
+    asked = [request.url for request in visit.requests]
+    return [
+        f"asks another host: {url}"
+        for url in asked
+        if (parts := urlsplit(url)).scheme not in ("data", "blob")
+        and (parts.scheme, parts.netloc) != (home.scheme, home.netloc)
+    ]
+
+
+def weight(visit: Visit) -> dict[str, int]:
+    """Bytes that came, by address; of pictures and of what a player plays, none."""
+    sizes = {}
+    for request in visit.requests:
+        response = request.response()
+        if request.resource_type == "image" or response is None:
+            continue
+        came = request.sizes()
+        sizes[request.url] = came["responseHeadersSize"] + came["responseBodySize"]
+        if request.resource_type == "document":
+            packed = response.headers.get("content-encoding") == "gzip"
+            sizes[request.url] -= _pictures_inside(visit.page, packed)
+    return sizes
+
+
+def _pictures_inside(page: Page, packed: bool) -> int:
+    """What the page's HTML would weigh less without its pictures."""
+    whole, bare = page.evaluate(
+        """selector => {
+            const copy = document.documentElement.cloneNode(true);
+            const whole = copy.outerHTML;
+            copy.querySelectorAll(selector).forEach(element => element.remove());
+            return [whole, copy.outerHTML];
+        }""",
+        ASIDE,
+    )
+    sizes = [len(gzip.compress(t.encode(), 6) if packed else t.encode()) for t in (whole, bare)]
+    return sizes[0] - sizes[1]
+
+
+def problems_weight(visit: Visit, kilobytes: int) -> list[str]:
+    """More than a page may weigh, and what of it weighs most."""
+    sizes = weight(visit)
+    total = sum(sizes.values()) / 1000
+    if total <= kilobytes:
+        return []
+    heaviest = sorted(sizes.items(), key=lambda item: -item[1])[:5]
+    parts = ", ".join(f"{urlsplit(url).path} {n / 1000:.0f}" for url, n in heaviest)
+    return [f"{total:.0f} KB, more than {kilobytes}: {parts}"]
+
+
+def problems_shift(page: Page) -> list[str]:
+    """What moves while the page is loaded and scrolled to its end, as Chromium scores it."""
+    score = page.evaluate(
+        """async () => {
+            const frame = () => new Promise(requestAnimationFrame);
+            for (let y = 0; y < document.documentElement.scrollHeight; y += 2 * innerHeight) {
+                scrollTo({top: y, behavior: "instant"});
+                await frame();
+            }
+            scrollTo({top: 0, behavior: "instant"});
+            await frame();
+            let score = 0;
+            const add = entries => entries.forEach(entry => {
+                score += entry.hadRecentInput ? 0 : entry.value;
+            });
+            const observer = new PerformanceObserver(list => add(list.getEntries()));
+            observer.observe({type: "layout-shift", buffered: true});
+            await new Promise(done => setTimeout(done, 50));
+            add(observer.takeRecords());
+            return score;
+        }"""
+    )
+    return [f"layout shift {score:.3f}"] if score > 0.01 else []
+
+
+def problems_axe(page: Page) -> list[str]:
+    """What axe-core objects to, all rules. Comes last: it leaves the page's code in one colour.
+
+    Nearly all of its time goes into the contrast of thousands of pieces of code in a few colours.
+    Of each colour on each ground one piece stays, the others become plain text.
+    """
+    page.evaluate(
+        """() => {
+            const grounds = new Map();
+            const ground = element => {
+                if (!grounds.has(element)) {
+                    const own = getComputedStyle(element).backgroundColor;
+                    const clear = own === "rgba(0, 0, 0, 0)" && element.parentElement;
+                    grounds.set(element, clear ? ground(element.parentElement) : own);
+                }
+                return grounds.get(element);
+            };
+            const kept = new Set();
+            const more = [...document.querySelectorAll("pre span, code span, dt span")]
+                .filter(span => {
+                    if (span.children.length) return false;
+                    const {color, fontSize, fontWeight, opacity} = getComputedStyle(span);
+                    const look = [color, ground(span), fontSize, fontWeight, opacity].join();
+                    return kept.has(look) || !kept.add(look);
+                });
+            more.forEach(span => span.replaceWith(...span.childNodes));
+        }"""
+    )
+    page.evaluate((files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8"))
+    found = page.evaluate(
+        "axe.run(document, {resultTypes: ['violations'], preload: false}).then(r => r.violations)"
+    )
+    return [
+        f"{rule['id']}, {len(rule['nodes'])} times: {node['html'][:120]} {_why(node)}"
+        for rule in found
+        for node in rule["nodes"][:1]
+    ]
+
+
+def _why(node: dict[str, Any]) -> str:
+    """The first reason that axe gives."""
+    return next(
+        (str(check["message"]) for kind in ("any", "all", "none") for check in node[kind]), ""
+    )
+
+
+def problems_sideways(page: Page) -> list[str]:
+    """A page that scrolls sideways, and what sticks out of it or is cut at its edge.
+
+    What lies in a scroller of its own may be wide, and a drawer may wait beyond the edge.
+    """
+    found: list[str] = page.evaluate(
+        """() => {
+            const edge = document.documentElement.clientWidth;
+            const wide = document.documentElement.scrollWidth;
+            const problems = wide > edge ? [`scrolls sideways, ${wide} px in ${edge}`] : [];
+            const name = e => e.outerHTML.slice(0, e.outerHTML.indexOf(">") + 1).slice(0, 120);
+            const out = box => box.width > 0 && box.height > 0
+                && (box.left < edge && box.right > edge + 1 || box.right > 0 && box.left < -1);
+            const scrolls = e => /auto|scroll/.test(getComputedStyle(e).overflowX);
+            const look = element => {
+                if (!element.checkVisibility({visibilityProperty: true})) return;
+                if (out(element.getBoundingClientRect())) {
+                    problems.push("sticks out: " + name(element));
+                } else if (!scrolls(element) && element.localName !== "svg") {
+                    for (const child of element.children) look(child);
+                }
+            };
+            for (const child of document.body.children) look(child);
+            return problems;
+        }"""
+    )
+    return found
+
+
+def problems_offline(page: Page) -> list[str]:
+    """Of a page opened from a file: what is missing beside it."""
+    seen = page.evaluate(
+        """() => ({
+            links: [...document.querySelectorAll("[href], [src]")]
+                .map(element => element.href ?? element.src).filter(url => typeof url === "string"),
+            images: [...document.images].filter(i => !(i.complete && i.naturalWidth))
+                .map(image => image.src),
+        })"""
+    )
+    missing = [
+        url
+        for url in seen["links"]
+        if (parts := urlsplit(url)).scheme == "file" and not Path(unquote(parts.path)).is_file()
+    ]
+    return [
+        *[f"leads nowhere: {url}" for url in missing],
+        *[f"picture not shown: {url}" for url in seen["images"]],
+    ]
+
+
+def problems_without_scripts(page: Page) -> list[str]:
+    """Of a page whose scripts do not run: what cannot be read, and buttons that do nothing.
+
+    What a closed <details> holds is there for the asking.
+    """
+    found: list[str] = page.evaluate(
+        """() => {
+            const main = document.querySelector("main, [role=main]");
+            if (!main) return ["no main text"];
+            const shown = element => element.checkVisibility(
+                {visibilityProperty: true, opacityProperty: true});
+            const name = element => element.outerHTML.slice(0, 100).replace(/\\s+/g, " ");
+            const read = "h1, h2, h3, h4, p, li, dt, dd, pre, table, img, summary, figure";
+            const closed = "details:not([open]) > :not(summary), details:not([open]) > * *";
+            const text = [...main.querySelectorAll(read)].filter(
+                element => element.localName === "summary" || !element.matches(closed));
+            const dead = document.querySelectorAll("button, [role=button]:not(input)");
+            return [
+                ...(main.querySelector("h1") ? [] : ["no heading"]),
+                ...text.filter(e => e.innerHTML.trim() || e.localName === "img")
+                    .filter(e => !shown(e)).map(e => "hidden: " + name(e)),
+                ...[...dead].filter(shown).map(e => "does nothing: " + name(e)),
+            ];
+        }"""
+    )
+    return found
+
+
+def problems_focus(page: Page, stops: int) -> list[str]:
+    """Walks with Tab: each stop must be on the screen, and look as if it had the focus."""
+    problems = []
+    page.add_style_tag(content="* {scroll-behavior: auto !important; transition: none !important}")
+    for _ in range(stops):
+        page.keyboard.press("Tab")
+        problem = page.evaluate(
+            """() => {
+                const element = document.activeElement;
+                if (!element || element === document.body) return null;
+                const style = getComputedStyle(element);
+                const box = element.getBoundingClientRect();
+                const ring = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0
+                    || style.boxShadow !== "none";
+                const seen = box.right > 0 && box.left < innerWidth
+                    && box.bottom > 0 && box.top < innerHeight && box.width > 1
+                    && element.checkVisibility({visibilityProperty: true, opacityProperty: true});
+                const name = element.outerHTML.slice(0, 120);
+                if (!seen) return "focus on what is not seen: " + name;
+                return ring ? "" : "focus not seen on: " + name;
+            }"""
+        )
+        if problem is None:
+            break
+        if problem:
+            problems.append(problem)
+    return problems

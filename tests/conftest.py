@@ -1,0 +1,50 @@
+"""The built book and a browser, for the tests that look at pages."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.browser import HOW_TO_GET_IT, QUIET, chromium
+
+NO_BROWSER = f"no Chromium ({HOW_TO_GET_IT})"
+
+
+# For a module, not a session: while it lives, asyncio counts as running in this thread, and
+# whatever calls `asyncio.run` in a later test would be refused.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium; without one its tests are skipped, but never in CI."""
+    executable = chromium()
+    if executable is None:
+        if os.environ.get("CI"):
+            pytest.fail(NO_BROWSER)
+        pytest.skip(NO_BROWSER)
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=executable, args=QUIET) as launched,
+    ):
+        yield launched
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """One line that says what was not looked at, and how it can be."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    missed = sum(NO_BROWSER in str(report.longrepr) for report in skipped)
+    if missed:
+        terminalreporter.write_line(f"{missed} tests in a browser were skipped: {NO_BROWSER}.")
+
+
+@pytest.fixture(scope="session")
+def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the freshly built book, index.html in it."""
+    from tests.test_book import ROOT, build  # not before pytest has seen that module
+
+    target = tmp_path_factory.mktemp("book")
+    done = build(ROOT / "book", target)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return target / "_build/html"
