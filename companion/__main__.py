@@ -55,7 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m companion",
-        usage="%(prog)s [--steps N] [--stop] [--json FILE] [--html FILE] (script.py | -m module) [arguments]",
+        usage="%(prog)s [--steps N] [--stop] [--json FILE] [--html FILE] "
+        "(script.py | -m module) [arguments]",
         description="Run a training script, unedited, and report on stderr which of its lines "
         "changed what in its first steps, and what is wrong with them.",
         epilog="The exit code is the script's own; if that is 0 and something is certainly "

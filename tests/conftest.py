@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser import HOW_TO_GET_IT, QUIET, chromium
+from tests.building import ROOT, build
 
 NO_BROWSER = f"no Chromium ({HOW_TO_GET_IT})"
 
@@ -42,8 +43,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(scope="session")
 def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the freshly built book, index.html in it."""
-    from tests.test_book import ROOT, build  # not before pytest has seen that module
-
     target = tmp_path_factory.mktemp("book")
     done = build(ROOT / "book", target)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -289,7 +289,7 @@ def test_every_entry_is_asserted() -> None:
     assert told == set(ENTRIES)
 
 
-def problem() -> tuple[nn.Sequential, Tensor, Tensor]:
+def problem() -> tuple[Any, Tensor, Tensor]:
     """A network and one batch of six."""
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
@@ -404,7 +404,7 @@ def test_cross_entropy() -> None:
 
 @of("buffer", "state dict")
 def test_what_is_saved() -> None:
-    net = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    net: Any = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
     mean = net[1].running_mean.clone()
     assert "1.running_mean" in dict(net.named_buffers())
     assert "1.running_mean" not in dict(net.named_parameters())
@@ -458,7 +458,8 @@ def test_momentum() -> None:
     p.grad = torch.ones(2)
     plain.step()
     assert "momentum_buffer" not in plain.state[p]
-    for refused in ({"momentum": 0.0}, {"momentum": 0.9, "dampening": 0.1}):
+    cases: list[dict[str, Any]] = [{"momentum": 0.0}, {"momentum": 0.9, "dampening": 0.1}]
+    for refused in cases:
         with pytest.raises(ValueError, match="Nesterov"):
             torch.optim.SGD([p], lr=0.1, nesterov=True, **refused)
 
@@ -517,7 +518,7 @@ def test_too_much_and_too_little() -> None:
             loss = net(inputs).square().mean()
             loss.backward()
             optimizer.step()
-        return net(inputs).square().mean().item()
+        return float(net(inputs).square().mean().detach())
 
     small, right, large = last_loss(1e-5), last_loss(0.1), last_loss(1000)
     assert right < 0.9 * small
@@ -679,7 +680,8 @@ def test_trace_and_probes() -> None:
 @of("None (why None)", "zero_grad", "weight decay")
 def test_none_and_zero() -> None:
     for clear, moves in (({}, False), ({"set_to_none": False}, True)):
-        for options in ({"momentum": 0.9}, {"weight_decay": 0.1}):
+        cases: list[dict[str, Any]] = [{"momentum": 0.9}, {"weight_decay": 0.1}]
+        for options in cases:
             net, inputs, labels = problem()
             optimizer = torch.optim.SGD(net.parameters(), lr=0.1, **options)
             loss_of(net, inputs, labels).backward()
@@ -714,7 +716,10 @@ def test_none_and_zero() -> None:
 def test_optimizer_and_scheduler() -> None:
     net, inputs, labels = problem()
     assert len(torch.optim.SGD(net.parameters(), lr=0.1).param_groups) == 1
-    groups = [{"params": net[0].parameters(), "lr": 0.5}, {"params": [net[2].bias]}]
+    groups: list[dict[str, Any]] = [
+        {"params": net[0].parameters(), "lr": 0.5},
+        {"params": [net[2].bias]},
+    ]
     optimizer = torch.optim.SGD(groups, lr=0.1)
     assert [group["lr"] for group in optimizer.param_groups] == [0.5, 0.1]
     loss_of(net, inputs, labels).backward()

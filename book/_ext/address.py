@@ -16,6 +16,7 @@ from urllib.parse import urljoin
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
+from sphinx.errors import ConfigError
 
 # Pages that lead to others and are no reading themselves.
 UNLISTED = ("404", "genindex", "search", "_modules/")
@@ -33,6 +34,10 @@ def page_path(page: str) -> str:
 def read_address(app: Sphinx, config: Config) -> None:
     """Settle the address, of the course and of this edition of it."""
     course = os.environ.get("COURSE_URL") or config.html_baseurl
+    if course and not course.startswith(("https://", "http://")):
+        raise ConfigError(f"the address must begin with https://, unlike {course!r} (COURSE_URL)")
+    if config.language not in config.course_editions:
+        raise ConfigError(f"course_editions in _config.yml has no folder for {config.language!r}")
     config.course_address = course.rstrip("/") + "/" if course else ""
     folder = config.course_editions[config.language]
     config.html_baseurl = urljoin(config.course_address, folder) if course else ""

@@ -1,4 +1,4 @@
-"""Sphinx extension: what a search engine or a chat shows of a page: its title, sentence and picture.
+"""Sphinx extension: what a search engine or a chat shows of a page.
 
 The sentences are written by hand (`course_descriptions` in `_config.yml`): the first words of a
 chapter are a question to its reader, not a description for someone who has not opened it.

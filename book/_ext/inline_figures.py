@@ -37,15 +37,21 @@ def inline(svg: str, alt: str) -> str:
 
 def _lean(svg: str) -> str:
     """A third of the size, the same picture: a tenth of a point is not seen, nor is indentation."""
-    svg = re.sub(r"\d+\.\d\d+", lambda number: f"{float(number[0]):.1f}".removesuffix(".0"), svg)
+    svg = re.sub(r'(?<=\s)(?:d|x|y)="[^"]*"', _rounded, svg)
     svg = re.sub(r"font-family: [^;\"]+;? ?", "", svg)  # the page's own, in course.css
-    svg = re.sub(r"<defs>\s*</defs>|<!--.*?-->| transform=\"rotate\(-0 [^)]*\)\"", "", svg, flags=re.S)
+    svg = re.sub(
+        r'<defs>\s*</defs>|<!--.*?-->| transform="rotate\(-0 [^)]*\)"', "", svg, flags=re.S
+    )
     svg = re.sub(r">\s+<", "><", svg).replace("xlink:href", "href")
-    # After M or L, further pairs are lines without saying so.
-    svg = re.sub(r'(?<=\sd=")[^"]+', lambda path: re.sub(r"\s+(?:L )?", " ", path[0]), svg)
     # Markers of one line say their style once.
     markers = r'<use [^>]*?( style="[^"]*")/>(?:<use [^>]*?\1/>)+'
     return re.sub(markers, lambda run: f"<g{run[1]}>{run[0].replace(run[1], '')}</g>", svg)
+
+
+def _rounded(place: re.Match[str]) -> str:
+    """Coordinates to a tenth of a point; pairs after M or L are lines without saying so."""
+    short = re.sub(r"\d+\.\d\d+", lambda x: f"{float(x[0]):.1f}".removesuffix(".0"), place[0])
+    return re.sub(r"\s+(?:L )?", " ", short)
 
 
 def _own_ids(svg: str) -> str:

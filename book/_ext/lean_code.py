@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import TextIO
+from typing import Any
 
 from pygments.formatters import HtmlFormatter
 from pygments.token import Name, Punctuation, Text, Whitespace, _TokenType
@@ -20,7 +20,7 @@ PLAIN = {Name, Punctuation, Whitespace}
 Tokens = Iterable[tuple[_TokenType, str]]
 
 
-class LeanFormatter(HtmlFormatter[str]):
+class LeanFormatter(HtmlFormatter[Any]):
     """Sphinx's formatter, for which a plain name is text.
 
     >>> from pygments import highlight
@@ -29,13 +29,14 @@ class LeanFormatter(HtmlFormatter[str]):
     f(x)
     """
 
-    def format_unencoded(self, tokensource: Tokens, outfile: TextIO) -> None:
+    def format_unencoded(self, tokensource: Tokens, outfile: Any) -> None:
         """Write the tokens."""
         super().format_unencoded(_plain(tokensource), outfile)
 
-    def get_token_style_defs(self, arg: str | None = None) -> list[str]:
+    def get_token_style_defs(self, arg: Any = None) -> list[str]:
         """List the style sheet's rules, without a comment on each."""
-        return [re.sub(r" /\*.*\*/", "", rule) for rule in super().get_token_style_defs(arg)]
+        rules: list[str] = super().get_token_style_defs(arg)  # type: ignore[no-untyped-call]
+        return [re.sub(r" /\*.*\*/", "", rule) for rule in rules]
 
 
 def _plain(tokens: Tokens) -> Iterator[tuple[_TokenType, str]]:

@@ -19,7 +19,9 @@ from sphinx.util.math import get_node_equation_number
 from sphinx.writers.html5 import HTML5Translator
 
 # They have no base class of their own.
-ERRORS = tuple(e for e in vars(exceptions).values() if isinstance(e, type))
+ERRORS = tuple(
+    e for e in vars(exceptions).values() if isinstance(e, type) and issubclass(e, Exception)
+)
 
 
 def mathml(tex: str, display: str = "inline") -> str:
