@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -23,3 +24,13 @@ def build(source: Path, target: Path, **environment: str) -> subprocess.Complete
         check=False,
         timeout=300,
     )
+
+
+def small_book(folder: Path, text: str) -> Path:
+    """The source of a book of one page, with the theme of the course."""
+    book = folder / "book"
+    for name in "_static", "_templates", "_ext":
+        shutil.copytree(ROOT / "book" / name, book / name)
+    (book / "_toc.yml").write_text("format: jb-book\nroot: index\n")
+    (book / "index.md").write_text(f"# Title\n\n{text}")
+    return book

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, sync_playwright
 from tests.browser import HOW_TO_GET_IT, QUIET, chromium
 from tests.building import ROOT, build
 
+ADDRESS = "https://example.org/course/"  # where the course would be published
 NO_BROWSER = f"no Chromium ({HOW_TO_GET_IT})"
 
 
@@ -43,7 +44,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(scope="session")
 def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the freshly built book, index.html in it."""
-    target = tmp_path_factory.mktemp("book")
-    done = build(ROOT / "book", target)
+    return built(tmp_path_factory.mktemp("book"))
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, built for an address."""
+    return built(tmp_path_factory.mktemp("published"), COURSE_URL=ADDRESS)
+
+
+def built(target: Path, **environment: str) -> Path:
+    done = build(ROOT / "book", target, **environment)
     assert done.returncode == 0, done.stdout + done.stderr
     return target / "_build/html"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 import yaml
 
 from companion.render.style import PALETTE
-from tests.building import ROOT, build
+from tests.building import ROOT, build, small_book
 
 THEME = yaml.safe_load((ROOT / "_config.yml").read_text())["sphinx"]["config"]["html_theme_options"]
 
@@ -293,12 +292,3 @@ def test_a_wrong_formula_breaks_the_build(tmp_path: Path) -> None:
     done = build(small_book(tmp_path, "Inline $\\nosuchthing{x}$.\n"), tmp_path)
     assert done.returncode != 0
     assert "nosuchthing" in done.stdout + done.stderr
-
-
-def small_book(folder: Path, text: str) -> Path:
-    book = folder / "book"
-    for name in "_static", "_templates", "_ext":
-        shutil.copytree(ROOT / "book" / name, book / name)
-    (book / "_toc.yml").write_text("format: jb-book\nroot: index\n")
-    (book / "index.md").write_text(f"# Title\n\n{text}")
-    return book

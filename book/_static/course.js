@@ -2,14 +2,16 @@
 "use strict";
 
 // A box that scrolls sideways can be reached by keyboard; one that does not is no stop on the way.
+// All are measured before any is marked: a mark makes the browser lay out the page anew.
 const boxes = new ResizeObserver((entries) => {
-  for (const { target } of entries) {
-    if (target.scrollWidth > target.clientWidth) {
-      target.tabIndex = 0;
-      target.setAttribute("role", "group");
-      target.setAttribute("aria-label", "Wide content, scrolls sideways");
-    } else {
-      for (const name of ["tabindex", "role", "aria-label"]) target.removeAttribute(name);
+  const measured = entries.map(({ target }) => [target, target.scrollWidth > target.clientWidth]);
+  for (const [box, wide] of measured) {
+    if (wide) {
+      box.tabIndex = 0;
+      box.setAttribute("role", "group");
+      box.setAttribute("aria-label", "Wide content, scrolls sideways");
+    } else if (box.hasAttribute("tabindex")) {
+      for (const name of ["tabindex", "role", "aria-label"]) box.removeAttribute(name);
     }
   }
 });
