@@ -31,7 +31,6 @@ from tests.browser import (
     problems_without_scripts,
     visit,
 )
-from tests.building import build, small_book
 from tests.serving import serve
 
 ROOT = Path(__file__).parents[1]
