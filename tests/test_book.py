@@ -14,6 +14,7 @@ import yaml
 
 from companion.render.style import PALETTE
 from tests.building import ROOT, build, small_book
+from tests.conftest import ADDRESS
 
 THEME = yaml.safe_load((ROOT / "_config.yml").read_text())["sphinx"]["config"]["html_theme_options"]
 
@@ -200,17 +201,6 @@ def test_the_players_of_a_page_share_script_and_style(site: dict[str, Page]) -> 
 
 
 # What a page says of itself.
-
-ADDRESS = "https://example.org/course/"
-
-
-@pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The book as it is built for an address."""
-    target = tmp_path_factory.mktemp("published")
-    done = build(ROOT / "book", target, COURSE_URL=ADDRESS)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return target / "_build/html"
 
 
 def meta(page: Page) -> dict[str, str]:
