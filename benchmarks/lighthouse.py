@@ -2,7 +2,8 @@
 
 The book is served on localhost twice: gzipped, as GitHub Pages sends it, and plain. Every page is
 opened with Lighthouse's mobile preset, which reckons with the network and the processor of a phone,
-each time by a new browser. Each number is the median of its runs.
+each time by a new browser. Each number is the median of its runs. Whatever else the machine is
+busy with costs the page performance.
 
 - Performance, accessibility, best practices and SEO are Lighthouse's scores, at most 1.
 - FCP and LCP are the seconds until the first content and the largest piece of it are painted.
