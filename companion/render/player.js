@@ -129,14 +129,6 @@
         if (place === marked.place) button.setAttribute("aria-current", "step");
         else button.removeAttribute("aria-current");
       }
-      const current = buttons.get(marked.place);
-      if (current) {
-        const [top, bottom] = [current.offsetTop - lines.offsetTop, current.offsetHeight];
-        if (top < lines.scrollTop) lines.scrollTop = top;
-        else if (top + bottom > lines.scrollTop + lines.clientHeight) {
-          lines.scrollTop = top + bottom - lines.clientHeight;
-        }
-      }
       rows.replaceChildren(...[...frame.held].map(([layer, row]) => make(
         "tr", {}, ...[...row.cells].map((one) => cell(one, frame.changed.get(layer) === row)),
       )));
@@ -165,6 +157,17 @@
       run.textContent = timer ? WORDS.pause : at === last ? WORDS.again : WORDS.play;
     };
 
+    // The listing scrolls in its own box until the marked line is seen; the page stays.
+    const follow = () => {
+      const current = list.querySelector("[aria-current]");
+      if (!current) return;
+      const [top, height] = [current.offsetTop - lines.offsetTop, current.offsetHeight];
+      if (top < lines.scrollTop) lines.scrollTop = top;
+      else if (top + height > lines.scrollTop + lines.clientHeight) {
+        lines.scrollTop = top + height - lines.clientHeight;
+      }
+    };
+
     const stop = () => {
       clearInterval(timer);
       timer = 0;
@@ -174,6 +177,7 @@
       const limit = predict ? Math.max(0, guessed.length - 1) : last;
       at = Math.min(Math.max(to, 0), limit);
       show();
+      follow();
     };
     const go = (to) => {
       stop();
@@ -221,6 +225,7 @@
     details.open = false;
     root.insertBefore(app, details);
     show();
+    requestAnimationFrame(follow); // not now: a page of many players would be laid out for each
   };
 
   for (const root of document.querySelectorAll(".routine-player:not([data-ready])")) {
