@@ -103,7 +103,7 @@ def player(
         return Player(title, f"<p>{escape(title)}: no line ran</p>\n")
     title += f", {len(records[0].after.parameters)} parameters"
     shown = _shown(records, findings, len(names))
-    bodies = _bodies([records[i] for i in shown], findings, names, len(records))
+    bodies = _bodies([records[i] for i in shown], findings, names)
     cut = f" {hidden} more layers are not shown; name them with layers=[...]." if hidden else ""
     opened = "" if predict else " open"
     asks = " data-predict" if predict else ""
@@ -147,7 +147,7 @@ def _shown(records: Sequence[LineRecord], findings: Sequence[Finding], layers: i
 
 
 def _bodies(
-    records: Sequence[LineRecord], findings: Sequence[Finding], names: Sequence[str], total: int
+    records: Sequence[LineRecord], findings: Sequence[Finding], names: Sequence[str]
 ) -> Iterator[str]:
     """One tbody for what was there on entering, one for each line, one for each gap."""
     by_index: dict[int, list[Finding]] = {}
@@ -176,9 +176,6 @@ def _bodies(
         rows += [_finding(one) for one in by_index.get(record.index, [])]
         rows += _rows(record.after, names, record, everything=bool(gap))
         yield _body(attributes, rows)
-    left = total - 1 - previous
-    if left:
-        yield _body(' data-gap=""', [_wide(f"{left} lines not shown", "rp-line")])
 
 
 def _body(attributes: str, rows: Sequence[str]) -> str:
