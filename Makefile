@@ -4,9 +4,12 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/ready
+# Where UV_TORCH_BACKEND is set, uv installs, and takes that build of PyTorch: cpu is a tenth of
+# the download.
+INSTALL := $(if $(UV_TORCH_BACKEND),uv pip install --python $(PY),$(PY) -m pip install --disable-pip-version-check)
 BOOK := _build/html/index.html
 
-.PHONY: book test notebooks bench bench-trace lighthouse serve constraints clean help
+.PHONY: book test notebooks bench bench-trace lighthouse serve lab constraints clean help
 
 help:
 	@echo "make book       build the course into $(dir $(BOOK))"
@@ -16,6 +19,7 @@ help:
 	@echo "make bench-trace  time a watched step beside a bare one and write the table"
 	@echo "make lighthouse  let Lighthouse judge every page and write the table; wants Node and Chromium"
 	@echo "make serve      build the course and serve it on http://localhost:8000"
+	@echo "make lab        open the course in JupyterLab"
 	@echo "make clean      remove everything that was built, the environment too"
 
 book: $(READY)
@@ -48,6 +52,9 @@ serve: book
 	@echo "Serving on http://localhost:8000 (Ctrl-C stops it)"
 	@$(PY) -m http.server 8000 --bind localhost --directory $(dir $(BOOK))
 
+lab: $(READY)
+	@$(VENV)/bin/jupyter lab book
+
 # The stamp is written last: an environment without it was left half-made, and is made anew.
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 10) or sys.exit("Python 3.10 or newer is needed; this is %d.%d. Try: make PYTHON=python3.12 ..." % v[:2])'
@@ -55,7 +62,7 @@ $(READY): pyproject.toml constraints.txt
 	@rm -f $(READY)
 	@echo "Setting up $(VENV), once. PyTorch is large: this takes a minute or several."
 	@$(PYTHON) -m venv $(VENV)
-	@$(PY) -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	@$(INSTALL) --constraint constraints.txt --editable '.[test]'
 	@touch $(READY)
 	@echo "$(VENV) is ready."
 

@@ -34,6 +34,7 @@ def clone(tmp_path: Path) -> Path:
 
 def test_a_failed_install_is_not_trusted(clone: Path) -> None:
     offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_EXTRA_INDEX_URL": ""}
+    offline["UV_TORCH_BACKEND"] = ""  # pip installs
     first = make(clone, ".venv/ready", **offline)
     assert first.returncode != 0
     assert "Setting up .venv" in first.stdout
@@ -55,6 +56,15 @@ def test_a_ready_environment_is_left_alone(clone: Path) -> None:
 
     os.utime(clone / "constraints.txt", (2**31, 2**31))
     assert make(clone, "--dry-run", ".venv/ready").stdout.count("pip install") == 1
+
+
+def test_uv_installs_where_a_build_of_torch_is_asked_for(clone: Path) -> None:
+    for backend, installer in [("", ".venv/bin/python -m pip"), ("cpu", "uv pip")]:
+        told = make(clone, "--dry-run", ".venv/ready", UV_TORCH_BACKEND=backend).stdout
+        (install,) = (line for line in told.splitlines() if "install" in line.split())
+        assert install.startswith(f"{installer} install ")
+        assert install.endswith(" --constraint constraints.txt --editable '.[test]'")
+        assert backend == "" or "--python .venv/bin/python" in install
 
 
 def test_an_old_python_is_refused_by_name(clone: Path) -> None:

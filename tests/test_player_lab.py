@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import socket
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser import problems_axe, visit
+from tests.lab import START, jupyterlab
 
 ROOT = Path(__file__).parents[1]
 CHAPTER = "03_computing_gradients.ipynb"
-START = 60  # seconds that a server, and then a kernel with torch, may take
 
 
 @pytest.fixture(scope="module")
@@ -27,47 +22,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a JupyterLab whose folder holds one chapter, with settings of its own."""
     folder = tmp_path_factory.mktemp("lab")
     shutil.copy(ROOT / "book" / CHAPTER, folder)
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    options = {
-        "ServerApp.port": port,
-        "ServerApp.port_retries": 0,
-        "ServerApp.open_browser": False,
-        "ServerApp.allow_root": True,
-        "ServerApp.root_dir": str(folder),
-        "IdentityProvider.token": "",
-        "LabApp.news_url": None,
-        "LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
-        "LabApp.user_settings_dir": str(folder / "settings"),
-        "LabApp.workspaces_dir": str(folder / "workspaces"),
-        "NotebookNotary.db_file": ":memory:",  # nothing is trusted beforehand
-    }
-    config: dict[str, dict[str, object]] = {}
-    for name, value in options.items():
-        owner, _, option = name.partition(".")
-        config.setdefault(owner, {})[option] = value
-    file = folder / "config.json"
-    file.write_text(json.dumps(config))
-    command = [sys.executable, "-m", "jupyterlab", "--config", str(file)]
-    log = folder / "server.log"
-    with log.open("wb") as output:
-        server = subprocess.Popen(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT)
-    address = f"http://localhost:{port}"
-    try:
-        for _ in range(START * 5):
-            assert server.poll() is None, log.read_text()
-            try:
-                with urlopen(f"{address}/api/status"):
-                    break
-            except OSError:
-                time.sleep(0.2)
-        else:
-            pytest.fail(log.read_text())
+    command = [sys.executable, "-m", "jupyterlab"]
+    with jupyterlab(command, folder, cwd=folder, ServerApp__root_dir=str(folder)) as address:
         yield address
-    finally:
-        server.terminate()
-        server.wait(30)
 
 
 @pytest.fixture(scope="module")
