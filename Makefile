@@ -9,7 +9,7 @@ READY := $(VENV)/ready
 INSTALL := $(if $(UV_TORCH_BACKEND),uv pip install --python $(PY),$(PY) -m pip install --disable-pip-version-check)
 BOOK := _build/html/index.html
 
-.PHONY: book test notebooks bench bench-trace lighthouse serve lab constraints clean help
+.PHONY: address audit candidate matrix book test notebooks bench bench-trace lighthouse serve pdf zip lab constraints clean help
 
 help:
 	@echo "make book       build the course into $(dir $(BOOK))"
@@ -19,7 +19,13 @@ help:
 	@echo "make bench-trace  time a watched step beside a bare one and write the table"
 	@echo "make lighthouse  let Lighthouse judge every page and write the table; wants Node and Chromium"
 	@echo "make serve      build the course and serve it on http://localhost:8000"
+	@echo "make pdf        print the course as one PDF into dist/; wants Chromium"
+	@echo "make zip        pack the built course into dist/, to open from a disk"
 	@echo "make lab        open the course in JupyterLab"
+	@echo "make matrix     test the wheel on every Python and PyTorch that it allows"
+	@echo "make candidate  build all that a release would publish into dist/"
+	@echo "make audit      look up known weaknesses of every pinned package; asks the package index"
+	@echo "make address    say where the repository is (URL=https://HOST/OWNER/NAME, SITE=https://...)"
 	@echo "make clean      remove everything that was built, the environment too"
 
 book: $(READY)
@@ -45,8 +51,18 @@ BENCH_PY ?= $(PY)
 bench-trace: $(READY)
 	@$(BENCH_PY) benchmarks/trace.py
 
+# Needs nothing but Python: a workflow sets the address before anything is installed.
+address:
+	@$(PYTHON) book/_tools/set_address.py --url "$$URL" --branch "$$BRANCH" --site "$$SITE"
+
 lighthouse: book
 	@$(PY) benchmarks/lighthouse.py
+
+pdf: book
+	@$(PY) book/_tools/pdf.py
+
+zip: book
+	@$(PY) book/_tools/site_zip.py
 
 serve: book
 	@echo "Serving on http://localhost:8000 (Ctrl-C stops it)"
@@ -66,12 +82,30 @@ $(READY): pyproject.toml constraints.txt
 	@touch $(READY)
 	@echo "$(VENV) is ready."
 
+# All Pythons and PyTorches that the metadata allow, each in an environment of its own.
+matrix: $(READY)
+	@$(PY) -m pip install --disable-pip-version-check --quiet uv
+	@$(PY) tests/matrix.py
+
+# What a release would publish, in dist/: the same commands as in .github/workflows/release.yml.
+candidate: $(READY)
+	@rm -f dist/*.whl dist/*.tar.gz
+	@$(PY) -m build --outdir dist .
+	@$(PY) -m twine check --strict dist/*.whl dist/*.tar.gz
+	@$(MAKE) --no-print-directory pdf zip
+	@ls -l dist
+
 # What the constraints resolve around stands in pyproject.toml under [tool.uv]. Packages that
 # torch itself pins, and that exist for one platform only, are left out.
 constraints: $(READY)
 	@$(PY) -m pip install --disable-pip-version-check --quiet uv
 	@echo "# What the committed outputs and CI were made with; written by 'make constraints'." > constraints.txt
 	@$(PY) -m uv pip compile --quiet --universal --python-version 3.10 --all-extras --no-header --no-annotate pyproject.toml | grep -vE '^(nvidia-|cuda-|triton)' >> constraints.txt
+
+# Strict: a package that the index says nothing about was not audited, and must not count as sound.
+audit: $(READY)
+	@$(PY) -m pip install --disable-pip-version-check --quiet --constraint constraints.txt pip-audit
+	@$(PY) -m pip_audit --strict --no-deps --disable-pip --requirement constraints.txt
 
 clean:
 	rm -rf $(VENV) _build .pytest_cache .mypy_cache .ruff_cache .hypothesis

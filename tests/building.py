@@ -11,13 +11,15 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 
-def build(source: Path, target: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Build `source` into `target`/_build/html, with these environment variables set."""
+def build(
+    source: Path, target: Path, root: Path = ROOT, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Build `source` into `target`/_build/html, as `root` configures it."""
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(source)]
-    options = ["--config", str(ROOT / "_config.yml"), "--path-output", str(target)]
+    options = ["--config", str(root / "_config.yml"), "--path-output", str(target)]
     return subprocess.run(
         [*command, *options, "-W", "-n", "--keep-going", "-q"],
-        cwd=ROOT,
+        cwd=root,
         env={**os.environ, **environment},
         capture_output=True,
         text=True,

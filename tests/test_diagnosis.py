@@ -10,16 +10,12 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
-from docutils.nodes import make_id
 
 from companion import Trace, trace
-from companion.findings import CHAPTER
 from companion.rules import RULES
 
 LOOPS = Path(__file__).parent / "loops"
-BOOK = Path(__file__).parents[1] / "book"
 FILES = sorted(path.stem for path in LOOPS.glob("broken_*.py"))
 
 
@@ -87,12 +83,3 @@ def test_every_rule_has_a_broken_loop() -> None:
 
 def test_every_broken_loop_has_its_twin() -> None:
     assert {(m, n.replace("repaired", "broken")) for m, n in REPAIRED} == set(BROKEN)
-
-
-def test_every_finding_leads_to_a_section_of_the_course() -> None:
-    """Sphinx makes a section's address from its heading."""
-    notebook = nbformat.read(BOOK / "07_when_training_goes_wrong.ipynb", as_version=4)
-    prose = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
-    addresses = {make_id(heading) for heading in re.findall(r"^#+ (.*)$", prose, re.M)}
-    assert {rule.section for rule in RULES} <= addresses
-    assert CHAPTER == "07_when_training_goes_wrong.html"

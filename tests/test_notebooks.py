@@ -18,7 +18,11 @@ from typing import Any
 
 import nbformat
 import pytest
+from docutils.nodes import make_id
 from nbformat import NotebookNode
+
+from companion.findings import CHAPTER
+from companion.rules import RULES
 
 ROOT = Path(__file__).parents[1]
 BOOK = ROOT / "book"
@@ -237,3 +241,11 @@ def test_figures_are_svg_with_words_for_those_who_cannot_see_them(path: Path) ->
             if "image/svg+xml" in data:
                 assert len(cell.metadata.mystnb.image.alt) > 40
                 assert "<dc:date>" not in data["image/svg+xml"]
+
+
+def test_every_finding_leads_to_a_section_of_the_course() -> None:
+    """Sphinx makes a section's address from its heading."""
+    notebook = load(BOOK / CHAPTER.replace(".html", ".ipynb"))
+    prose = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+    addresses = {make_id(heading) for heading in re.findall(r"^#+ (.*)$", prose, re.M)}
+    assert {rule.section for rule in RULES} <= addresses

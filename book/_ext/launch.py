@@ -1,0 +1,90 @@
+"""Where the course is kept, and a Sphinx extension: buttons that open a chapter elsewhere.
+
+The address of the repository is `course_repository` in `_config.yml`, where `make address` writes
+it. Without one there are no buttons. (Nothing of Sphinx is imported: `make address` uses
+this module where nothing is installed.)
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from docutils import nodes
+    from sphinx.application import Sphinx
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the course is kept, and where it can be read.
+
+    Attributes:
+        repository: Address of the repository, `https://HOST/OWNER/NAME`; "" while there is none.
+        branch: The branch that links and launch buttons point into.
+        site: Address of the published book; "" while there is none.
+    """
+
+    repository: str = ""
+    branch: str = "main"
+    site: str = ""
+
+    def __post_init__(self) -> None:
+        if self.repository and not re.fullmatch(
+            r"https://[\w.-]+(:\d+)?(/[\w.-]+){2,}(?<!\.git)", self.repository, re.A
+        ):
+            raise ValueError(
+                f"not the address of a repository: {self.repository!r}; "
+                "write it as https://HOST/OWNER/NAME, without .git, a user or a password"
+            )
+        if self.site and not re.fullmatch(r"https://[\w./~:-]+", self.site, re.A):
+            raise ValueError(f"not the address of a site: {self.site!r}; write https://...")
+        if not re.fullmatch(r"\w[\w./-]*", self.branch, re.A):
+            raise ValueError(f"not the name of a branch: {self.branch!r}")
+
+    @property
+    def on_github(self) -> bool:
+        """Whether what works only there, Colab among it, can be offered."""
+        return self.repository.startswith("https://github.com/")
+
+    @property
+    def name(self) -> str:
+        """OWNER/NAME, as it stands in the address."""
+        return self.repository.removeprefix("https://").partition("/")[2]
+
+    def launches(self, path: str) -> dict[str, str]:
+        """Where a notebook of the repository can be run: {service: link}.
+
+        >>> Address("https://github.com/owner/name").launches("book/a.ipynb")["Colab"]
+        'https://colab.research.google.com/github/owner/name/blob/main/book/a.ipynb'
+        >>> Address().launches("book/a.ipynb")
+        {}
+        """
+        if not self.repository:
+            return {}
+        where = f"gh/{self.name}" if self.on_github else f"git/{quote(self.repository, safe='')}"
+        binder = f"https://mybinder.org/v2/{where}/{quote(self.branch, safe='')}"
+        links = {"Binder": f"{binder}?urlpath=lab%2Ftree%2F{quote(path, safe='')}"}
+        if self.on_github:
+            colab = f"https://colab.research.google.com/github/{self.name}/blob"
+            links = {"Colab": f"{colab}/{self.branch}/{path}", **links}
+        return links
+
+
+def offer(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Name the services that can run this page's notebook, for the template."""
+    address = Address(app.config.course_repository, app.config.course_branch)
+    source = context.get("sourcename", "")
+    context["launches"] = address.launches(f"book/{source}") if source.endswith(".ipynb") else {}
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register with Sphinx."""
+    app.add_config_value("course_repository", "", "html")
+    app.add_config_value("course_branch", "main", "html")
+    app.connect("html-page-context", offer)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,85 @@
+"""Clean virtual environments for tests, without downloading PyTorch once more.
+
+What an environment shall hold is linked from the one that runs the tests, file by file, as if it
+had been installed there. pip replaces a file and never writes into one, so nothing that is done in
+the new environment reaches the old one. (Links to folders would let it through.)
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import venv
+from collections.abc import Mapping
+from importlib.metadata import Distribution, distribution
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+OURS = ("PYTHONPATH", "VIRTUAL_ENV", "PIP_FIND_LINKS")  # what would lead back, or elsewhere
+
+
+def closure(names: list[str]) -> dict[str, Distribution]:
+    """These distributions and all they need here."""
+    found: dict[str, Distribution] = {}
+    waiting, seen = [Requirement(name) for name in names], set()
+    while waiting:
+        wanted = waiting.pop()
+        if str(wanted) in seen:
+            continue
+        seen.add(str(wanted))
+        one = found.setdefault(wanted.name, distribution(wanted.name))
+        for needed in map(Requirement, one.requires or []):
+            extras = [{"extra": extra} for extra in ("", *wanted.extras)]
+            if needed.marker is None or any(map(needed.marker.evaluate, extras)):
+                waiting.append(needed)
+    return found
+
+
+def clean(folder: Path, *names: str) -> Path:
+    """Make an environment that holds these distributions, pip, and nothing else; its Python."""
+    venv.create(folder, with_pip=True, symlinks=os.name != "nt")
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    target = Path(run(python, "-c", code).stdout.strip())
+    for one in closure([*names]).values():
+        files = [Path(str(path)) for path in one.files or []]
+        for path in files:
+            if path.parts[0] not in ("..", "__pycache__") and path.suffix != ".pyc":
+                (target / path).parent.mkdir(parents=True, exist_ok=True)
+                link(Path(str(one.locate_file(path))), target / path)
+    return python
+
+
+def link(source: Path, target: Path) -> None:
+    """A second name for a file; a copy where the file system has no such thing."""
+    if target.exists() or not source.exists():
+        return
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def run(
+    python: Path,
+    *arguments: str,
+    folder: Path | None = None,
+    check: bool = True,
+    variables: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run that Python, without what the tests' own environment would tell it."""
+    kept = {k: v for k, v in os.environ.items() if k not in OURS}
+    done = subprocess.run(
+        [str(python), *arguments],
+        cwd=folder,
+        env={**kept, **(variables or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    if check:
+        assert done.returncode == 0, done.stdout + done.stderr
+    return done

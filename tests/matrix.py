@@ -1,0 +1,125 @@
+"""The package's tests against the installed wheel, in an empty folder: `make matrix`.
+
+For each Python and each PyTorch: build the wheel, make an environment with it, that PyTorch and
+what the tests import, copy the package's tests (and nothing else of the repository) into an empty
+folder, and run them there, and the examples in the installed docstrings too.
+
+    python tests/matrix.py                                    all of COMBINATIONS
+    python tests/matrix.py --python 3.12 --torch "torch==2.9.*" -- -k trace
+
+Only the standard library and uv are needed (`pip install uv`); uv finds the Python. With
+UV_TORCH_BACKEND=cpu in the environment it takes PyTorch without CUDA.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+PYTHONS = re.findall(r'"Programming Language :: Python :: (3\.\d+)"', PYPROJECT)
+OLDEST = "torch==" + re.findall(r'dependencies = \["torch>=([\d.]+)"\]', PYPROJECT)[0] + ".*"
+NEWEST = "torch"
+COMBINATIONS = [(PYTHONS[0], OLDEST), *((python, NEWEST) for python in PYTHONS)]
+
+# Tests of the package; all others are of the course, its pages and its repository.
+PACKAGE = [
+    *("command", "diagnosis", "distributed", "hostile", "layout", "models_data", "optim*"),
+    *("places", "player", "probes", "render", "saving", "source", "trace*"),
+]
+BESIDE = ["__init__.py", "torch_cases.py", "twins.py", "loops"]
+# What they import, beside the wheel and its extras.
+NEEDS = ["pytest", "hypothesis", "expecttest", "pandas", "nbclient", "ipykernel", "coverage"]
+SETTINGS = """\
+[pytest]
+addopts = --doctest-modules -p no:cacheprovider
+doctest_optionflags = NORMALIZE_WHITESPACE
+filterwarnings =
+    error
+    ignore:Sparse (invariant|CSR|CSC|BSR|BSC)
+"""
+
+
+def call(*command: str | Path, folder: Path = ROOT, check: bool = True) -> int:
+    """Run a command and show what it prints; its exit code."""
+    variables = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    done = subprocess.run(list(map(str, command)), cwd=folder, env=variables, check=check)
+    return done.returncode
+
+
+def package_tests() -> list[Path]:
+    """The files of the package's tests."""
+    tests = ROOT / "tests"
+    return [path for name in PACKAGE for path in sorted(tests.glob(f"test_{name}.py"))]
+
+
+def copy_tests(target: Path) -> None:
+    """The package's tests, and nothing else."""
+    (target / "tests").mkdir()
+    for path in [*package_tests(), *(ROOT / "tests" / name for name in BESIDE)]:
+        if path.is_dir():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(path, target / "tests" / path.name, ignore=ignored)
+        else:
+            shutil.copy(path, target / "tests")
+    (target / "pytest.ini").write_text(SETTINGS, encoding="utf-8")
+
+
+def run(python: str, torch: str, arguments: list[str]) -> int:
+    """One combination; pytest's exit code."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        uv = [sys.executable, "-m", "uv", "--no-progress"]
+        call(*uv, "build", "--quiet", "--wheel", "--out-dir", folder / "wheel", ROOT)
+        (wheel,) = (folder / "wheel").glob("*.whl")
+        call(*uv, "venv", "--quiet", "--python", python, folder / "venv")
+        inside = folder / "venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+        numpy = ["numpy<2"] if re.match(r"torch==2\.[012]\.", torch) else []  # built against 1
+        wanted = [f"{wheel}[course]", torch, *numpy, *NEEDS]
+        call(*uv, "pip", "install", "--quiet", "--python", inside, *wanted)
+        (folder / "empty").mkdir()
+        copy_tests(folder / "empty")
+        told = "import platform, torch; print('Python', platform.python_version(), 'torch', "
+        call(inside, "-c", told + "torch.__version__)", folder=folder / "empty")
+        pytest: list[str | Path] = [
+            inside,
+            "-m",
+            "pytest",
+            "tests",
+            "--pyargs",
+            "companion",
+            "-q",
+            *arguments,
+        ]
+        return call(*pytest, folder=folder / "empty", check=False)
+
+
+def main() -> None:
+    """Run what is named on the command line, or everything."""
+    parser = argparse.ArgumentParser(description="Test the wheel on several Pythons and PyTorches.")
+    parser.add_argument("--python", help="such as 3.12; uv finds it")
+    parser.add_argument("--torch", help='such as "torch==2.9.*", oldest or newest')
+    parser.add_argument("pytest", nargs="*", help="arguments for pytest, after --")
+    options = parser.parse_args()
+    torch = {"oldest": OLDEST, "newest": NEWEST}.get(options.torch, options.torch)
+    chosen = COMBINATIONS
+    if options.python or torch:
+        chosen = [(options.python or "{}.{}".format(*sys.version_info), torch or NEWEST)]
+    codes = []
+    for one in chosen:
+        print(f"Python {one[0]}, {one[1]}", flush=True)
+        codes.append((*one, run(*one, options.pytest)))
+    for python, requirement, code in codes:
+        print(f"Python {python}, {requirement}: {'failed' if code else 'passed'}")
+    sys.exit(any(code for *_, code in codes))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""A notebook opened alone, as on Colab: PyTorch and its neighbours are there, `companion` is not.
+
+The first cell gets the package from the repository's address. Here git is told that this address
+is a folder; everything else is what a reader's machine does: pip, git, a build, a kernel.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from tests.building import ROOT
+from tests.environments import clean, run
+from tests.test_address import URL, address, copy
+
+CHAPTERS = sorted(path.stem for path in (ROOT / "book").glob("[0-9][0-9]_*.ipynb"))
+# What Colab has, of all that a chapter imports; and what runs a notebook.
+THERE = ["torch", "torchvision", "matplotlib", "scikit-learn", "tqdm", "ipykernel", "nbclient"]
+RUN = """\
+import sys
+import nbformat
+from nbclient import NotebookClient
+path, last = sys.argv[1], int(sys.argv[2])
+notebook = nbformat.read(path, as_version=4)
+notebook.cells = notebook.cells[:last] if last else notebook.cells
+NotebookClient(notebook, timeout=600, allow_errors=bool(last)).execute()
+nbformat.write(notebook, path)
+"""
+
+
+def git(folder: Path, *arguments: str) -> None:
+    subprocess.run(["git", "-C", str(folder), *arguments], check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A git repository with what the package is built from."""
+    folder = tmp_path_factory.mktemp("repository")
+    for name in "pyproject.toml", "README.md", "LICENSE":
+        shutil.copy(ROOT / name, folder)
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "companion", folder / "companion", ignore=ignored)
+    git(folder, "init", "--quiet")
+    git(folder, "add", ".")
+    git(folder, "-c", "user.name=n", "-c", "user.email=e", "commit", "--quiet", "-m", "All")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def chapters(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The chapters, as they are once the address is set."""
+    folder = copy(tmp_path_factory.mktemp("published"))
+    assert address(folder, "--url", URL).returncode == 0
+    return folder / "book"
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return clean(tmp_path_factory.mktemp("colab") / "venv", *THERE)
+
+
+def instead_of(repository: Path | str) -> dict[str, str]:
+    """Environment variables that make git find the address in a folder."""
+    return {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.{repository}.insteadOf",
+        "GIT_CONFIG_VALUE_0": URL,
+        "IPYTHONDIR": "ipython",
+    }
+
+
+def execute(
+    python: Path,
+    notebook: Path,
+    empty: Path,
+    cells: int = 0,
+    variables: dict[str, str] | None = None,
+) -> Any:
+    """Run a copy of it (its first cells, errors and all) in an empty folder; what came out."""
+    shutil.copy(notebook, empty / "alone.ipynb")
+    run(python, "-c", RUN, "alone.ipynb", str(cells), folder=empty, variables=variables)
+    return nbformat.read(empty / "alone.ipynb", as_version=4)
+
+
+def installed(python: Path) -> dict[str, int]:
+    """Every file of the environment's packages, links not followed, and when it was written."""
+    folder = next((python.parents[1] / "lib").glob("python*/site-packages"))
+    return {path.name: path.lstat().st_mtime_ns for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_notebook_alone_gets_the_package_and_runs(
+    chapter: str, python: Path, repository: Path, chapters: Path, tmp_path: Path
+) -> None:
+    run(python, "-m", "pip", "uninstall", "-qq", "--yes", "training-routine")
+    before = installed(python)
+    assert "companion" not in before
+
+    notebook = chapters / f"{chapter}.ipynb"
+    ran = execute(python, notebook, tmp_path, variables=instead_of(repository))
+    setup = next(cell for cell in ran.cells if cell.cell_type == "code")
+    assert "git+https://" in setup.source
+    assert setup.outputs == []  # quiet
+    after = installed(python)
+    assert {*after} - {*before} == {"companion", "training_routine-0.1.0.dist-info"}
+    assert {name: after[name] for name in before} == before  # PyTorch and all others as they were
+    assert sum(cell.cell_type == "code" and bool(cell.outputs) for cell in ran.cells) > 5
+
+    again = execute(python, notebook, tmp_path, 3, instead_of("/nowhere"))
+    assert [output for cell in again.cells for output in cell.get("outputs", [])] == []
+    assert installed(python) == after  # nothing to do: nothing done
+
+
+def first_outputs(
+    python: Path, notebook: Path, empty: Path, variables: dict[str, str] | None = None
+) -> list[Any]:
+    cells = nbformat.read(notebook, as_version=4).cells
+    first = next(i for i, cell in enumerate(cells) if cell.cell_type == "code")
+    return list(execute(python, notebook, empty, first + 1, variables).cells[first].outputs)
+
+
+def test_where_the_package_cannot_be_had_the_cell_says_so(
+    python: Path, chapters: Path, tmp_path: Path
+) -> None:
+    run(python, "-m", "pip", "uninstall", "-qq", "--yes", "training-routine")
+    notebook = chapters / f"{CHAPTERS[0]}.ipynb"
+    shown = first_outputs(python, notebook, tmp_path, instead_of("/nowhere"))
+    assert shown[-1].ename == "CalledProcessError"
+    assert "/nowhere" in "".join(output.get("text", "") for output in shown)
+
+
+def test_without_an_address_the_cell_says_how_to_get_the_package(
+    python: Path, tmp_path: Path
+) -> None:
+    run(python, "-m", "pip", "uninstall", "-qq", "--yes", "training-routine")
+    (error,) = first_outputs(python, ROOT / f"book/{CHAPTERS[0]}.ipynb", tmp_path)
+    assert error.ename == "ModuleNotFoundError"
+    assert error.evalue.endswith("repository, run: python -m pip install .")
