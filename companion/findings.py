@@ -6,6 +6,8 @@ import textwrap
 from dataclasses import dataclass
 from typing import Any
 
+from companion._visible import visible
+
 WIDTH = 80  # columns of a printed finding; the book's page has little more
 CHAPTER = "07_when_training_goes_wrong.html"
 
@@ -68,7 +70,7 @@ class Finding:
         possible = "" if self.certain else "possible: "
         cure = ("    cure: " + self.cure).replace("\n", "\n          ")
         out = [
-            f"{possible}{self.rule}, line {self.line}{often}: {source}",
+            f"{possible}{self.rule}, line {self.line}{often}: {visible(source)}",
             _wrapped(self.observed),
             _wrapped(self.why),
             cure,
@@ -79,4 +81,5 @@ class Finding:
 
 
 def _wrapped(words: str) -> str:
-    return textwrap.fill(words, WIDTH, initial_indent="    ", subsequent_indent="    ")
+    lines = textwrap.wrap(words, WIDTH, initial_indent="    ", subsequent_indent="    ")
+    return "\n".join(map(visible, lines))

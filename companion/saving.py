@@ -18,6 +18,9 @@ from companion.records import Event, LineRecord, State
 
 FORMAT, VERSION = "training-routine trace", 1
 _MOST = 10_000
+_LARGEST = 2**63 - 1  # of a count; Python itself refuses to print one of 5000 digits
+_DEEPEST = 20  # levels of tuples in an event's details; a real one has two
+_AXES = 64  # of a tensor; as many as torch allows
 _SPECIAL = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
@@ -139,7 +142,9 @@ _int, _bool = _of(int, "a whole number"), _of(bool, "true or false")
 def _count(value: Any) -> int:
     number: int = _int(value)
     if number < 0:
-        raise ValueError(f"a number of 0 or more expected, not {number}")
+        raise ValueError(f"a number of 0 or more expected, not {value!r:.40}")
+    if number > _LARGEST:
+        raise ValueError(f"a number of at most {_LARGEST} expected, not {value!r:.40}")
     return number
 
 
@@ -200,8 +205,26 @@ def _detail(name: str, value: Any) -> Any:
     return _tuple(value) if check is None else check(value)
 
 
-def _tuple(value: Any) -> Any:
-    return tuple(map(_tuple, value)) if isinstance(value, list) else value
+def _tuple(value: Any, deeper: int = _DEEPEST) -> Any:
+    """Details that this release does not know: lists as tuples."""
+    if not deeper:
+        raise ValueError(f"an event's details are nested more than {_DEEPEST} levels deep")
+    if isinstance(value, list):
+        return tuple(_tuple(one, deeper - 1) for one in value)
+    if isinstance(value, dict):
+        return {name: _tuple(one, deeper - 1) for name, one in value.items()}
+    return value
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    if len(_list(value)) > _AXES:
+        raise ValueError(f"a shape of at most {_AXES} numbers expected, not of {len(value)}")
+    return tuple(map(_count, value))
+
+
+def _three(value: Any) -> tuple[int, int, int]:
+    one, two, three = map(_count, _list(value))
+    return one, two, three
 
 
 def _all(check: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
@@ -215,9 +238,10 @@ def _or_none(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
 # What the rules rely on: the kinds of the details, and those that an event cannot be without.
 _DETAILS: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("held", "unregistered", "modal"), _all(_text)),
-    **dict.fromkeys(("input", "target"), _all(_count)),
+    **dict.fromkeys(("input", "target"), _shape),
     **dict.fromkeys(("idle", "length"), _count),
-    **dict.fromkeys(("nodes", "classes"), _or_none(_count)),
+    "nodes": _or_none(_three),
+    "classes": _or_none(_count),
     **dict.fromkeys(("made_by", "scheduler"), _text),
     "twice": _or_none(_text),
     **dict.fromkeys(("grad", "training", "mean", "cut", "inputs", "first", "stepped"), _bool),

@@ -10,14 +10,33 @@ from typing import Any
 
 from companion._parse import parse
 
+# Beyond these a statement is not read: code that a machine wrote, or that is meant to do harm.
+# CPython's own parser and what walks its trees are recursive, and before 3.11 could crash.
+LONGEST = 10_000  # characters
+DEEPEST = 100  # levels of its tree
+
 
 def _tree(text: str) -> ast.AST | None:
+    if len(text) > LONGEST:
+        return None
     for whole in (text, f"{text} pass"):  # a header alone, "for x in y:", is no statement yet
         try:
-            return parse(whole)
+            tree = parse(whole)
         except SyntaxError:
             continue
+        except (ValueError, RecursionError, MemoryError):  # null characters; too many brackets
+            return None
+        return tree if _is_flat(tree) else None
     return None
+
+
+def _is_flat(tree: ast.AST) -> bool:
+    level = [tree]
+    for _ in range(DEEPEST):
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+        if not level:
+            return True
+    return False
 
 
 def _nodes(text: str) -> Iterator[ast.AST]:
@@ -101,8 +120,11 @@ def rebound_with_grad(text: str) -> str | None:
     for node in _nodes(text):
         if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.BinOp):
             continue
-        target, value = ast.unparse(node.targets[0]), ast.unparse(node.value)
-        left = ast.unparse(node.value.left)
+        try:
+            parts = node.targets[0], node.value, node.value.left
+            target, value, left = map(ast.unparse, parts)
+        except ValueError:  # a hexadecimal number with too many digits to be written in decimal
+            continue
         descends = isinstance(node.value.op, ast.Sub) and f"{left}.".startswith(f"{target}.")
         if descends and read_grads(value):
             return target

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import CodeType, FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
+from companion._visible import visible
 from companion.diagnosis import diagnose
 from companion.findings import Finding
 from companion.follow import Follower, Options
@@ -90,7 +91,8 @@ class Trace:
         Keys: index, step, file, line, function, depth, source, raised, events, parameter, layer,
         requires_grad, then for the gradient and for the parameter after the line: changed (bool),
         sum, norm, nonfinite (None where there is no gradient). All values are numbers, texts,
-        booleans or None; the sum of a complex tensor is complex.
+        booleans or None; the sum of a complex tensor is complex. Texts are as they were recorded:
+        of a stranger's trace, a spreadsheet may take one that begins with "=" for a formula.
         """
         return rows(self._records)
 
@@ -108,6 +110,11 @@ class Trace:
     @staticmethod
     def load(path: str | os.PathLike[str]) -> Trace:
         """Read what `save` wrote. Nothing in the file is ever executed.
+
+        A trace from a stranger can be looked at: whatever loads, each view can show. `print`,
+        `plot` and the player write out control characters, such as those a terminal obeys, and
+        take names and code for text. Only its size is the stranger's choice: a large file takes
+        as much time and memory as a large trace of your own.
 
         Args:
             path: The file.
@@ -156,8 +163,9 @@ class Trace:
 
         Raises:
             ImportError: If matplotlib is missing; it comes with the extra "plot".
-            ValueError: If nothing was recorded, a layer's name is not in the trace, or `what` or
-                `value` is none of the above.
+            ValueError: If nothing was recorded, a layer's name is not in the trace, `what` or
+                `value` is none of the above, or the figure would be larger than matplotlib
+                can draw (about 1100 lines).
         """
         from companion.render.figure import figure  # only here: it needs the extra
 
@@ -206,7 +214,7 @@ class Trace:
         return text(self._records, network=self.network, findings=self.diagnose())
 
     def __repr__(self) -> str:
-        return f"<Trace of {self.network}: {len(self._records)} lines>"
+        return f"<Trace of {visible(self.network)}: {len(self._records)} lines>"
 
 
 def trace(

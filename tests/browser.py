@@ -291,7 +291,13 @@ def problems_without_scripts(page: Page) -> list[str]:
 def problems_focus(page: Page, stops: int) -> list[str]:
     """Walks with Tab: each stop must be on the screen, and look as if it had the focus."""
     problems = []
-    page.add_style_tag(content="* {scroll-behavior: auto !important; transition: none !important}")
+    page.evaluate(  # not as an element: a page's policy may forbid that
+        """() => {
+            const sheet = new CSSStyleSheet();
+            sheet.replaceSync("* {scroll-behavior: auto !important; transition: none !important}");
+            document.adoptedStyleSheets.push(sheet);
+        }"""
+    )
     for _ in range(stops):
         page.keyboard.press("Tab")
         problem = page.evaluate(

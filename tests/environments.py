@@ -17,7 +17,8 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-OURS = ("PYTHONPATH", "VIRTUAL_ENV", "PIP_FIND_LINKS")  # what would lead back, or elsewhere
+# What would lead back into our own environment, or change how a kernel behaves.
+OURS = ("PYTHONPATH", "VIRTUAL_ENV", "PIP_FIND_LINKS", "PYTEST_CURRENT_TEST")
 
 
 def closure(names: list[str]) -> dict[str, Distribution]:

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from companion import Trace
 from companion.probes import by_layer
 from companion.render.layers import number
-from companion.render.player import PAGE
+from companion.render.player import page
 from tests.browser import (
     NARROW,
     WIDE,
@@ -27,7 +27,7 @@ from tests.test_player import HOSTILE, loop
 def write(folder: Path, *fragments: str) -> str:
     """A page that holds the fragments; its address."""
     path = folder / "page.html"
-    path.write_text(PAGE.format(title="Players", fragment="".join(fragments)), encoding="utf-8")
+    path.write_text(page("Players", "".join(fragments)), encoding="utf-8")
     return path.as_uri()
 
 

@@ -78,7 +78,9 @@ from importlib.util import find_spec
 if find_spec("companion") is None:  # as on Colab; PyTorch stays as it is
     pip = [sys.executable, "-m", "pip", "install", "-qq", "--no-deps"]
     course = "git+{address.repository}"
-    subprocess.run([*pip, course], check=True)"""
+    done = subprocess.run([*pip, course], capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(done.stderr)"""
 
 
 def _config(text: str, address: Address) -> str:

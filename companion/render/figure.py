@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from companion._extras import require
+from companion._visible import visible
 from companion.probes import by_layer, layer_of
 from companion.records import LineRecord
 from companion.render.layers import Value, chosen_layers, number
@@ -24,6 +25,9 @@ ROW = 0.27
 MARGIN = 0.06
 GAP = 0.2  # between one column and the next
 CHARACTER = 0.084  # of DejaVu Sans Mono at 10 points; no digit of DejaVu Sans is wider
+LARGEST = 600  # of either side; matplotlib draws no more than 2**16 dots of 1/100
+
+LONGEST = 100  # characters of a line or a name
 
 
 class _Cell(NamedTuple):
@@ -50,17 +54,17 @@ def figure(
     if not records:
         raise ValueError("nothing to plot: the trace holds no line yet; plot it after the block")
     names = chosen_layers(records, layers)
+    shown: tuple[What, ...] = ("gradients", "parameters") if what is None else (what,)
+    _check(ROW * (len(records) + 3) * len(shown), f"{len(records)} lines", "watch fewer steps")
     code = ["", *(_first_line(lines) for lines in listing(records))]
-    panels = {
-        panel: _columns(records, names, panel, value)
-        for panel in (("gradients", "parameters") if what is None else (what,))
-    }
+    panels = {panel: _columns(records, names, panel, value) for panel in shown}
     titles = {"gradients": f"p.grad.{value}()", "parameters": f"p.{value}()"}
     widths = [_width([*titles.values(), *code])]
     for i, name in enumerate(names):
         widths.append(
-            _width([name, *(cell.text for table in panels.values() for cell in table[i])])
+            _width([_short(name), *(cell.text for table in panels.values() for cell in table[i])])
         )
+    _check(sum(widths), f"{len(names)} layers", "name fewer, layers=[...]")
     size = sum(widths) + 2 * MARGIN, ROW * (len(code) + 2)
     with plt.rc_context(RC):
         canvas: Figure = plt.figure(figsize=(size[0], size[1] * len(panels)))
@@ -68,14 +72,28 @@ def figure(
             axes = canvas.add_axes((0, below / len(panels), 1, 1 / len(panels)))
             axes.set(xlim=(-MARGIN, size[0] - MARGIN), ylim=(len(code) + 0.6, -1.4))
             axes.axis("off")
-            _draw(axes, [titles[panel], *names], code, panels[panel], widths)
+            _draw(axes, [titles[panel], *map(_short, names)], code, panels[panel], widths)
         if "inline" in plt.get_backend():
             plt.close(canvas)  # or a notebook would show it twice: at once, and as a result
     return canvas
 
 
+def _check(inches: float, many: str, cure: str) -> None:
+    if inches > LARGEST:
+        raise ValueError(
+            f"a figure of {many} would be {inches:.0f} inches long, and matplotlib draws "
+            f"{LARGEST} at most; {cure}, or see routine.play()"
+        )
+
+
 def _first_line(lines: Sequence[str]) -> str:
-    return lines[0] if len(lines) == 1 else f"{lines[0]} …"
+    first = _short(lines[0])
+    return first if len(lines) == 1 else f"{first} …"
+
+
+def _short(words: str) -> str:
+    words = visible(words)
+    return words if len(words) <= LONGEST else f"{words[: LONGEST - 1]}…"
 
 
 def _width(texts: Sequence[str]) -> float:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
+from companion._visible import visible
 from companion.probes import Reading, layer_of
 from companion.records import LineRecord
 
@@ -29,7 +31,7 @@ def chosen_layers(records: Sequence[LineRecord], wanted: Sequence[str] | str | N
     unknown = [name for name in chosen if name not in known]
     if unknown or not chosen:
         problem = f"no layer {unknown[0]!r} in this trace" if unknown else "layers is empty"
-        raise ValueError(f"{problem}; the trace has {', '.join(known)}")
+        raise ValueError(f"{problem}; the trace has {visible(', '.join(known))}")
     return chosen
 
 
@@ -38,6 +40,7 @@ def number(reading: Reading | None, value: Value) -> str:
     if reading is None:
         return "None"
     number = reading.sum if value == "sum" else reading.norm
-    if not reading.nonfinite and abs(number) <= 1e-5 * reading.norm:
+    size = math.hypot(number.real, number.imag)  # abs() raises where a complex one overflows
+    if not reading.nonfinite and size <= 1e-5 * reading.norm:
         return "≈ 0" if reading.norm else "0"
     return f"{number:.2g}" if isinstance(number, complex) else f"{number:#.4g}".rstrip(".")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from companion._visible import visible
 from companion.records import LineRecord
+
+WIDEST = 100  # columns of indentation; code that stands further in is shown there
 
 
 def listing(records: Sequence[LineRecord]) -> list[list[str]]:
@@ -34,4 +37,4 @@ def margins(records: Sequence[LineRecord]) -> dict[tuple[str, str], int]:
 def code(record: LineRecord, column: int) -> list[str]:
     """The lines of a record's statement, from a column on."""
     lines = record.source.splitlines() or [f"(line {record.line}, source not known)"]
-    return [" " * column + line for line in lines]
+    return [" " * min(column, WIDEST) + visible(line) for line in lines]

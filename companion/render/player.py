@@ -16,29 +16,33 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+from companion._visible import visible
 from companion.findings import Finding
 from companion.probes import Reading, by_layer, layer_of
 from companion.records import LineRecord, State
 from companion.render.layers import chosen_layers, number
 from companion.render.listing import code, margins
 from companion.render.notes import also, notes
+from companion.render.policy import digest, meta
 
 LAYERS = 32  # shown unless the user names others
 ROWS = 600  # of layers, in one player: what bounds the lines of a long trace
 LINES = 60  # shown of a long trace, if its layers leave room
 AROUND = 2  # lines shown before and after one that a finding objects to
 
+STYLE = """
+html { background: Canvas; color: CanvasText; font-family: system-ui, sans-serif }
+body { margin: 1rem auto; max-width: 70rem; padding: 0 1rem }
+"""
 PAGE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
+{policy}
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>{title}</title>
-<style>
-html {{ background: Canvas; color: CanvasText; font-family: system-ui, sans-serif }}
-body {{ margin: 1rem auto; max-width: 70rem; padding: 0 1rem }}
-</style>
+<style>{style}</style>
 </head>
 <body>
 <main>
@@ -64,20 +68,36 @@ class Player:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it as a page of its own, which any browser opens, offline too.
 
+        Its Content-Security-Policy lets a browser run the player's own script and nothing else,
+        and asks no one for anything.
+
         Args:
             path: The file; an existing one is replaced.
 
         Raises:
             OSError: If the file cannot be written.
         """
-        page = PAGE.format(title=escape(self.title), fragment=self.html)
-        Path(path).write_text(page, encoding="utf-8")
+        Path(path).write_text(page(self.title, self.html), encoding="utf-8")
 
     def _repr_html_(self) -> str:
         return self.html
 
     def __repr__(self) -> str:
-        return f"<Player: {self.title}>"
+        return f"<Player: {visible(self.title)}>"
+
+
+def page(title: str, fragment: str) -> str:
+    """A whole page around a player, or several."""
+    policy = meta(
+        {
+            "script-src": [digest(asset("player.js"))],
+            "style-src": ["'unsafe-inline'"],  # of elements only these two, where that is known
+            "style-src-elem": [digest(STYLE), digest(asset("player.css"))],
+            "form-action": ["'none'"],
+            "base-uri": ["'none'"],
+        }
+    )
+    return PAGE.format(policy=policy, style=STYLE, title=_text(title), fragment=fragment)
 
 
 def player(
@@ -100,7 +120,7 @@ def player(
         names = [*names[: LAYERS // 2], *names[-LAYERS // 2 :]]
     title = f"Trace of {network}"
     if not records:
-        return Player(title, f"<p>{escape(title)}: no line ran</p>\n")
+        return Player(title, f"<p>{_text(title)}: no line ran</p>\n")
     title += f", {len(records[0].after.parameters)} parameters"
     shown = _shown(records, findings, len(names))
     bodies = _bodies([records[i] for i in shown], findings, names)
@@ -109,7 +129,7 @@ def player(
     asks = " data-predict" if predict else ""
     html = (
         f'<div class="routine-player" lang="en"{asks}>\n<style>{asset("player.css")}</style>\n'
-        f"<details{opened}><summary>{escape(title)}: every line as a table</summary>\n"
+        f"<details{opened}><summary>{_text(title)}: every line as a table</summary>\n"
         f"<p>What each line left behind. Bold: changed by that line.{cut}</p>\n"
         '<div class="rp-wide" tabindex="0" role="group" aria-label="Every line as a table">\n'
         f"<table>\n{HEAD}{''.join(bodies)}</table>\n</div>\n</details>\n"
@@ -171,8 +191,8 @@ def _bodies(
             name = record.function or "top level"
             if not record.file.startswith("Cell In["):
                 name += f", {os.path.basename(record.file)}"
-            attributes += f' data-function="{escape(name)}"'
-        rows = [_head(record.line, "\n".join(lines)), _wide(escape(_said(record)), "rp-note")]
+            attributes += f' data-function="{_text(name)}"'
+        rows = [_head(record.line, "\n".join(lines)), _wide(_text(_said(record)), "rp-note")]
         rows += [_finding(one) for one in by_index.get(record.index, [])]
         rows += _rows(record.after, names, record, everything=bool(gap))
         yield _body(attributes, rows)
@@ -211,7 +231,7 @@ def _finding(finding: Finding) -> str:
     rule = escape(finding.rule if finding.certain else f"possible: {finding.rule}")
     often = f", {finding.times} times" if finding.times > 1 else ""
     return _wide(
-        f"<p><strong>{rule}</strong>{often}</p>{''.join(f'<p>{escape(w)}</p>' for w in words)}"
+        f"<p><strong>{rule}</strong>{often}</p>{''.join(f'<p>{_text(w)}</p>' for w in words)}"
         f"<p>Cure:</p><pre>{escape(finding.cure)}</pre>"
         f"<p>Explained in: {escape(finding.chapter)}</p>",
         "rp-finding",
@@ -249,10 +269,15 @@ def _row(
         if name not in readings:
             texts = ["", ""]  # no such layer at this moment
         else:
-            texts = [_text(number(reading, "sum")), _text(number(reading, "norm"))]
+            texts = [_value(number(reading, "sum")), _value(number(reading, "norm"))]
         cells += [f"<td><b>{text}</b></td>" if bold else f"<td>{text}</td>" for text in texts]
-    return f'<tr><th scope="row">{escape(name) or "(net)"}</th>{"".join(cells)}</tr>\n'
+    return f'<tr><th scope="row">{_text(name) or "(net)"}</th>{"".join(cells)}</tr>\n'
 
 
-def _text(number: str) -> str:
+def _value(number: str) -> str:
     return "<i>None</i>" if number == "None" else number
+
+
+def _text(words: str) -> str:
+    """Words from outside, as HTML that shows them. Of line breaks it makes spaces."""
+    return escape("\n".join(map(visible, words.split("\n"))))

@@ -39,6 +39,7 @@ RC = {
     "lines.color": PALETTE["blue"],
     "patch.edgecolor": PALETTE["ink"],
     "font.size": 10,
+    "text.usetex": False,  # code is no TeX, whatever the reader's own figures are
     "axes.titlesize": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,

@@ -11,6 +11,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from companion._visible import visible
 from companion.findings import Finding
 from companion.records import LineRecord
 from companion.render.listing import code, listing, margins
@@ -44,15 +45,16 @@ def text(
     gradients (of all parameters) after the line. Then what else the line changed. Below a line
     stand the rules that object to it. A trace of more than 60 lines is shown as written: each
     line of the source once, with how often it ran and what its last effect was; so is any with
-    `as_written`.
+    `as_written`. Names and code are shown as `visible` shows them.
     """
+    network = visible(network)
     if not records:
         return f"Trace of {network}: no line ran"
     short = len(records) <= LONGEST and not as_written
     rows = _as_they_ran(records, findings) if short else _as_written(records, findings)
     title = f"Trace of {network}, {len(records[0].after.parameters)} parameters"
     if not records[0].file.startswith("Cell In["):  # in a notebook the code stands right above
-        title += f", {os.path.basename(records[0].file)}"
+        title += f", {visible(os.path.basename(records[0].file))}"
     if not short:
         title += f", {len(records)} lines run in {count_steps(records)} steps"
     table = _table(rows, runs=not short)
@@ -81,7 +83,7 @@ def _table(rows: Sequence[_Row], *, runs: bool) -> list[str]:
         under = len(row.code[0]) - len(row.code[0].lstrip())
         out += [f"{'':>{digits}}  {'':<{under}}^ {rule}" for rule in row.blame]
         if row.raised:
-            out.append(f"{'':>{digits}}  raised {textwrap.shorten(row.raised, 100)}")
+            out.append(f"{'':>{digits}}  raised {visible(textwrap.shorten(row.raised, 100))}")
     return out
 
 
@@ -108,19 +110,21 @@ def _as_written(records: Sequence[LineRecord], findings: Sequence[Finding]) -> l
     groups: dict[tuple[str, str, int], list[LineRecord]] = {}
     for record in records:
         groups.setdefault((record.file, record.function, record.line), []).append(record)
-    functions = list(dict.fromkeys((file, function) for file, function, _ in groups))
+    order: dict[tuple[str, str], int] = {}
+    for file, function, _ in groups:
+        order.setdefault((file, function), len(order))
     blamed: dict[tuple[str, int], list[str]] = {}
     for finding in findings:
         blamed.setdefault((finding.file, finding.line), []).append(finding.rule)
-    ordered = sorted(groups, key=lambda key: (functions.index(key[:2]), key[2]))
+    ordered = sorted(groups, key=lambda key: (order[key[:2]], key[2]))
     chosen = [_telling(groups[key]) for key in ordered]
     indents, rows = margins(chosen), []
     shown: tuple[str, str] | None = None
     for (file, function, line), record in zip(ordered, chosen, strict=True):
-        if len(functions) > 1 and (file, function) != shown:
+        if len(order) > 1 and (file, function) != shown:
             shown = (file, function)
             title = f"# {function or 'top level'}, {os.path.basename(file)}"
-            rows.append(_Row("", [title], "", "", "", [], None))
+            rows.append(_Row("", [visible(title)], "", "", "", [], None))
         group = groups[file, function, line]
         beside = "  ".join(also(record.before, record.after))
         raised = next((one.raised for one in group if one.raised), None)
