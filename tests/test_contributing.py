@@ -62,6 +62,14 @@ def test_contributing_names_what_there_is() -> None:
     assert {"book", "release"} <= workflows & set(words)
 
 
+@pytest.mark.parametrize("path", ["README.md", "book/index.md"])
+def test_every_chapter_is_listed(path: str) -> None:
+    text = (ROOT / path).read_text(encoding="utf-8")
+    chapters = sorted(chapter.name for chapter in (ROOT / "book").glob("[0-9][0-9]_*.ipynb"))
+    listed = [name for name in chapters if f"{name})" in text]
+    assert listed == chapters
+
+
 def test_the_version_is_the_same_everywhere() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert str(citation["version"]) == VERSION

@@ -192,6 +192,21 @@ def test_every_python_and_system_is_tested() -> None:
     assert weekly["python"] == PYTHONS
 
 
+def test_what_is_newest_is_not_held_back_by_our_pins() -> None:
+    """uv reads the pins of pyproject.toml, too, unless it is told not to."""
+    free = [
+        {
+            **WORKFLOWS[workflow].get("env", {}),
+            **JOBS[workflow, job].get("env", {}),
+            **step.get("env", {}),
+        }
+        for workflow, job, step in STEPS
+        if "matrix.py" in step.get("run", "") or workflow == "weekly"
+    ]
+    assert len(free) > 10
+    assert {environment.get("UV_NO_CONFIG") for environment in free} == {"1"}
+
+
 def test_no_host_is_named() -> None:
     """A mirror, a fork or another registry is the business of the one who runs it."""
     for path in PUBLISHED_BY_PEOPLE:
