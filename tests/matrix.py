@@ -36,7 +36,16 @@ PACKAGE = [
 ]
 BESIDE = ["__init__.py", "torch_cases.py", "twins.py", "loops"]
 # What they import, beside the wheel and its extras.
-NEEDS = ["pytest", "hypothesis", "expecttest", "pandas", "nbclient", "ipykernel", "coverage"]
+NEEDS = [
+    "pytest",
+    "hypothesis",
+    "expecttest",
+    "pandas",
+    "nbclient",
+    "ipykernel",
+    "coverage",
+    "setuptools",
+]
 SETTINGS = """\
 [pytest]
 addopts = --doctest-modules -p no:cacheprovider
@@ -83,7 +92,8 @@ def run(python: str, torch: str, arguments: list[str]) -> int:
         inside = folder / "venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
         numpy = ["numpy<2"] if re.match(r"torch==2\.[012]\.", torch) else []  # built against 1
         wanted = [f"{wheel}[course]", torch, *numpy, *NEEDS]
-        call(*uv, "pip", "install", "--quiet", "--python", inside, *wanted)
+        # From outside the repository: its own constraints would name one PyTorch.
+        call(*uv, "pip", "install", "--quiet", "--python", inside, *wanted, folder=folder)
         (folder / "empty").mkdir()
         copy_tests(folder / "empty")
         told = "import platform, torch; print('Python', platform.python_version(), 'torch', "

@@ -85,6 +85,8 @@ def test_set_and_taken_out_again(tmp_path: Path, host: str) -> None:
         buttons = {"https://mybinder.org", "https://colab.research.google.com"}
         assert other_hosts <= {f"https://{host}", "https://example.org", *buttons}, name
     assert ("colab" in after["README.md"].lower().split("\n## ")[0]) == (host == "github.com")
+    for name in "README.md", "book/index.md":
+        assert ("On Colab there is nothing to install" in after[name]) == (host == "github.com")
     assert SITE in after["CITATION.cff"]
     assert f'Homepage = "{SITE}"' in after["pyproject.toml"]
 

@@ -25,6 +25,7 @@ SETTINGS = {  # where each stands in _config.yml
     "site": r"(?<=\n  baseurl: )\S+",
 }
 FIRST = "book/01_training_routine.ipynb"
+COLAB = "On Colab there is nothing to install: the first cell of a notebook gets the package."
 SETUP = "setup"  # the tag of a notebook's first code cell
 
 
@@ -150,7 +151,10 @@ def _install(address: Address) -> str:
     if not address.repository:
         return 'In a clone of the repository:\n\n```sh\npython -m pip install ".[course]"\n```\n'
     source = f"training-routine[course] @ git+{address.repository}"
-    return f'```sh\npython -m pip install "{source}"\n```\n'
+    command = f'```sh\npython -m pip install "{source}"\n```\n'
+    if not address.on_github:
+        return command
+    return f"{command}\n{COLAB}\n"
 
 
 def _index(text: str, address: Address) -> str:
