@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflows import ROOT, command, run
+from tests.workflows import ROOT, STEPS, command, run
 
 TAG = command("release", "build", "Compare the tag with the version and the changelog")
+RELEASE = command("release", "github", "Create the release")
 PUSH = command("book", "notebooks", "Push the branch")
 UNPIN = command("weekly", "outputs", "Take torch off the pins, and install")
 
@@ -46,7 +47,7 @@ Later.
 def test_the_right_tag_is_released_with_its_notes(tmp_path: Path) -> None:
     done = released(tmp_path, "v1.2.3", GOOD)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert (tmp_path / "notes.md").read_text() == "\n### Added\n\n- A.\n\n"
+    assert (tmp_path / "dist/notes.md").read_text() == "\n### Added\n\n- A.\n\n"
 
 
 @pytest.mark.parametrize("tag", ["v1.2.4", "1.2.3", "v1.2.3-rc1", "v1.2", "v1.2.30"])
@@ -63,6 +64,36 @@ def test_a_release_that_the_changelog_does_not_tell_is_refused(
     done = released(tmp_path, "v1.2.3", f"# Changelog\n\n{section}{OLDER}")
     assert done.returncode == 1
     assert "CHANGELOG.md has no section '## [1.2.3] - DATE'" in done.stdout
+
+
+def test_a_release_has_all_files_and_the_notes(tmp_path: Path) -> None:
+    """With a `gh` that writes down what it is asked for; the real one would release."""
+    files = tmp_path / "files"
+    files.mkdir()
+    for name in ("a.whl", "a.tar.gz", "course.pdf", "course-site.zip", "notes.md"):
+        (files / name).touch()
+    asked, gh = tmp_path / "asked", tmp_path / "gh"
+    gh.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {asked}\n')
+    gh.chmod(0o755)
+    path = f"{tmp_path}:/usr/bin:/bin"
+    done = run(RELEASE, tmp_path, PATH=path, GITHUB_REF_NAME="v1.2.3")
+    assert done.returncode == 0, done.stderr
+    words = asked.read_text().split()
+    assert words[:3] == ["release", "create", "v1.2.3"]
+    attached = {word for word in words if word.startswith("files/")}
+    assert attached == {
+        f"files/{name}" for name in ("a.whl", "a.tar.gz", "course.pdf", "course-site.zip")
+    }
+    assert words[words.index("--notes-file") + 1] == "notes.md"
+    assert (tmp_path / "notes.md").exists()
+
+
+def test_an_artifact_is_one_folder() -> None:
+    """Then its files come out beside each other; with two folders they would stay in them."""
+    uploads = [step for *_, step in STEPS if "upload-artifact@" in step.get("uses", "")]
+    assert len(uploads) == 2
+    for step in uploads:
+        assert {str(Path(path).parent) for path in step["with"]["path"].split()} == {"dist"}
 
 
 def git(folder: Path, *arguments: str) -> str:
