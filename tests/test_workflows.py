@@ -163,15 +163,15 @@ def test_the_matrix_takes_what_it_is_given() -> None:
     rows = JOBS["test", "package"]["strategy"]["matrix"]
     given = {*rows["torch"], *(row["torch"] for row in rows["include"])}
     assert given == {"newest", "oldest"}
-    for torch in given:
-        done = subprocess.run(
-            [sys.executable, "tests/matrix.py", "--torch", torch, "--help"],
-            cwd=ROOT,
-            capture_output=True,
-            check=False,
-            timeout=60,
-        )
-        assert done.returncode == 0
+    done = subprocess.run(
+        [sys.executable, "tests/matrix.py", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert "--torch " in done.stdout
     words = (ROOT / "tests/matrix.py").read_text()
     assert all(f'"{torch}"' in words for torch in given)
 
