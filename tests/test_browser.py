@@ -36,7 +36,8 @@ from tests.serving import serve
 ROOT = Path(__file__).parents[1]
 
 SOUND = """<!doctype html><html lang="en"><meta charset="utf-8"><title>A page</title>
-<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,"><main><h1>A page</h1><p>Text.</p>
+<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">
+<main><h1>A page</h1><p>Text.</p>
 {}</main></html>"""
 
 CHECKS: dict[str, Callable[[Visit], list[str]]] = {
