@@ -258,6 +258,7 @@ def test_nothing_that_paper_cannot_do(paper: Paper) -> None:
     text = " ".join(paper.texts)
     for useless in ("Download notebook", "Back to top", "On this page", "¶"):
         assert useless not in text, useless
+    assert text.count("[source]") <= 1  # the reference speaks of it once; the links are gone
 
 
 def test_nothing_is_wider_than_the_paper(browser: Browser, paper: Paper, book: Path) -> None:
