@@ -25,9 +25,9 @@ def who(use: Use) -> str:
 def accumulates(ledger: Ledger) -> Iterator[Sighting]:
     """A step uses a backward that it has used before."""
     for use in ledger.uses:
-        if not use.reused:
+        if use.reused is None:
             continue
-        new = use.reused[-1][1]
+        new = use.reused[1]
         names = new.written & set(use.held)
         yield Sighting(
             new.record,
@@ -48,9 +48,9 @@ def accumulates(ledger: Ledger) -> Iterator[Sighting]:
 def polluted(ledger: Ledger) -> Iterator[Sighting]:
     """A step uses a backward that was made for another optimizer."""
     for use in ledger.uses:
-        if use.reused or not use.foreign:
+        if use.reused is not None or use.foreign is None:
             continue
-        old, new = use.foreign[-1]
+        old, new = use.foreign
         names = [name for name in use.held if name in old.written]
         yield Sighting(
             use.record,
