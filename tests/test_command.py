@@ -763,6 +763,6 @@ def test_coverage_goes_on(tmp_path: Path) -> None:
     ran = python(tmp_path, "-m", "coverage", "run", "-m", "companion", "script.py")
     assert ran.code == 0
     assert "companion: watched 3 steps, no findings" in ran.err
-    python(tmp_path, "-m", "coverage", "json", "-q", "-o", "report.json")
+    python(tmp_path, "-m", "coverage", "json", "-q", "-o", "report.json", "--include=script.py")
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["files"]["script.py"]["missing_lines"] == []

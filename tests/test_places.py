@@ -126,7 +126,7 @@ def test_coverage_sees_the_same_lines(tmp_path: Path) -> None:
         path = tmp_path / "script.py"
         path.write_text("import sys; before = sys.gettrace(); 1\n" + path.read_text())
         run(tmp_path, "-m", "coverage", "run", "script.py")
-        run(tmp_path, "-m", "coverage", "json", "-q", "-o", "report.json")
+        run(tmp_path, "-m", "coverage", "json", "-q", "-o", "report.json", "--include=script.py")
         report = json.loads((tmp_path / "report.json").read_text())
         seen.append(report["files"]["script.py"]["executed_lines"])
     assert seen[0] == seen[1]
