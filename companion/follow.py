@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
 from companion import variables
+from companion._frames import local_variables
 from companion.events import Names, Recogniser, recogniser_of
 from companion.measure import Measurement, Meter
 from companion.records import Event, LineRecord
@@ -277,7 +278,7 @@ class Follower:
         if not self._places or self._paused:
             return local
         if call.recogniser is not None:
-            seen = call.recogniser(frame.f_locals, frame, self._names)
+            seen = call.recogniser(local_variables(frame), frame, self._names)
             if seen is not None:
                 self._events.append(seen)
         if call.past:
@@ -432,7 +433,7 @@ class Follower:
         With `begun` it only calls a function that is followed from there.
         """
         place = self._places[-1]
-        _ = place.frame.f_locals  # until Python 3.13 a copy: let go of what the line has deleted
+        local_variables(place.frame)  # lets go of what the line has deleted
         self._events += variables.after(place.current.text, place.frame)
         measured = self._meter.measure()
         changed = measured.changed_gradients or measured.changed_parameters

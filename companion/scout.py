@@ -26,6 +26,7 @@ from torch import nn
 from torch.amp.grad_scaler import GradScaler
 from torch.optim.optimizer import Optimizer, register_optimizer_step_pre_hook
 
+from companion._frames import local_variables
 from companion.events import recogniser_of
 from companion.follow import Follower, Options
 from companion.records import LineRecord
@@ -180,7 +181,7 @@ def _names(frames: list[FrameType]) -> dict[int, str]:
     """The user's variables, and the attributes of `self`, by the id of what they hold."""
     names: dict[int, str] = {}
     for frame in frames:
-        local = frame.f_locals
+        local = local_variables(frame)
         own = _attributes(local.get("self"))
         for name, value in [*own.items(), *local.items()]:
             if not name.startswith("_") and name != "self":

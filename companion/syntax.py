@@ -8,6 +8,7 @@ from functools import lru_cache
 from types import FrameType
 from typing import Any
 
+from companion._frames import local_variables
 from companion._parse import parse
 
 # Beyond these a statement is not read: code that a machine wrote, or that is meant to do harm.
@@ -168,7 +169,7 @@ def assigned(text: str) -> tuple[str, ...]:
 def value_of(dotted: str, frame: FrameType) -> Any:
     """What a variable of a running frame holds; None where only running code could tell."""
     first, *rest = dotted.split(".")
-    value = frame.f_locals.get(first, frame.f_globals.get(first))
+    value = local_variables(frame).get(first, frame.f_globals.get(first))
     for name in rest:
         value = getattr(value, "__dict__", {}).get(name)
     return value

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import CodeType, FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
+from companion._frames import local_variables
 from companion._visible import visible
 from companion.diagnosis import diagnose
 from companion.findings import Finding
@@ -282,7 +283,7 @@ def trace(
          ('optimizer.step()', 0, 2)]
     """
     caller = sys._getframe(1)
-    own = caller.f_locals
+    own = local_variables(caller)
     things = Watched(watched, {**own, **caller.f_globals, **own})  # its own names first
     _check_positive("every", every, "1 to watch each step")
     if steps is not None:

@@ -294,7 +294,7 @@ print(net.training)
         "Trace of Wrapper, 4 parameters",
     ),
     "a comprehension": (
-        SETUP + f"def one(step):\n{STEP}[one(i) for i in range(6)]\n",
+        SETUP + f"def one(step):\n{STEP}print([one(i) or i for i in range(6)])\n",
         "optimizer.step()  ",
     ),
     "a coroutine": (

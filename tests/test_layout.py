@@ -13,7 +13,7 @@ import companion
 
 PACKAGE = Path(companion.__file__).parent
 FLOORS = [
-    {"_extras", "_parse", "_visible"},
+    {"_extras", "_frames", "_parse", "_visible"},
     {
         "findings",
         "graphs",
