@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def build(
-    source: Path, target: Path, root: Path = ROOT, **environment: str
+    source: Path, target: Path, root: Path = ROOT, variables: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Build `source` into `target`/_build/html, as `root` configures it."""
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(source)]
@@ -20,7 +20,7 @@ def build(
     return subprocess.run(
         [*command, *options, "-W", "-n", "--keep-going", "-q"],
         cwd=root,
-        env={**os.environ, **environment},
+        env={**os.environ, **(variables or {})},
         capture_output=True,
         text=True,
         check=False,

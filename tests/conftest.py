@@ -54,6 +54,6 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def built(target: Path, **environment: str) -> Path:
-    done = build(ROOT / "book", target, **environment)
+    done = build(ROOT / "book", target, variables=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     return target / "_build/html"

@@ -34,7 +34,7 @@ PACKAGE = [
     *("command", "diagnosis", "distributed", "hostile", "layout", "models_data", "optim*"),
     *("places", "player", "probes", "render", "saving", "source", "trace*"),
 ]
-BESIDE = ["__init__.py", "torch_cases.py", "twins.py", "loops"]
+BESIDE = ["__init__.py", "torch_cases.py", "twins.py", "versions.py", "loops"]
 # What they import, beside the wheel and its extras.
 NEEDS = [
     "pytest",
@@ -53,6 +53,7 @@ doctest_optionflags = NORMALIZE_WHITESPACE
 filterwarnings =
     error
     ignore:Sparse (invariant|CSR|CSC|BSR|BSC)
+    ignore:Guards may run slower on Python 3.13.0
 """
 
 
@@ -90,8 +91,7 @@ def run(python: str, torch: str, arguments: list[str]) -> int:
         (wheel,) = (folder / "wheel").glob("*.whl")
         call(*uv, "venv", "--quiet", "--python", python, folder / "venv")
         inside = folder / "venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-        numpy = ["numpy<2"] if re.match(r"torch==2\.[012]\.", torch) else []  # built against 1
-        wanted = [f"{wheel}[course]", torch, *numpy, *NEEDS]
+        wanted = [f"{wheel}[course]", torch, *NEEDS]
         # From outside the repository: its own constraints would name one PyTorch.
         call(*uv, "pip", "install", "--quiet", "--python", inside, *wanted, folder=folder)
         (folder / "empty").mkdir()

@@ -18,6 +18,7 @@ from torch.optim import optimizer as torch_optimizer
 import companion
 from companion import Net
 from tests.twins import CASES, NAMES, Twins, kept, random, same
+from tests.versions import since
 
 each_optimizer = pytest.mark.parametrize("name", NAMES)
 
@@ -100,6 +101,7 @@ def test_a_state_reset_by_hand() -> None:
         twins.step([torch.ones(3)])
 
 
+@since("2.14", "it asks in another way whether a graph is captured")
 def test_a_cuda_graph_needs_capturable(monkeypatch: pytest.MonkeyPatch) -> None:
     """No GPU here: torch is told that there is one and that it captures."""
     p = nn.Parameter(torch.ones(1))
@@ -332,6 +334,7 @@ def test_no_scheduler_is_forgotten() -> None:
 
 
 @each_optimizer
+@pytest.mark.filterwarnings("ignore:The epoch parameter")  # SequentialLR, before 2.9
 @pytest.mark.parametrize("kind", SCHEDULERS)
 def test_schedulers(kind: str, name: str) -> None:
     """Also those that turn the momentum, or beta1, up and down; and in the middle a checkpoint."""
@@ -417,6 +420,7 @@ def test_a_compiled_network(name: str) -> None:
     assert all(map(torch.equal, *ends))
 
 
+@since("2.14", "a compiled step of SGD rounds otherwise")
 @pytest.mark.filterwarnings("ignore")  # of the compiler
 @each_optimizer
 def test_a_compiled_step(name: str) -> None:

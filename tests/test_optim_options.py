@@ -16,6 +16,7 @@ from torch.optim import optimizer as torch_optimizer
 import companion
 from companion import SGD, Adam
 from tests.twins import NAMES, Twins
+from tests.versions import since
 
 NAN = math.nan
 T = torch.tensor
@@ -116,6 +117,7 @@ def test_what_torch_accepts() -> None:
     adam([{"params": [p], "betas": (1.0, NAN)}])
 
 
+@since("2.9", "it takes fewer of them")
 def test_numbers_of_other_kinds() -> None:
     for lr in (1, True, np.float32(0.5), np.float64(0.5), np.array(0.5), T(0.5), T([[1]])):
         twins = Twins("SGD", [torch.ones(3)], lr=lr, momentum=0.9)
@@ -190,6 +192,7 @@ def test_capturable_set_later_is_ignored() -> None:
     twins.step([torch.ones(3)])
 
 
+@since("2.14", "it keeps a list of betas as a list")
 def test_betas_are_any_pair_and_kept_as_torch_keeps_them() -> None:
     p = nn.Parameter(torch.ones(1))
     for betas in ([0.9, 0.99], np.array([0.9, 0.99]), T([0.9, 0.99]), (T([0.9]), T([[0.99]]))):
