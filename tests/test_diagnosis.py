@@ -7,12 +7,16 @@ import importlib
 import inspect
 import re
 import warnings
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
 from companion import Trace, trace
+from companion.ledger import Ledger
 from companion.rules import RULES
 
 LOOPS = Path(__file__).parent / "loops"
@@ -83,3 +87,24 @@ def test_every_rule_has_a_broken_loop() -> None:
 
 def test_every_broken_loop_has_its_twin() -> None:
     assert {(m, n.replace("repaired", "broken")) for m, n in REPAIRED} == set(BROKEN)
+
+
+def test_a_loop_that_never_clears_is_judged_in_linear_time() -> None:
+    """Each step adds to the same gradients; of what is alike the ledger keeps only the latest."""
+    net = nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(net.parameters(), lr=1e-3)
+    inputs = torch.ones(4, 2)
+    with trace(net, optimizer) as routine:
+        for _ in range(100):
+            loss = net(inputs).square().mean()
+            loss.backward()
+            optimizer.step()
+    (finding,) = routine.diagnose()
+    assert (finding.rule, finding.times) == ("accumulates", 99)
+    assert "stepped with the sum of 2 backward calls" in finding.observed
+    ledger = Ledger(routine.records)
+    assert [len(use.backwards) for use in ledger.uses] == [*range(1, 101)]
+    assert [use.reused for use in ledger.uses[1:]] == [*pairwise(ledger.backwards)]
+    for content in ledger._content.values():
+        assert len(content.backwards) == 100
+        assert len([*content.pairs()]) == 1
