@@ -35,7 +35,7 @@ def run(script: str, folder: Path, **environment: str) -> subprocess.CompletedPr
     return subprocess.run(
         ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c", script],
         cwd=folder,
-        env={**os.environ, **environment},
+        env={k: v for k, v in os.environ.items() if not k.startswith("MAKE")} | environment,
         capture_output=True,
         text=True,
         check=False,
