@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 HOW_TO_GET_IT = "apt-get install chromium, or set CHROMIUM=/path/to/it"
@@ -34,6 +34,10 @@ QUIET = [
 WIDE = (1280, 900)
 PHONE = (390, 844)
 NARROW = (360, 740)
+
+# How long to wait for what must come, in milliseconds: a machine may be busy with something else.
+PATIENCE = 30_000
+expect.set_options(timeout=PATIENCE)
 
 # Pictures and what a player plays are content: they weigh what they weigh.
 ASIDE = "svg, img[src^='data:'], .routine-player table"
@@ -72,7 +76,7 @@ def visit(
     """A new reader, with nothing in the cache, opens a page."""
     width, height = size
     with browser.new_context(viewport={"width": width, "height": height}, **options) as context:
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE)
         visit = Visit(context.new_page())
         visit.page.goto(address)
         yield visit

@@ -139,9 +139,16 @@ def test_next_leads_through_the_course_without_scripts(
     with visit(browser, plain + "index.html", size, java_script_enabled=False) as visited:
         seen = []
         for _ in CHAPTERS:
-            visited.page.locator("a.next-page").click()
+            follow(visited.page.locator("a.next-page"))
             seen.append(Path(visited.page.url).stem)
     assert seen == CHAPTERS
+
+
+def follow(link: Locator) -> None:
+    """Click a link and wait for its page: a click alone returns while the old one may be going."""
+    address = link.evaluate("link => link.href")
+    link.click()
+    link.page.wait_for_url(lambda url: url == address)
 
 
 def drawer(page: Page) -> Locator:
@@ -164,7 +171,7 @@ def test_the_drawer_opens_without_scripts(browser: Browser, plain: str) -> None:
         in_sight(link, False)
         page.locator("header label[for=__navigation]").click()
         in_sight(link, True)
-        link.click()
+        follow(link)
         assert CHAPTERS[2] in page.url
 
 
@@ -276,8 +283,7 @@ def test_search_finds_what_a_learner_types(
         first.wait_for()
         page.wait_for_function("!document.querySelector('#search-progress')?.innerText.trim()")
         assert Path((first.get_attribute("href") or "").partition("#")[0]).stem in answers
-        first.click()
-        page.wait_for_load_state()
+        follow(first)
         assert Path(page.url.partition("#")[0].partition("?")[0]).stem in answers
         assert problems_said(visited) == []
 
@@ -327,6 +333,6 @@ def test_a_page_that_is_not_there(browser: Browser, published: Path, tmp_path: P
         assert paper(page) != "rgba(0, 0, 0, 0)"
         own = f"the server responded with a status of 404 (Not Found) ({page.url})"
         assert [line for line in problems_said(visited) if own not in line] == []
-        page.locator(".sidebar-brand").click()
+        follow(page.locator(".sidebar-brand"))
         assert page.url.removesuffix("index.html") == address + "course/"
         assert paper(page) != "rgba(0, 0, 0, 0)"

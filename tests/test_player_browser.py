@@ -352,7 +352,8 @@ def test_a_long_listing_follows_the_marked_line(browser: Browser, tmp_path: Path
         opened.page.get_by_role("slider").focus()
         opened.page.keyboard.press("End")
         inside = opened.page.locator(".rp-code").evaluate(
-            """box => {
+            """async box => {
+                await new Promise(requestAnimationFrame);  // the player asked for this frame, too
                 const [outer, inner] = [box, box.querySelector("[aria-current]")]
                     .map(element => element.getBoundingClientRect());
                 return inner.top >= outer.top - 1 && inner.bottom <= outer.bottom + 1;
