@@ -17,6 +17,11 @@ from sphinx.application import Sphinx
 
 from companion.render.style import PALETTE
 
+# Pixels for each point of a figure: its text is drawn at 10 points. One that can be seen whole on
+# a phone, 5 inches wide, is; a wider one scrolls there, and its text need not be as small.
+PHONE = 375
+NARROW, SCROLLING, WIDEST = 0.95, 1.1, 1.5
+
 
 def inline(svg: str, alt: str) -> str:
     """An SVG document of matplotlib's as an HTML fragment.
@@ -31,8 +36,19 @@ def inline(svg: str, alt: str) -> str:
         svg = re.sub(colour, f"var(--course-{name})", svg, flags=re.I)
     svg = _lean(_own_ids(svg))
     label = html.escape(alt, quote=True)
-    svg = svg.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
+    width = _width(svg)
+    narrowest = width * (NARROW if width <= PHONE else SCROLLING)
+    style = f"min-width: {narrowest:.0f}px; max-width: {width * WIDEST:.0f}px"
+    svg = svg.replace("<svg", f'<svg role="img" aria-label="{label}" style="{style}"', 1)
     return f'<div class="course-figure">{svg}</div>'
+
+
+def _width(svg: str) -> float:
+    """In points, as drawn."""
+    found = re.search(r'viewBox="0 0 ([\d.]+) ', svg)
+    if found is None:
+        raise ValueError("a figure without a viewBox: it is not one of matplotlib's")
+    return float(found[1])
 
 
 def _lean(svg: str) -> str:

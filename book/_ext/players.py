@@ -8,6 +8,7 @@ explained with a link.
 from __future__ import annotations
 
 import re
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,12 @@ def share(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     """Take script and style out of the players of one page."""
     if app.builder.format != "html":
         return
+
+    def link(place: re.Match[str]) -> str:
+        page, anchor = place[1], place[2]
+        title = f"{app.env.titles[page].astext()}: {_headings(app, page)[anchor]}"
+        return f'<a href="{page}.html#{anchor}">{escape(title)}</a>'
+
     for raw in doctree.findall(nodes.raw):
         html = raw.astext()
         if not html.startswith(PLAYER):
@@ -35,9 +42,15 @@ def share(app: Sphinx, doctree: nodes.document, docname: str) -> None:
         html = html.replace(f"{OWN_STYLE}\n", "")
         # At once, not when the page is whole: nothing below may move once it has been seen.
         html = html.replace(OWN_SCRIPT, f'<script src="_static/{FILES[1]}"></script>')
-        html = re.sub(r"(?<=Explained in: )(\d\d_\w+\.html#[\w-]+)", r'<a href="\1">\1</a>', html)
+        html = re.sub(r"(?<=Explained in: )(\d\d_\w+)\.html#([\w-]+)", link, html)
         raw.children = [nodes.Text(html)]
         raw["player"] = True
+
+
+def _headings(app: Sphinx, page: str) -> dict[str, str]:
+    """The headings of a page by their anchors."""
+    links = app.env.tocs[page].findall(nodes.reference)
+    return {link["anchorname"].removeprefix("#"): link.astext() for link in links}
 
 
 def style(
