@@ -249,7 +249,10 @@ def test_sitemap_and_robots(published: Path) -> None:
     text = (published / "sitemap.xml").read_text(encoding="utf-8")
     listed = re.findall(r"<loc>(.*?)</loc>", text)
     chapters = {path.stem for path in (ROOT / "book").glob("*.ipynb")}
-    wanted = {ADDRESS, *(f"{ADDRESS}{name}.html" for name in chapters | {"glossary", "api"})}
+    wanted = {
+        ADDRESS,
+        *(f"{ADDRESS}{name}.html" for name in chapters | {"symptoms", "glossary", "api"}),
+    }
     assert sorted(wanted) == sorted(listed)
     assert f"Sitemap: {ADDRESS}sitemap.xml" in (published / "robots.txt").read_text()
 

@@ -63,7 +63,7 @@ def look_at_all(pages: list[str], look: Callable[[str], list[str]]) -> None:
 
 
 def test_every_page_is_looked_at(pages: list[str]) -> None:
-    names = [*CHAPTERS, "index", "glossary", "api", "search", "genindex", "404"]
+    names = [*CHAPTERS, "index", "symptoms", "glossary", "api", "search", "genindex", "404"]
     assert {f"{name}.html" for name in names} <= set(pages)
 
 

@@ -80,7 +80,7 @@ def test_entry_says_where_it_is_shown_and_is_short(term: str) -> None:
 
 # How the chapters say it, where that is not the heading itself, in the singular or the plural.
 FORMS = {
-    "accumulate": r"\baccumulated?\b",
+    "accumulate-gradient-accumulation": r"\baccumulated?\b",
     "backward-pass": r"`backward`|`loss\.backward\(\)`",
     "batch": r"\bbatch(es)?\b",
     "computational-graph": r"\bgraphs?\b",
@@ -250,8 +250,14 @@ FOUND = {
     "retain_graph": "glossary.html#retain-graph",
     "gradient clipping": "glossary.html#gradient-clipping",
     "learning rate": "glossary.html#learning-rate",
-    "in place": "glossary.html#in-place",
+    "in place": "04_updating_parameters.html#in-place",
     "forgot zero_grad": "glossary.html",
+    "nesterov": "glossary.html#nesterov-momentum",
+    "eval mode": "glossary.html#eval-mode-and-train-mode",
+    "gradient accumulation": "glossary.html#accumulate-gradient-accumulation",
+    "loss not decreasing": "symptoms.html#the-loss-does-not-decrease-is-not-going-down",
+    "loss not going down": "symptoms.html#the-loss-does-not-decrease-is-not-going-down",
+    "loss nan": "symptoms.html#the-loss-is-nan-or-infinite",
     "backward twice": "03_computing_gradients.html",
     "gradient_sums": "api.html#companion.gradient_sums",
     "diagnose": "api.html#companion.Trace.diagnose",
@@ -313,7 +319,7 @@ def equal(one: list[Tensor], other: list[Tensor]) -> bool:
     return len(one) == len(other) and all(map(torch.equal, one, other))
 
 
-@of("accumulate", "backward pass", ".grad", "forward pass", "loss")
+@of("accumulate (gradient accumulation)", "backward pass", ".grad", "forward pass", "loss")
 def test_forward_changes_nothing_and_backward_adds() -> None:
     net, inputs, labels = problem()
     start = values(net)

@@ -31,7 +31,7 @@ var Scorer = {
         const anchor = id === null ? "" : `#${id}`;
         if (results.some((one) => one[0] === docnames[file] && one[2] === anchor)) continue;
         const name = id === null ? title : `${titles[file]} > ${title}`;
-        const score = Scorer.title + (8 * terms.size) / words.length;
+        const score = Scorer.title - 1 + (8 * terms.size) / words.length; // a method is at 16
         const place = results.findIndex((one) => one[4] > score); // the best are at the end
         results.splice(place < 0 ? results.length : place, 0,
           [docnames[file], name, anchor, null, score, filenames[file]]);
