@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from companion._visible import encodable
 from companion.render.text import count_steps, text
 from companion.scout import Scout
 
@@ -206,7 +207,9 @@ class _Report:
         if self._stderr is not None:
             with contextlib.suppress(OSError, ValueError):
                 for words in sentences:
-                    print(f"companion: {words}", file=self._stderr, flush=True)
+                    encoding = getattr(self._stderr, "encoding", None)
+                    words = encodable(f"companion: {words}", encoding)
+                    print(words, file=self._stderr, flush=True)
 
     def _write(self) -> None:
         if self._given.json is None:

@@ -16,7 +16,7 @@ from types import CodeType, FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 from companion._frames import local_variables
-from companion._visible import visible
+from companion._visible import encodable, visible
 from companion.diagnosis import diagnose
 from companion.findings import Finding
 from companion.follow import Follower, Options
@@ -212,7 +212,8 @@ class Trace:
         return self.play().html
 
     def __str__(self) -> str:
-        return text(self._records, network=self.network, findings=self.diagnose())
+        whole = text(self._records, network=self.network, findings=self.diagnose())
+        return encodable(whole, getattr(sys.stdout, "encoding", None))  # a file of cp1252 lacks →
 
     def __repr__(self) -> str:
         return f"<Trace of {visible(self.network)}: {len(self._records)} lines>"

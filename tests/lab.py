@@ -1,4 +1,4 @@
-"""A real JupyterLab on a free port, for the tests that look at one."""
+"""A real JupyterLab or Notebook 7 on a free port, for the tests that look at one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ START = 60  # seconds that a server, and then a kernel with torch, may take
 
 
 @contextmanager
-def jupyterlab(command: list[str], settings: Path, cwd: Path, **options: object) -> Iterator[str]:
+def jupyter(command: list[str], settings: Path, cwd: Path, **options: object) -> Iterator[str]:
     """The address of the server that this command starts, with settings of its own in a folder.
 
     An option is named as Jupyter names it, with two underscores for the dot.
@@ -43,7 +43,8 @@ def jupyterlab(command: list[str], settings: Path, cwd: Path, **options: object)
     for name, value in {**quiet, **options}.items():
         owner, _, option = name.partition("__")
         config.setdefault(owner, {})[option] = value
-    (settings / "jupyter_lab_config.json").write_text(json.dumps(config))
+    for name in ("lab", "notebook"):
+        (settings / f"jupyter_{name}_config.json").write_text(json.dumps(config))
     log = settings / "server.log"
     with log.open("wb") as output:
         server = subprocess.Popen(

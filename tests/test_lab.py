@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from urllib.request import urlopen
 
-from tests.lab import jupyterlab
+from tests.lab import jupyter
 
 ROOT = Path(__file__).parents[1]
 
@@ -16,7 +16,7 @@ def test_make_lab_shows_the_chapters(tmp_path: Path) -> None:
     venv = Path(sys.executable).parents[1]
     # -o: the environment that runs this test is taken as it is.
     command = ["make", "-o", f"{venv}/ready", f"VENV={venv}", "lab"]
-    with jupyterlab(command, tmp_path, cwd=ROOT) as address:
+    with jupyter(command, tmp_path, cwd=ROOT) as address:
         with urlopen(f"{address}/api/contents") as answer:
             shown = {item["name"] for item in json.load(answer)["content"]}
         with urlopen(f"{address}/api/kernelspecs") as answer:

@@ -139,6 +139,18 @@ def test_predict_first_keeps_the_table_closed() -> None:
     tags = Table(html).tags
     assert ("details", {}) in tags
     assert any("data-predict" in attributes for _, attributes in tags)
+    assert "every line as a table, with the answers</summary>" in html
+
+
+@pytest.mark.parametrize("layers", [None, ["conv1"]])
+def test_what_a_line_changes_is_told_whichever_layers_are_shown(layers: list[str] | None) -> None:
+    routine = loop(steps=2, clear=False)
+    told = re.findall(r'data-changes="(\d)"', routine.play(layers=layers).html)
+    assert told == [
+        str(bool(record.changed_gradients) + 2 * bool(record.changed_parameters))
+        for record in routine.records
+    ]
+    assert set(told) == {"0", "1", "2"}
 
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from playwright.sync_api import Browser, Locator, Page, expect
+from torch import nn
 
-from companion import Trace
+from companion import Trace, trace
 from companion.probes import by_layer
 from companion.render.layers import number
 from companion.render.player import page
@@ -68,9 +70,11 @@ def states(trace: Trace) -> list[list[list[str]]]:
 
 
 def shown(player: Locator) -> list[list[str]]:
-    """The rows of the player's table."""
+    """The rows of the player's table, without what is said to a screen reader only."""
     rows: list[list[str]] = player.locator(".rp-state tbody").evaluate(
-        "body => [...body.rows].map(row => [...row.cells].map(cell => cell.textContent))"
+        """body => [...body.rows].map(row => [...row.cells].map(
+            cell => [...cell.childNodes].filter(node => node.className !== "rp-hidden")
+                .map(node => node.textContent).join("")))"""
     )
     return rows
 
@@ -220,28 +224,183 @@ def test_several_players_do_not_disturb_each_other(
 
 
 def test_predict_first(browser: Browser, right: Trace, tmp_path: Path) -> None:
-    """Nothing is shown before it is guessed, and every guess is judged."""
+    """Nothing is shown before it is guessed, and every guess is judged where its line is marked."""
     with visit(browser, write(tmp_path, right.play(predict=True).html)) as opened:
         player = opened.page.locator(".routine-player")
         following = player.get_by_role("button", name="Next")
-        guesses = ["gradients", *["nothing"] * 3, "both", "gradients", "parameters"]
-        truth = [*["nothing"] * 5, "gradients", "parameters"]  # and then the end of the loop
+        said = player.locator(".rp-say")
+        guesses = ["gradients", *["neither"] * 3, "both", "gradients", "parameters"]
+        truth = [*["neither"] * 5, "gradients", "parameters"]  # and then the end of the loop
         for i, (guess, answer) in enumerate(zip(guesses, truth, strict=True)):
+            record = right.records[i]
             expect(following).to_be_disabled()
+            expect(said).to_have_text(f"{record.line}: {record.source} What will this line change?")
             assert shown(player) == states(right)[i]
-            assert marked(player) == right.records[i].source
-            opened.page.keyboard.press("End")  # no way past the question
+            assert bold(player) == set()  # or it would seem to be the marked line's doing
+            assert marked(player) == record.source
+            following.focus()
+            for key in ("ArrowRight", "End", "Enter"):  # no way past the question
+                opened.page.keyboard.press(key)
             assert shown(player) == states(right)[i]
             player.get_by_role("button", name=guess, exact=True).click()
-            verdict = f"{'Right' if guess == answer else 'No'}: it changes {answer}."
-            expect(player.locator(".rp-say")).to_contain_text(verdict)
+            expect(said).to_contain_text(
+                f"{'Right' if guess == answer else 'No'}: it changes {answer}."
+            )
             assert shown(player) == states(right)[i + 1]
-        player.get_by_role("button", name="nothing", exact=True).click()
-        expect(player.locator(".rp-say")).to_contain_text("Guessed right: 6 / 8")
+            assert marked(player) == record.source
+            assert bold(player) == ({answer} if answer != "neither" else set())
+            expect(following).to_be_focused()
+            opened.page.keyboard.press("Enter")  # on to the next question
+        player.get_by_role("button", name="neither", exact=True).click()
+        expect(said).to_contain_text("Guessed right: 6 / 8")
         player.get_by_role("button", name="Back", exact=True).click()
-        expect(player.locator(".rp-say")).to_contain_text("Right: it changes parameters.")
+        expect(said).to_contain_text("Right: it changes parameters.")
+        following.click()
+        expect(said).to_contain_text("Guessed right: 6 / 8")
+        expect(following).to_be_focused()
+
+
+def test_predict_first_judges_by_the_line_not_by_the_layers_shown(
+    browser: Browser, tmp_path: Path
+) -> None:
+    net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
+    optimizer = torch.optim.SGD(net[1].parameters(), lr=0.1)
+    net(torch.ones(1, 2)).sum().backward()
+    with trace(net, optimizer) as routine:
+        optimizer.step()
+    with visit(browser, write(tmp_path, routine.play(predict=True, layers=["0"]).html)) as opened:
+        player = opened.page.locator(".routine-player")
+        player.get_by_role("button", name="parameters", exact=True).click()
+        said = player.locator(".rp-say")
+        expect(said).to_contain_text("Right: it changes parameters.")
+        expect(said).to_contain_text("Guessed right: 1 / 1")
+        assert bold(player) == set()
+
+
+def test_predict_first_gives_no_hint(browser: Browser, wrong: Trace, tmp_path: Path) -> None:
+    """What the diagnosis says of a line is shown when there is nothing left to guess."""
+    with visit(browser, write(tmp_path, wrong.play(predict=True).html)) as opened:
+        player = opened.page.locator(".routine-player")
+        mark = player.locator("mark", has_text="accumulates")
+        for i in range(len(wrong.records)):
+            expect(mark).to_be_hidden()
+            player.get_by_role("button", name="both", exact=True).click()
+            if i < len(wrong.records) - 1:
+                player.get_by_role("button", name="Next").click()
+        expect(mark).to_be_visible()
+
+
+def test_the_focus_stays_where_there_is_nothing_more_to_do(played: Page, right: Trace) -> None:
+    following = played.get_by_role("button", name="Next")
+    following.focus()
+    for _ in range(len(right.records) + 2):
+        played.keyboard.press("Enter")
+    expect(following).to_be_disabled()
+    expect(following).to_be_focused()
+    played.keyboard.press("ArrowLeft")
+    assert played.get_by_role("slider").input_value() == str(len(right.records) - 1)
+
+
+def test_the_listing_is_one_stop_and_the_focus_follows_the_line(played: Page) -> None:
+    lines = played.locator(".rp-code button")
+    assert [line.get_attribute("tabindex") for line in lines.all()].count("0") == 1
+    played.keyboard.press("Tab")
+    expect(lines.first).to_be_focused()
+    for _ in range(2):
+        played.keyboard.press("ArrowDown")
+    expect(lines.nth(1)).to_be_focused()
+    assert [line.get_attribute("tabindex") for line in lines.all()].count("0") == 1
+    played.keyboard.press("Tab")
+    expect(lines.nth(1)).not_to_be_focused()
+    assert played.evaluate("document.activeElement.closest('.rp-code')") is None
+
+
+def test_what_a_screen_reader_is_told(played: Page) -> None:
+    player = played.locator(".routine-player")
+    player.get_by_role("button", name="loss.backward()").click()
+    expect(player.locator(".rp-say")).to_contain_text("loss.backward() gradients: 10 None → value")
+    for header in player.locator(".rp-state tbody").get_by_role("rowheader").all():
+        assert (header.text_content() or "").endswith(", gradient changed")
+    player.get_by_role("button", name="Back", exact=True).click()
+    assert "changed" not in (player.locator(".rp-state tbody").text_content() or "")
+
+
+def test_two_layers_that_are_called_alike_are_two(browser: Browser, tmp_path: Path) -> None:
+    net = nn.Linear(2, 1)
+    net.add_module("(net)", nn.Linear(2, 1))
+    with trace(net) as routine:
+        net.weight.data.add_(1)
+    with visit(browser, write(tmp_path, routine._repr_html_())) as opened:
+        player = opened.page.locator(".routine-player")
         player.get_by_role("button", name="Next").click()
-        expect(player.locator(".rp-say")).to_contain_text("Guessed right: 6 / 8")
+        assert [row[0] for row in shown(player)] == ["(net)", "(net)"]
+        assert player.locator(".rp-state td:has(b)").count() == 2
+
+
+def test_a_saved_page_plays_again(browser: Browser, right: Trace, tmp_path: Path) -> None:
+    with visit(browser, write(tmp_path, right._repr_html_())) as opened:
+        saved = tmp_path / "saved.html"
+        saved.write_text(opened.page.content(), encoding="utf-8")
+    with visit(browser, saved.as_uri()) as opened:
+        player = opened.page.locator(".routine-player")
+        assert player.locator(".rp-app").count() == 1
+        player.get_by_role("button", name="Next").click()
+        expect(player.get_by_role("slider")).to_have_value("1")
+
+
+AROUND = {
+    "flex": ("<div style='display: flex'>", "</div>"),
+    "inline-block": ("<div style='display: inline-block'>", "</div>"),
+    "right to left": ("<div dir='rtl'>", "</div>"),
+    "capitals": ("<style>button, li, p {text-transform: uppercase; width: 100%}</style>", ""),
+}
+
+
+@pytest.mark.parametrize("around", AROUND)
+def test_among_a_page_of_its_own_kind(
+    browser: Browser, right: Trace, tmp_path: Path, around: str
+) -> None:
+    before, after = AROUND[around]
+    with visit(browser, write(tmp_path, before + right._repr_html_() + after)) as opened:
+        player = opened.page.locator(".routine-player")
+        box = player.bounding_box()
+        assert box is not None
+        assert box["width"] >= 250
+        line = player.get_by_role("button", name="loss.backward()")
+        assert "loss.backward()" in line.inner_text()  # as it is seen: not turned, not in capitals
+        assert line.locator("span").evaluate("e => getComputedStyle(e).direction") == "ltr"
+        following = player.get_by_role("button", name="Next").bounding_box()
+        assert following is not None
+        assert following["width"] < 100
+
+
+def test_high_contrast(browser: Browser, right: Trace, tmp_path: Path) -> None:
+    """Windows paints every border and no shadow: the marked line and the changed cells are told."""
+    address = write(tmp_path, right._repr_html_())
+    with visit(browser, address, forced_colors="active") as opened:
+        player = opened.page.locator(".routine-player")
+        player.get_by_role("button", name="loss.backward()").click()
+        edges = player.locator(".rp-code button").evaluate_all(
+            "lines => lines.map(line => getComputedStyle(line).borderLeftColor)"
+        )
+        assert len(set(edges)) == 2
+        changed = player.locator(".rp-state td:has(b)").first
+        assert changed.evaluate("cell => getComputedStyle(cell).outlineStyle") == "solid"
+
+
+def test_long_names_leave_the_code_its_room(browser: Browser, tmp_path: Path) -> None:
+    net = nn.Module()
+    net.add_module("encoder_layer_attention_output_dense_projection_weights", nn.Linear(2, 1))
+    layer = next(net.children())
+    with trace(net) as routine:
+        layer(torch.ones(1, 2)).sum().backward()
+    with visit(browser, write(tmp_path, routine._repr_html_()), (800, 700)) as opened:
+        player = opened.page.locator(".routine-player")
+        whole, code = player.bounding_box(), player.locator(".rp-code").bounding_box()
+        assert whole is not None
+        assert code is not None
+        assert code["width"] > whole["width"] * 0.45
+        assert problems_sideways(opened.page) == []
 
 
 def test_hostile_names_never_run(browser: Browser, tmp_path: Path) -> None:

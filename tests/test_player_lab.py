@@ -1,4 +1,4 @@
-"""The player in a real JupyterLab: a chapter is opened, all its cells are run, and it is played."""
+"""The player in real Jupyters: JupyterLab and Notebook 7. A notebook is opened, run and played."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import nbformat
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser import problems_axe, visit
-from tests.lab import START, jupyterlab
+from tests.lab import START, jupyter
 
 ROOT = Path(__file__).parents[1]
 CHAPTER = "03_computing_gradients.ipynb"
@@ -23,7 +24,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("lab")
     shutil.copy(ROOT / "book" / CHAPTER, folder)
     command = [sys.executable, "-m", "jupyterlab"]
-    with jupyterlab(command, folder, cwd=folder, ServerApp__root_dir=str(folder)) as address:
+    with jupyter(command, folder, cwd=folder, ServerApp__root_dir=str(folder)) as address:
         yield address
 
 
@@ -45,9 +46,7 @@ def test_before_a_cell_is_run_the_table_is_there(notebook: Page) -> None:
 
 
 def test_all_cells_are_run_and_the_player_is_played(notebook: Page) -> None:
-    expect(notebook.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible(timeout=START * 1000)
-    notebook.get_by_role("menuitem", name="Run", exact=True).first.click()
-    notebook.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    run_all(notebook)
     player = notebook.locator(".routine-player:has(.rp-app)").first
     player.wait_for(timeout=START * 1000)
     expect(notebook.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible(timeout=START * 1000)
@@ -57,7 +56,8 @@ def test_all_cells_are_run_and_the_player_is_played(notebook: Page) -> None:
     player.get_by_role("button", name="gradients", exact=True).click()  # by mouse
     expect(said).to_contain_text("Right: it changes gradients.")
     assert slider.input_value() == "1"
-    for answer in ("nothing", "nothing", "gradients", "parameters"):  # by keyboard
+    for answer in ("neither", "neither", "gradients", "parameters"):  # by keyboard
+        notebook.keyboard.press("Enter")  # Next has the focus
         player.get_by_role("button", name=answer, exact=True).focus()
         notebook.keyboard.press("Enter")
         expect(said).to_contain_text(f"Right: it changes {answer}.")
@@ -73,3 +73,71 @@ def test_all_cells_are_run_and_the_player_is_played(notebook: Page) -> None:
 
     problems = [line for line in problems_axe(notebook) if "rp-" in line or "routine" in line]
     assert problems == []
+
+
+def run_all(notebook: Page) -> None:
+    """By the menu, once the kernel is there."""
+    idle = '.jp-Notebook-ExecutionIndicator[data-status="idle"]'
+    notebook.wait_for_selector(idle, timeout=START * 1000, state="attached")
+    notebook.get_by_role("menuitem", name="Run", exact=True).first.click()
+    notebook.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+
+
+DOLLARS = 'price = "$5"; other = "$6"'
+LOOP = f"""\
+import torch
+from companion import trace
+net = torch.nn.Linear(2, 1)
+with trace(net) as routine:
+    net(torch.ones(1, 2)).sum().backward()
+    {DOLLARS}
+routine"""
+# What each would do to the notebook: cells come, go, are joined, move or change their kind.
+SHORTCUTS = ["x", "d", "d", "a", "b", "m", "r", "v", "j", "k", "z", "0", "0", "Shift+M", "Escape"]
+
+
+@pytest.mark.parametrize(
+    ("frontend", "page"), [("jupyterlab", "lab/tree"), ("notebook", "notebooks")]
+)
+def test_no_key_that_is_meant_for_the_player_reaches_the_notebook(
+    browser: Browser, tmp_path: Path, frontend: str, page: str
+) -> None:
+    """And no dollar in the code becomes a formula."""
+    cells = [nbformat.v4.new_code_cell(code) for code in (LOOP, "1", "2")]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    whole = nbformat.v4.new_notebook(cells=cells, metadata=kernel)
+    nbformat.write(whole, tmp_path / "own.ipynb")
+    command = [sys.executable, "-m", frontend]
+    with (
+        jupyter(command, tmp_path, cwd=tmp_path, ServerApp__root_dir=str(tmp_path)) as address,
+        visit(browser, f"{address}/{page}/own.ipynb", (1280, 1000)) as opened,
+    ):
+        notebook = opened.page
+        run_all(notebook)
+        player = notebook.locator(".routine-player:has(.rp-app)")
+        player.wait_for(timeout=START * 1000)
+        cell = notebook.locator(".jp-Notebook .jp-Cell")
+        assert cell.count() == 3
+        slider = player.get_by_role("slider")
+        places = {
+            "Next": player.get_by_role("button", name="Next"),
+            "slider": slider,
+            "line": player.locator(".rp-code button").first,
+            "state": player.locator(".rp-state"),
+            "summary": player.locator("summary"),
+        }
+        for name, place in places.items():
+            place.focus()
+            for key in SHORTCUTS:
+                notebook.keyboard.press(key)
+                assert cell.count() == 3, f"{key} on {name} reached the notebook"
+                assert notebook.locator(".jp-Dialog").count() == 0, f"{key} on {name}"
+            expect(place).to_be_focused()
+        places["Next"].focus()
+        for key, position in [("End", 2), ("Home", 0), ("ArrowDown", 1), ("ArrowUp", 0)]:
+            notebook.keyboard.press(key)
+            assert slider.input_value() == str(position), key
+        listing = player.locator(".rp-code")
+        notebook.wait_for_timeout(1000)  # a formula comes later, if it comes
+        expect(listing).to_contain_text(DOLLARS)
+        assert notebook.locator("mjx-container").count() == 0

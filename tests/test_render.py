@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import matplotlib as mpl
 import pytest
@@ -355,3 +358,37 @@ def test_figures_use_only_the_palette(routine: Trace) -> None:
     """So that the book can draw every colour in light and in dark."""
     course_style()
     assert set(re.findall(r"#[0-9a-f]{6}\b", svg(routine))) <= set(PALETTE.values())
+
+
+LOOP = """\
+import torch
+from companion import trace
+größe = torch.nn.Linear(2, 1)
+with trace(größe) as routine:
+    größe(torch.ones(1, 2)).sum().backward()  # ↯
+print(routine)
+"""
+
+
+@pytest.mark.parametrize(
+    ("encoding", "expected"),
+    [
+        ("utf-8", "größe(torch.ones(1, 2)).sum().backward()  # ↯  2 None → value"),
+        ("cp1252", "größe(torch.ones(1, 2)).sum().backward()  # \\u21af  2 None -> value"),
+        ("ascii", "gr\\xf6\\xdfe(torch.ones(1, 2)).sum().backward()  # \\u21af  2 None -> value"),
+    ],
+)
+def test_a_stream_that_lacks_a_character_ends_no_training(
+    tmp_path: Path, encoding: str, expected: str
+) -> None:
+    """Windows gives a file that is redirected to its own code page."""
+    script = tmp_path / "loop.py"
+    script.write_text(LOOP, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert expected in done.stdout.decode(encoding)

@@ -15,12 +15,12 @@ from typing import Any
 from docutils import nodes
 from sphinx.application import Sphinx
 
-from companion.render.player import asset
+from companion.render.player import CLASSES, asset
 
 FILES = ("player.css", "player.js")
 OWN_STYLE = f"<style>{asset(FILES[0])}</style>"
 OWN_SCRIPT = f"<script>{asset(FILES[1])}</script>"
-PLAYER = '<div class="routine-player"'
+PLAYER = f'<div class="{CLASSES}"'
 
 
 def share(app: Sphinx, doctree: nodes.document, docname: str) -> None:

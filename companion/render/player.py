@@ -33,6 +33,7 @@ AROUND = 2  # lines shown before and after one that a finding objects to
 STYLE = """
 html { background: Canvas; color: CanvasText; font-family: system-ui, sans-serif }
 body { margin: 1rem auto; max-width: 70rem; padding: 0 1rem }
+h1 { overflow-wrap: anywhere }
 """
 PAGE = """<!doctype html>
 <html lang="en">
@@ -127,9 +128,11 @@ def player(
     cut = f" {hidden} more layers are not shown; name them with layers=[...]." if hidden else ""
     opened = "" if predict else " open"
     asks = " data-predict" if predict else ""
+    answers = ", with the answers" if predict else ""
     html = (
-        f'<div class="routine-player" lang="en"{asks}>\n<style>{asset("player.css")}</style>\n'
-        f"<details{opened}><summary>{_text(title)}: every line as a table</summary>\n"
+        f'<div class="{CLASSES}" dir="ltr" lang="en"{asks}>\n'
+        f"<style>{asset('player.css')}</style>\n"
+        f"<details{opened}><summary>{_text(title)}: every line as a table{answers}</summary>\n"
         f"<p>What each line left behind. Bold: changed by that line.{cut}</p>\n"
         '<div class="rp-wide" tabindex="0" role="group" aria-label="Every line as a table">\n'
         f"<table>\n{HEAD}{''.join(bodies)}</table>\n</div>\n</details>\n"
@@ -138,7 +141,9 @@ def player(
     return Player(title, html)
 
 
+CLASSES = "routine-player mathjax_ignore tex2jax_ignore"  # code is no formula, whatever its dollars
 HEAD = (
+    '<colgroup><col></colgroup><colgroup span="2"></colgroup><colgroup span="2"></colgroup>\n'
     '<thead>\n<tr><th rowspan="2" scope="col">layer</th><th colspan="2" scope="colgroup">gradient'
     '</th><th colspan="2" scope="colgroup">parameters</th></tr>\n'
     '<tr><th scope="col">sum</th><th scope="col">norm</th>'
@@ -184,8 +189,10 @@ def _bodies(
             yield _body(' data-gap=""', [_wide(f"{gap} lines not shown", "rp-line")])
         previous = record.index
         lines = code(record, record.indent - indents[place])
+        changes = bool(record.changed_gradients) + 2 * bool(record.changed_parameters)
         attributes = (
             f' data-place="{functions.index(place)}:{record.line}" data-step="{record.step}"'
+            f' data-changes="{changes}"'
         )
         if len(functions) > 1:
             name = record.function or "top level"
@@ -254,14 +261,14 @@ def _rows(
     ]
     columns = [by_layer(state.gradients), by_layer(state.parameters)]
     return [
-        _row(name, columns, [name in changed for changed in moved])
-        for name in names
+        _row(i, name, columns, [name in changed for changed in moved])
+        for i, name in enumerate(names)
         if everything or any(name in changed for changed in moved)
     ]
 
 
 def _row(
-    name: str, columns: Sequence[Mapping[str, Reading | None]], changed: Sequence[bool]
+    i: int, name: str, columns: Sequence[Mapping[str, Reading | None]], changed: Sequence[bool]
 ) -> str:
     cells = []
     for readings, bold in zip(columns, changed, strict=True):
@@ -271,7 +278,8 @@ def _row(
         else:
             texts = [_value(number(reading, "sum")), _value(number(reading, "norm"))]
         cells += [f"<td><b>{text}</b></td>" if bold else f"<td>{text}</td>" for text in texts]
-    return f'<tr><th scope="row">{_text(name) or "(net)"}</th>{"".join(cells)}</tr>\n'
+    head = f'<th scope="row">{_text(name) or "(net)"}</th>'
+    return f'<tr data-i="{i}">{" ".join([head, *cells])}</tr>\n'
 
 
 def _value(number: str) -> str:
