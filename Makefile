@@ -9,7 +9,7 @@ READY := $(VENV)/ready
 INSTALL := $(if $(UV_TORCH_BACKEND),uv pip install --python $(PY),$(PY) -m pip install --disable-pip-version-check)
 BOOK := _build/html/index.html
 
-.PHONY: address audit candidate matrix book test notebooks bench bench-trace lighthouse serve pdf zip lab constraints clean help
+.PHONY: address audit candidate fresh matrix book test notebooks bench bench-trace lighthouse serve pdf zip lab constraints clean help
 
 help:
 	@echo "make book       build the course into $(dir $(BOOK))"
@@ -24,7 +24,7 @@ help:
 	@echo "make lab        open the course in JupyterLab"
 	@echo "make matrix     test the wheel on every Python and PyTorch that it allows"
 	@echo "make candidate  build all that a release would publish into dist/"
-	@echo "make audit      look up known weaknesses of every pinned package; asks the package index"
+	@echo "make audit      look up known weaknesses of what is pinned for this platform; asks the package index"
 	@echo "make address    say where the repository is (URL=https://HOST/OWNER/NAME, SITE=https://...)"
 	@echo "make clean      remove everything that was built, the environment too"
 
@@ -58,10 +58,16 @@ address:
 lighthouse: book
 	@$(PY) benchmarks/lighthouse.py
 
-pdf: book
+# From nothing, for what is given away: a build leaves what an older one made, such as the page of a
+# chapter that is gone.
+fresh:
+	@rm -rf _build/html _build/.doctrees
+	@$(MAKE) --no-print-directory book
+
+pdf: fresh
 	@$(PY) book/_tools/pdf.py
 
-zip: book
+zip: fresh
 	@$(PY) book/_tools/site_zip.py
 
 serve: book
@@ -71,13 +77,13 @@ serve: book
 lab: $(READY)
 	@$(VENV)/bin/jupyter lab book
 
-# The stamp is written last: an environment without it was left half-made, and is made anew.
+# The stamp is written last: an environment without it was left half-made, and is made anew. One
+# that has it was whole once: it is updated, and where that fails it stays and is tried again.
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 10) or sys.exit("Python 3.10 or newer is needed; this is %d.%d. Try: make PYTHON=python3.12 ..." % v[:2])'
 	@test -e $(READY) || rm -rf $(VENV)
-	@rm -f $(READY)
-	@echo "Setting up $(VENV), once. PyTorch is large: this takes a minute or several."
-	@$(PYTHON) -m venv $(VENV)
+	@test -e $(READY) && echo "Updating $(VENV) ..." || echo "Setting up $(VENV), once. PyTorch is large: this takes a minute or several."
+	@$(PY) -c '' 2> /dev/null || $(PYTHON) -m venv $(VENV)
 	@$(INSTALL) --constraint constraints.txt --editable '.[test]'
 	@touch $(READY)
 	@echo "$(VENV) is ready."

@@ -43,8 +43,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the freshly built book, index.html in it."""
-    return built(tmp_path_factory.mktemp("book"))
+    """The folder of the freshly built book, index.html in it; no site, also where one is set."""
+    return built(tmp_path_factory.mktemp("book"), COURSE_URL="")
 
 
 @pytest.fixture(scope="session")

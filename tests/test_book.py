@@ -189,7 +189,7 @@ def test_contrast(theme: dict[str, str], paper: str) -> None:
 
 def test_the_players_of_a_page_share_script_and_style(site: dict[str, Page]) -> None:
     for name, page in site.items():
-        players = page.text.count('<div class="routine-player"')
+        players = page.text.count('<div class="routine-player ')
         assert page.text.count('<script src="_static/player.js"></script>') == players, name
         assert page.links.count("_static/player.js") == players
         assert any("player.css" in link for link in page.links) == bool(players), name

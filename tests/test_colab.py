@@ -16,9 +16,9 @@ import pytest
 
 from tests.building import ROOT
 from tests.environments import clean, run
-from tests.test_address import URL, address, copy
+from tests.test_address import CHAPTERS, URL, address, copy, without
 
-CHAPTERS = sorted(path.stem for path in (ROOT / "book").glob("[0-9][0-9]_*.ipynb"))
+BRANCH = "published"  # not the repository's default
 # What Colab has, of all that a chapter imports; and what runs a notebook.
 THERE = ["torch", "torchvision", "matplotlib", "scikit-learn", "tqdm", "ipykernel", "nbclient"]
 RUN = """\
@@ -45,9 +45,13 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(ROOT / name, folder)
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "companion", folder / "companion", ignore=ignored)
-    git(folder, "init", "--quiet")
+    commit = ["-c", "user.name=n", "-c", "user.email=e", "commit", "--quiet", "-m", "All"]
+    git(folder, "init", "--quiet", "--initial-branch", BRANCH)
     git(folder, "add", ".")
-    git(folder, "-c", "user.name=n", "-c", "user.email=e", "commit", "--quiet", "-m", "All")
+    git(folder, *commit)
+    git(folder, "checkout", "--quiet", "-b", "other")  # its head is no package
+    git(folder, "rm", "--quiet", "-r", "companion", "pyproject.toml")
+    git(folder, *commit)
     return folder
 
 
@@ -55,7 +59,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def chapters(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The chapters, as they are once the address is set."""
     folder = copy(tmp_path_factory.mktemp("published"))
-    assert address(folder, "--url", URL).returncode == 0
+    assert address(folder, "--url", URL, "--branch", BRANCH).returncode == 0
     return folder / "book"
 
 
@@ -139,13 +143,54 @@ def test_where_the_package_cannot_be_had_the_cell_says_so(
     shown = first_outputs(python, notebook, tmp_path, instead_of("/nowhere"))
     (error,) = shown
     assert error.ename == "RuntimeError"
+    wanted = f"pip could not install training-routine from git+{URL}@{BRANCH}:\n"
+    assert error.evalue.startswith(wanted)
     assert "/nowhere" in error.evalue
+
+
+@pytest.mark.parametrize("name", ["companion.py", "companion/__init__.py", "companion/other.txt"])
+def test_another_companion_is_not_taken_for_ours(
+    name: str, python: Path, repository: Path, chapters: Path, tmp_path: Path
+) -> None:
+    """A folder without modules is passed over by Python itself, once the package is there."""
+    run(python, "-m", "pip", "uninstall", "-qq", "--yes", "training-routine")
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).touch()
+    notebook = chapters / f"{CHAPTERS[0]}.ipynb"
+    shown = first_outputs(python, notebook, tmp_path, instead_of(repository))
+    assert "companion" in installed(python)
+    if name.endswith(".txt"):
+        assert shown == []
+        return
+    (error,) = shown
+    assert error.ename == "ImportError"
+    assert error.evalue.startswith(f"{tmp_path / name} is another 'companion'")
+    assert "Remove or rename it" in error.evalue
+
+
+def test_a_folder_that_is_imported_for_want_of_ours_is_named(
+    python: Path, repository: Path, chapters: Path, tmp_path: Path
+) -> None:
+    """The distribution is said to be there, and its package is gone."""
+    notebook = chapters / f"{CHAPTERS[0]}.ipynb"
+    run(python, "-m", "pip", "uninstall", "-qq", "--yes", "training-routine")
+    (tmp_path / "training_routine-0.1.0.dist-info").mkdir()
+    about = tmp_path / "training_routine-0.1.0.dist-info/METADATA"
+    about.write_text("Metadata-Version: 2.1\nName: training-routine\nVersion: 0.1.0\n")
+    (tmp_path / "companion").mkdir()
+    (error,) = first_outputs(python, notebook, tmp_path, instead_of(repository))
+    assert error.ename == "ImportError"
+    assert error.evalue.startswith(f"{tmp_path / 'companion'} is another 'companion'")
 
 
 def test_without_an_address_the_cell_says_how_to_get_the_package(
     python: Path, tmp_path: Path
 ) -> None:
     run(python, "-m", "pip", "uninstall", "-qq", "--yes", "training-routine")
-    (error,) = first_outputs(python, ROOT / f"book/{CHAPTERS[0]}.ipynb", tmp_path)
-    assert error.ename == "ModuleNotFoundError"
-    assert error.evalue.endswith("repository, run: python -m pip install .")
+    notebook = without(tmp_path / "course") / f"book/{CHAPTERS[0]}.ipynb"
+    for other in None, "companion.py":
+        if other:
+            (tmp_path / other).touch()
+        (error,) = first_outputs(python, notebook, tmp_path)
+        assert error.ename == "ModuleNotFoundError"
+        assert error.evalue.endswith('repository, run: python -m pip install ".[course]"')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import subprocess
 import sys
@@ -60,6 +61,28 @@ def test_contributing_names_what_there_is() -> None:
     assert {".venv/ready", "test", "book", "notebooks", "matrix", "constraints"} <= commands
     workflows = {path.stem for path in ROOT.glob(".github/workflows/*.yml")}
     assert {"book", "release"} <= workflows & set(words)
+
+
+def test_a_new_chapter_is_told_all_that_its_first_cell_needs() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    steps = text.partition("## A chapter\n")[2].partition("\n## ")[0]
+    chapter = json.loads(next((ROOT / "book").glob("01_*.ipynb")).read_text(encoding="utf-8"))
+    setup = next(cell for cell in chapter["cells"] if cell["cell_type"] == "code")
+    assert len(setup["metadata"]["tags"]) == 2
+    for tag in setup["metadata"]["tags"]:
+        assert f"`{tag}`" in steps
+    assert steps.index("`make address`") < steps.index("`make notebooks`")
+
+
+def test_the_lines_of_every_text_end_alike() -> None:
+    attributes = (ROOT / ".gitattributes").read_text()
+    assert "* text=auto eol=lf\n" in attributes
+    binary = {".png", ".ico", ".gz", ".zip", ".woff2", ".jpg"}
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    for ending in {Path(name).suffix for name in tracked} & binary:
+        assert f"*{ending} binary\n" in attributes, ending
 
 
 @pytest.mark.parametrize("path", ["README.md", "book/index.md"])

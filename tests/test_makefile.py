@@ -58,6 +58,53 @@ def test_a_ready_environment_is_left_alone(clone: Path) -> None:
     assert make(clone, "--dry-run", ".venv/ready").stdout.count("pip install") == 1
 
 
+def test_an_environment_that_was_whole_outlives_a_failed_update(clone: Path) -> None:
+    """Offline, say. It is not taken for updated either: the next run tries again."""
+    offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_EXTRA_INDEX_URL": ""}
+    subprocess.run([sys.executable, "-m", "venv", clone / ".venv"], check=True)
+    (clone / ".venv/ready").touch()
+    (clone / ".venv/installed-before").touch()
+    os.utime(clone / ".venv/ready", (0, 0))
+    for _ in range(2):
+        done = make(clone, ".venv/ready", UV_TORCH_BACKEND="", **offline)
+        assert done.returncode != 0
+        assert "Updating .venv" in done.stdout
+        assert (clone / ".venv/installed-before").exists()
+        assert (clone / ".venv/ready").stat().st_mtime == 0
+
+
+def test_what_is_given_away_is_built_from_nothing(clone: Path) -> None:
+    """With a jupyter-book and a python that only write down what they are asked for."""
+    (clone / "_config.yml").touch()
+    for name in ".venv/bin", "_build/html", "_build/.doctrees":
+        (clone / name).mkdir(parents=True)
+    for name in "jupyter-book", "python":
+        stand_in = clone / ".venv/bin" / name
+        stand_in.write_text(f'#!/bin/sh\necho "{name} $*: $(ls -A _build)" >> asked\n')
+        stand_in.chmod(0o755)
+    (clone / ".venv/ready").touch()
+    (clone / "_build/html/robots.txt").touch()
+    for targets in ["pdf"], ["zip"], ["candidate"], ["--jobs=2", "pdf", "zip"]:
+        (clone / "_build/html").mkdir(exist_ok=True)
+        (clone / "dist").mkdir(exist_ok=True)
+        (clone / "asked").unlink(missing_ok=True)
+        done = make(clone, *targets)
+        assert done.returncode == 0, done.stderr
+        asked = (clone / "asked").read_text().splitlines()
+        built = [line for line in asked if line.startswith("jupyter-book")]
+        assert [line.rpartition(":")[2].strip() for line in built] == [""], targets
+
+
+def test_what_was_packed_is_named_with_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/index.html").touch()
+    tool = ROOT / "book/_tools/site_zip.py"
+    output = tmp_path / "dist/a.zip"
+    command = [sys.executable, str(tool), "--site", "site", "--output", str(output)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "dist/a.zip: 0.0 MB\n"
+
+
 def test_uv_installs_where_a_build_of_torch_is_asked_for(clone: Path) -> None:
     for backend, installer in [("", ".venv/bin/python -m pip"), ("cpu", "uv pip")]:
         told = make(clone, "--dry-run", ".venv/ready", UV_TORCH_BACKEND=backend).stdout

@@ -71,6 +71,13 @@ def test_commands_exist() -> None:
         assert re.search(rf"^{command}:", makefile, flags=re.M), command
 
 
+def test_the_number_of_chapters() -> None:
+    words = ["Six", "Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve"]
+    chapters = list((ROOT / "book").glob("[0-9][0-9]_*.ipynb"))
+    (word,) = re.findall(r"(\w+) chapters, 10 to 20 minutes each", README)
+    assert word == words[len(chapters) - 6]
+
+
 def test_every_public_name_is_mentioned() -> None:
     for name in (
         "trace",

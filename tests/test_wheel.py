@@ -87,6 +87,12 @@ def test_the_sdist_builds_the_same_wheel(wheel: Path, dist: Path, tmp_path: Path
     assert not [
         name for name in names if re.search(r"/(\.venv|_build|dist|__pycache__)(/|$)", name)
     ]
+    # What its README links to, and what `make book` and `make test` start from.
+    there = {name.partition("/")[2] for name in names}
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    links = set(re.findall(r"\]\((?!https://|#)([^)]+)\)", readme))
+    assert len(links) > 10
+    assert links | {"Makefile", "_config.yml", "constraints.txt", "SECURITY.md"} <= there
     (direct,) = build(tmp_path, ROOT, "--wheel").iterdir()
     assert direct.name == wheel.name
     assert direct.read_bytes() == wheel.read_bytes()

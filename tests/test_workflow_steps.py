@@ -10,6 +10,7 @@ import pytest
 
 from tests.workflows import ROOT, STEPS, command, run
 
+MAIN = command("release", "build", "Refuse a tag that is not on main")
 TAG = command("release", "build", "Compare the tag with the version and the changelog")
 RELEASE = command("release", "github", "Create the release")
 PUSH = command("book", "notebooks", "Push the branch")
@@ -86,6 +87,24 @@ def test_a_release_has_all_files_and_the_notes(tmp_path: Path) -> None:
     }
     assert words[words.index("--notes-file") + 1] == "notes.md"
     assert (tmp_path / "notes.md").exists()
+
+
+@pytest.mark.parametrize("merged", [True, False])
+def test_a_tag_that_is_not_on_main_is_refused(tmp_path: Path, merged: bool) -> None:
+    there, here = tmp_path / "there", tmp_path / "here"
+    git(tmp_path, "init", "--quiet", "--initial-branch", "main", str(there))
+    git(there, "commit", "--quiet", "--allow-empty", "--message", "first")
+    git(there, "checkout", "--quiet", "-b", "draft")
+    git(there, "commit", "--quiet", "--allow-empty", "--message", "second")
+    sha = git(there, "rev-parse", "HEAD").strip()
+    git(there, "checkout", "--quiet", "main")
+    if merged:
+        git(there, "merge", "--quiet", "draft")
+        git(there, "commit", "--quiet", "--allow-empty", "--message", "main has gone on")
+    git(tmp_path, "clone", "--quiet", str(there), str(here))
+    done = run(MAIN, here, GITHUB_SHA=sha, GITHUB_REF_NAME="v1.2.3")
+    assert done.returncode == (0 if merged else 1), done.stderr
+    assert ("the tag v1.2.3 is not on main; merge" in done.stdout) != merged
 
 
 def test_an_artifact_is_one_folder() -> None:

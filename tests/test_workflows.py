@@ -140,6 +140,20 @@ def test_text_from_outside_comes_into_a_command_by_its_environment() -> None:
         assert "${{" not in step.get("run", ""), step
 
 
+def test_only_main_is_published_and_its_notebooks_with_its_pages() -> None:
+    assert WORKFLOWS["book"][True]["push"] == {"branches": ["main"]}  # YAML reads `on` as True
+    notebooks = JOBS["book", "notebooks"]
+    assert notebooks["if"] == "github.ref == 'refs/heads/main'"
+    assert notebooks["needs"] == ["build", "deploy"]
+
+
+def test_a_release_sees_the_whole_history_before_anything_runs() -> None:
+    checkout, *rest = JOBS["release", "build"]["steps"]
+    assert checkout["with"]["fetch-depth"] == 0
+    refusal = next(step for step in rest if "run" in step)
+    assert refusal["name"] == "Refuse a tag that is not on main"
+
+
 def test_every_job_ends() -> None:
     assert {job: content["timeout-minutes"] for job, content in JOBS.items()}.keys() == JOBS.keys()
     for whole in WORKFLOWS.values():

@@ -1,8 +1,8 @@
 """Sphinx extension: what a page says about where it stands, once the course has an address.
 
 The address is `html_baseurl` in `_config.yml`, or the environment variable COURSE_URL when the
-book is built; with neither, no page names one and there is no sitemap. An edition in another
-language stands in a folder of its own under the same address (`course_editions`).
+book is built, empty for none; without one, no page names it and there is no sitemap. An edition
+in another language stands in a folder of its own under the same address (`course_editions`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def page_path(page: str) -> str:
 
 def read_address(app: Sphinx, config: Config) -> None:
     """Settle the address, of the course and of this edition of it."""
-    course = os.environ.get("COURSE_URL") or config.html_baseurl
+    course = os.environ.get("COURSE_URL", config.html_baseurl)
     if course and not course.startswith(("https://", "http://")):
         raise ConfigError(f"the address must begin with https://, unlike {course!r} (COURSE_URL)")
     if config.language not in config.course_editions:

@@ -15,7 +15,7 @@ from sphinx.application import Sphinx
 from sphinx.locale import _
 from sphinx.util import logging
 
-LOCALES = {"en": "en_US", "ko": "ko_KR"}
+LOCALES = {"en": "en_US", "ko": "ko_KR"}  # another language is its own locale
 
 
 def describe(
@@ -38,7 +38,7 @@ def describe(
         "og:description": description,
         "og:type": "website" if page == "index" else "article",
         "og:site_name": app.config.html_title,
-        "og:locale": LOCALES[app.config.language],
+        "og:locale": LOCALES.get(app.config.language, app.config.language),
     }
     # Both must be whole addresses, so they wait until there is one.
     if context["pageurl"]:

@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from docutils import nodes
     from sphinx.application import Sphinx
 
+HOST = r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::\d+)?"
+PART = r"/(?!\.\.?(?:/|\Z))[\w.-]+"  # of a path; "." and ".." would lead elsewhere
+GITHUB = rf"https://github\.com(?:{PART}){{2}}(?<!\.git)"
+OTHER = rf"https://(?!github\.com[/:]){HOST}(?:{PART}){{2,}}(?<!\.git)"
+SITE = rf"https://{HOST}(?:/(?!\.\.?/)[\w.~-]+)*/"
+# As git has it: between slashes, words with single dots; none of them ends with .lock.
+WORDS = r"[\w-]+(?:\.[\w-]+)*(?<!\.lock)"
+BRANCH = rf"(?!-){WORDS}(?:/{WORDS})*"
+
 
 @dataclass(frozen=True)
 class Address:
@@ -32,17 +41,21 @@ class Address:
     site: str = ""
 
     def __post_init__(self) -> None:
-        if self.repository and not re.fullmatch(
-            r"https://[\w.-]+(:\d+)?(/[\w.-]+){2,}(?<!\.git)", self.repository, re.A
-        ):
+        if self.repository and not re.fullmatch(f"{GITHUB}|{OTHER}", self.repository, re.A):
             raise ValueError(
                 f"not the address of a repository: {self.repository!r}; "
                 "write it as https://HOST/OWNER/NAME, without .git, a user or a password"
             )
-        if self.site and not re.fullmatch(r"https://[\w./~:-]+", self.site, re.A):
-            raise ValueError(f"not the address of a site: {self.site!r}; write https://...")
-        if not re.fullmatch(r"\w[\w./-]*", self.branch, re.A):
-            raise ValueError(f"not the name of a branch: {self.branch!r}")
+        if self.site and not re.fullmatch(SITE, self.site, re.A):
+            raise ValueError(
+                f"not the address of a site: {self.site!r}; write it as https://HOST/ or "
+                "https://HOST/FOLDER/"
+            )
+        if not re.fullmatch(BRANCH, self.branch, re.A):
+            raise ValueError(
+                f"not the name of a branch: {self.branch!r}; git takes no space, no .., no slash "
+                "at an end and no .lock"
+            )
 
     @property
     def on_github(self) -> bool:

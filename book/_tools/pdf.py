@@ -15,6 +15,7 @@ import mimetypes
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
+from os.path import relpath
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -127,7 +128,7 @@ def main() -> None:
     options.output.parent.mkdir(parents=True, exist_ok=True)
     subject = config["sphinx"]["config"]["course_descriptions"]["index"]
     options.output.write_bytes(finished(pdf, config["author"], subject))
-    print(f"{options.output.name}: {len(PdfReader(options.output).pages)} pages")
+    print(f"{relpath(options.output)}: {len(PdfReader(options.output).pages)} pages")
 
 
 if __name__ == "__main__":

@@ -27,6 +27,16 @@ SETTINGS = {  # where each stands in _config.yml
 FIRST = "book/01_training_routine.ipynb"
 COLAB = "On Colab there is nothing to install: the first cell of a notebook gets the package."
 SETUP = "setup"  # the tag of a notebook's first code cell
+OURS = """
+import companion
+
+if not hasattr(companion, "digits"):
+    where = getattr(companion, "__file__", None) or [*companion.__path__][0]
+    raise ImportError(
+        f"{where} is another 'companion', not the course's. Remove or rename it; "
+        "if pip installed it: pip uninstall companion training-routine. "
+        "Then restart the kernel."
+    )"""
 
 
 def read(root: Path = ROOT) -> Address:
@@ -61,33 +71,45 @@ def notebooks(root: Path = ROOT) -> list[Path]:
 
 
 def setup_cell(address: Address) -> str:
-    """The first code cell of every notebook: gets the package where it is missing."""
-    if not address.repository:
-        return """\
-from importlib.util import find_spec
+    """The first code cell of every notebook: gets the package where it is missing.
 
-if find_spec("companion") is None:
+    It asks for the distribution: a folder beside the notebook, or another's package, can be called
+    `companion` too. What the two forms do not share is what happens where it is missing.
+    """
+    if not address.repository:
+        return f"""\
+from importlib.metadata import PackageNotFoundError, version
+
+try:
+    version("training-routine")
+except PackageNotFoundError:
     raise ModuleNotFoundError(
         "This notebook needs the package of its course. In a copy of the course's "
-        "repository, run: python -m pip install ."
-    )"""
+        'repository, run: python -m pip install ".[course]"'
+    ) from None
+{OURS}"""
     return f"""\
 import subprocess
 import sys
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, version
 
-if find_spec("companion") is None:  # as on Colab; PyTorch stays as it is
+try:
+    version("training-routine")
+except PackageNotFoundError:  # as on Colab; PyTorch stays as it is
     pip = [sys.executable, "-m", "pip", "install", "-qq", "--no-deps"]
-    course = "git+{address.repository}"
+    course = "git+{address.repository}@{address.branch}"
     done = subprocess.run([*pip, course], capture_output=True, text=True)
     if done.returncode:
-        raise RuntimeError(done.stderr)"""
+        raise RuntimeError(
+            f"pip could not install training-routine from {{course}}:\\n{{done.stderr}}"
+        ) from None
+{OURS}"""
 
 
 def _config(text: str, address: Address) -> str:
     values = {
         "repository": f'"{address.repository}"',
-        "branch": address.branch,
+        "branch": f'"{address.branch}"',  # or YAML would read no, null and 007 as no text
         "site": f'"{address.site}"',
     }
     for name, pattern in SETTINGS.items():
@@ -150,7 +172,7 @@ def _install(address: Address) -> str:
     """How to get what the chapters import."""
     if not address.repository:
         return 'In a clone of the repository:\n\n```sh\npython -m pip install ".[course]"\n```\n'
-    source = f"training-routine[course] @ git+{address.repository}"
+    source = f"training-routine[course] @ git+{address.repository}@{address.branch}"
     command = f'```sh\npython -m pip install "{source}"\n```\n'
     if not address.on_github:
         return command
@@ -176,6 +198,11 @@ def _notebook(text: str, address: Address) -> str:
     return json.dumps(notebook, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
 
 
+def _plain(url: str) -> str:
+    """As one writes it: scheme and host in small letters, and no slash behind."""
+    return re.sub(r"\A\w+://[^/]+", lambda match: match[0].lower(), url).rstrip("/")
+
+
 def main(arguments: list[str] | None = None, root: Path = ROOT) -> None:
     """Set what is given, and say what is set."""
     parser = argparse.ArgumentParser(description="Say where the repository of the course is.")
@@ -185,18 +212,23 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> None:
     options = parser.parse_args(arguments)
 
     now = read(root)
+    gone = options.url == "none"
+    url, site = (_plain(value) for value in (options.url, options.site))
+    if site.startswith("http://"):  # so GitHub reports a site until it enforces https
+        site = site.replace("http://", "https://", 1)
+        print(f"site:       {options.site} is taken as {site}")
     try:
         address = Address(
-            repository={"": now.repository, "none": ""}.get(options.url, options.url.rstrip("/")),
-            branch=options.branch or ("main" if options.url == "none" else now.branch),
-            site={"": now.site, "none": ""}.get(options.site, options.site.rstrip("/") + "/"),
+            repository={"": now.repository, "none": ""}.get(url, url),
+            branch=options.branch or ("main" if gone else now.branch),
+            site={"": "" if gone else now.site, "none": ""}.get(site, f"{site}/"),
         )
     except ValueError as error:
         sys.exit(f"make address: {error}")
     changed = []
     for path, text in written(address, root).items():
         if text != path.read_text(encoding="utf-8"):
-            path.write_text(text, encoding="utf-8")
+            path.write_text(text, encoding="utf-8", newline="\n")
             changed.append(str(path.relative_to(root)))
     print(
         f"repository: {address.repository or 'not set; make address URL=https://HOST/OWNER/NAME'}"

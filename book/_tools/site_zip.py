@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from os.path import relpath
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
@@ -48,7 +49,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=OUTPUT)
     options = parser.parse_args()
     pack(options.site, options.output)
-    print(f"{options.output.name}: {options.output.stat().st_size / 1e6:.1f} MB")
+    print(f"{relpath(options.output)}: {options.output.stat().st_size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":
