@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -141,7 +142,7 @@ def player(
     return Player(title, html)
 
 
-CLASSES = "routine-player mathjax_ignore tex2jax_ignore"  # code is no formula, whatever its dollars
+CLASSES = "routine-player rp mathjax_ignore tex2jax_ignore"  # dollars in code make no formula
 HEAD = (
     '<colgroup><col></colgroup><colgroup span="2"></colgroup><colgroup span="2"></colgroup>\n'
     '<thead>\n<tr><th rowspan="2" scope="col">layer</th><th colspan="2" scope="colgroup">gradient'
@@ -153,10 +154,17 @@ HEAD = (
 
 @functools.cache
 def asset(name: str) -> str:
-    """A file of this folder without its indentation and whole-line comments."""
+    """A file of this folder on one line, without comments: a notebook stores it for each player.
+
+    Every statement of the script ends with its own semicolon, and no string holds two slashes.
+    """
     text = Path(__file__).with_name(name).read_text(encoding="utf-8")
-    lines = [line.strip() for line in text.splitlines()]
-    return "\n".join(line for line in lines if line and not line.startswith(("//", "/*")))
+    lines = [re.sub(r"(^|\s)(// |/\* ).*", "", line).strip() for line in text.splitlines()]
+    whole = " ".join(line for line in lines if line)
+    if name.endswith(".css"):
+        whole = re.sub(r"\s*([{};])\s*", r"\1", whole)
+        whole = re.sub(r"([:,]) ", r"\1", whole)
+    return whole
 
 
 def _shown(records: Sequence[LineRecord], findings: Sequence[Finding], layers: int) -> list[int]:
