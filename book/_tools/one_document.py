@@ -86,8 +86,6 @@ def prepare(article: Tag, name: str, known: set[str]) -> None:
     own_ids(article, name, known)
     article.name = "section"
     article.attrs = {"id": name, "class": "page"}
-    if number := re.match(r"0*(\d+)_", name):
-        one(article, "h1").insert(0, f"{number[1]}. ")
 
 
 def _elsewhere(href: str, known: set[str]) -> bool:
