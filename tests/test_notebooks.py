@@ -169,6 +169,8 @@ def test_exercises(path: Path) -> None:
     assert len(answers) in (2, 3)
     for number, check in enumerate(checks, 1):
         assert check.outputs[0].text == f"Exercise {number}: no answer yet\n"
+        assert "hide-input" in tags(check)  # it gives the answer away, in the book and in Jupyter
+        assert check.metadata["jupyter"]["source_hidden"]
 
     cells = []
     for cell in notebook.cells:

@@ -494,6 +494,14 @@ def test_on_paper_there_is_the_table(played: Page, right: Trace) -> None:
     assert played.locator(".rp-wide code").count() == len(right.records)
 
 
+def test_a_browser_that_prints_what_is_folded_as_nothing(played: Page) -> None:
+    """The table is unfolded for the paper, and folded again."""
+    table = played.locator("details")
+    for event, unfolded in {"beforeprint": True, "afterprint": False}.items():
+        played.evaluate("event => dispatchEvent(new Event(event))", event)
+        assert table.evaluate("details => details.open") is unfolded
+
+
 def test_a_long_listing_follows_the_marked_line(browser: Browser, tmp_path: Path) -> None:
     """It scrolls in its own box; the page stays where it is."""
     lines = "".join(f"    a{i} = net(x)\n" for i in range(50))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
@@ -28,8 +29,30 @@ def second_backward() -> None:
     loss.backward()
 
 
-def cut_graph() -> None:
-    nn.Linear(2, 2)(torch.ones(1, 2)).argmax(dim=1).float().mean().backward()
+def argmax() -> None:
+    outputs().argmax(dim=1).float().mean().backward()
+
+
+def detach() -> None:
+    outputs().detach().mean().backward()
+
+
+def item() -> None:
+    torch.tensor(outputs().mean().item()).backward()
+
+
+def numpy() -> None:
+    torch.from_numpy(outputs().detach().numpy()).mean().backward()
+
+
+def no_grad() -> None:
+    with torch.no_grad():
+        loss = outputs().mean()
+    loss.backward()
+
+
+def outputs() -> torch.Tensor:
+    return cast(torch.Tensor, nn.Linear(2, 2)(torch.ones(1, 2)))
 
 
 def step_in_between() -> None:
@@ -59,11 +82,14 @@ def no_gradient_to_ask() -> None:
     nn.Linear(2, 1).weight.grad.abs()  # type: ignore[union-attr]
 
 
+NO_GRAPH = "element 0 of tensors does not require grad and does not have a grad_fn"
+
+
 @pytest.mark.parametrize(
     ("code", "message"),
     [
         (second_backward, "Trying to backward through the graph a second time"),
-        (cut_graph, "element 0 of tensors does not require grad and does not have a grad_fn"),
+        *((cut, NO_GRAPH) for cut in (argmax, detach, item, numpy, no_grad)),
         (
             step_in_between,
             "one of the variables needed for gradient computation has been modified by an inplace "
@@ -89,3 +115,30 @@ def test_a_network_that_knows_nothing() -> None:
     loss = nn.functional.cross_entropy(torch.zeros(1, 10), torch.tensor([3]))
     assert f"{loss:.3f}" == "2.303"
     assert "2.303 for ten classes" in PAGE
+
+
+@pytest.mark.parametrize(
+    ("cleared", "options", "moves"),
+    [
+        (None, {}, True),
+        ("zeros", {}, False),
+        ("zeros", {"momentum": 0.9}, True),
+        ("zeros", {"weight_decay": 0.1}, True),
+        ("None", {"momentum": 0.9}, False),
+        ("None", {"weight_decay": 0.1}, False),
+    ],
+)
+def test_when_a_frozen_parameter_moves(
+    cleared: str | None, options: dict[str, Any], moves: bool
+) -> None:
+    net = nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1, **options)
+    net(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+    net.weight.requires_grad_(False)
+    if cleared is not None:
+        optimizer.zero_grad(set_to_none=cleared == "None")
+    before = net.weight.clone()
+    net(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+    assert torch.equal(net.weight, before) != moves
