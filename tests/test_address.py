@@ -193,15 +193,6 @@ def test_a_host_is_written_small(tmp_path: Path) -> None:
     assert f"repository: {URL}\n" in done.stdout
 
 
-def test_lines_end_as_they_do_in_the_repository(tmp_path: Path) -> None:
-    """Also where they were written by a machine that ends them otherwise."""
-    copy(tmp_path)
-    readme = tmp_path / "README.md"
-    readme.write_bytes(readme.read_bytes().replace(b"\n", b"\r\n"))
-    assert address(tmp_path, "--url", f"{URL}-2").returncode == 0
-    assert not [name for name in texts(tmp_path) if b"\r" in (tmp_path / name).read_bytes()]
-
-
 def test_make_hands_the_address_on_untouched(tmp_path: Path) -> None:
     """Also what a shell would read otherwise."""
     copy(tmp_path)

@@ -288,6 +288,58 @@ def test_search_finds_what_a_learner_types(
         assert problems_said(visited) == []
 
 
+def test_the_search_page_of_a_phone_has_a_field(browser: Browser, plain: str) -> None:
+    with visit(browser, plain + "search.html", PHONE) as visited:
+        page = visited.page
+        page.locator(".page-search input").fill("xyzzy")
+        page.locator(".page-search button").click()
+        expect(page.get_by_text("No page has all of these words.")).to_be_visible()
+        page.locator(".page-search input").fill("nesterov")
+        page.keyboard.press("Enter")
+        expect(page.locator("#search-results li a").first).to_contain_text("Nesterov momentum")
+        assert problems_said(visited) == []
+
+
+# What is wide, on a phone.
+
+
+def test_a_box_shows_at_which_side_it_goes_on(browser: Browser, plain: str) -> None:
+    with visit(browser, plain + f"{CHAPTERS[0]}.html", PHONE) as visited:
+        boxes = visited.page.locator("article pre")
+        box = boxes.locator("xpath=self::*[@tabindex]").first
+        expect(box).to_have_attribute("data-more", "right")
+        shadow = "box => getComputedStyle(box).boxShadow"
+        assert "inset" in box.evaluate(shadow)
+        box.evaluate("box => box.scrollTo({left: 10, behavior: 'instant'})")
+        expect(box).to_have_attribute("data-more", "left right")
+        box.evaluate("box => box.scrollTo({left: box.scrollWidth, behavior: 'instant'})")
+        expect(box).to_have_attribute("data-more", "left")
+        assert boxes.locator("xpath=self::*[not(@tabindex)]").first.evaluate(shadow) == "none"
+
+
+def test_charts_and_errors_are_seen_whole(browser: Browser, plain: str) -> None:
+    """Of a chart the point may be at its right edge, of an error the cure at the end."""
+    seen = []
+    for name in CHAPTERS:
+        with visit(browser, plain + f"{name}.html", PHONE) as visited:
+            boxes = visited.page.locator(".course-figure:not(:has-text('p.')), .traceback pre")
+            seen += [
+                (name, box.evaluate("box => box.scrollWidth - box.clientWidth"))
+                for box in boxes.all()
+            ]
+    assert len(seen) >= 14
+    assert [(name, hidden) for name, hidden in seen if hidden > 0] == []
+
+
+def test_a_finding_leads_to_its_section_by_name(browser: Browser, plain: str) -> None:
+    with visit(browser, plain + f"{CHAPTERS[6]}.html") as visited:
+        said = visited.page.locator(".rp-say").first
+        link = said.get_by_role("link", name="When training goes wrong: Gradients that are lost")
+        follow(link)
+        heading = visited.page.locator("#gradients-that-are-lost h2")
+        expect(heading).to_be_in_viewport()
+
+
 # Taking code and notebooks along.
 
 
