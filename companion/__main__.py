@@ -7,49 +7,50 @@ traceback, same exit code. The report goes to stderr.
 from __future__ import annotations
 
 import argparse
-import builtins
-import contextlib
-import importlib.util
+import io
 import json
 import os
-import runpy
+import stat
 import sys
-import types
 from collections.abc import Sequence
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import torch
+
+from companion._raised import words_of
 from companion._visible import encodable
 from companion.render.text import count_steps, text
 from companion.scout import Scout
+from companion.starting import place_of, run
+from companion.wall import is_ours
 
 FOUND = 3  # exit code of a script that ends well, with a certain finding
+# One process of several, says the launcher: if one ends with a code, the others are ended, too.
+_RANKS = ("TORCHELASTIC_RUN_ID", "RANK")
+_SIZES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_NTASKS")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command; `--help` says what it takes."""
     given = _parse(sys.argv[1:] if arguments is None else list(arguments))
     report = _Report(given)
-    scout = Scout(given.steps, report.finish, place=_place(given))
+    scout = Scout(given.steps, report.finish, place_of(given.script, module=given.module))
     report.scout = scout
     scout.start()
     try:
-        _run(given)
+        run(given.script, given.argv[1:], module=given.module)
     except SystemExit as error:
-        scout.stop(error)
-        report.end()
-        if error.code is None or (isinstance(error.code, int) and not error.code):
+        report.end(error)
+        if error.code is None or (type(error.code) is int and not error.code):
             raise SystemExit(report.exit_code()) from None
         raise
     except BaseException as error:
-        scout.stop(error)
-        report.end()
+        report.end(error)
         sys.excepthook = _without_us(sys.excepthook)
         raise
-    scout.stop(None)
-    report.end()
+    report.end(None)
     sys.exit(report.exit_code())
 
 
@@ -74,7 +75,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("argv", nargs=argparse.PARSER, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     given.script = given.argv[0]
-    if not given.module and not Path(given.script).is_file():
+    if given.script == "-" and sys.stdin.isatty():
+        parser.error("- reads the script from standard input, and that is a terminal here")
+    if not given.module and given.script != "-" and not _can_be_run(given.script):
         parser.error(f"no such script: {given.script!r}; to run a module: -m {given.script}")
     for option in "json", "html":
         if getattr(given, option) is not None:
@@ -85,44 +88,19 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     return given
 
 
+def _can_be_run(script: str) -> bool:
+    try:
+        kind = os.stat(script).st_mode
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISREG(kind) or stat.S_ISDIR(kind) or stat.S_ISFIFO(kind) or stat.S_ISCHR(kind)
+
+
 def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"must be 1 or more, not {number}")
     return number
-
-
-def _place(given: argparse.Namespace) -> str | None:
-    """The script, or the folder of the package that runs: the user's wherever it is."""
-    if not given.module:
-        return os.path.realpath(str(given.script))
-    top = given.script.partition(".")[0]
-    found = importlib.util.find_spec(top) if top else None
-    if found is None:
-        return None
-    places = found.submodule_search_locations
-    place = next(iter(places), None) if places else found.origin
-    return None if place is None else os.path.realpath(place)
-
-
-def _run(given: argparse.Namespace) -> None:
-    """Run the script or module as Python itself would."""
-    module = types.ModuleType("__main__")
-    module.__dict__["__builtins__"] = builtins
-    sys.modules["__main__"] = module
-    if given.module:
-        sys.argv = ["-m", *given.argv[1:]]
-        runpy._run_module_as_main(given.script)  # type: ignore[attr-defined]  # what -m does
-        return
-    sys.argv = given.argv
-    path = os.path.join(os.getcwd(), given.script)
-    if not getattr(sys.flags, "safe_path", False):
-        sys.path[0] = os.path.dirname(os.path.realpath(path))
-    module.__file__ = path
-    module.__loader__ = SourceFileLoader("__main__", path)
-    module.__dict__["__cached__"] = None
-    code = compile(Path(path).read_bytes(), path, "exec", dont_inherit=True)
-    exec(code, module.__dict__)
 
 
 class _Report:
@@ -136,6 +114,7 @@ class _Report:
         self._pid = os.getpid()
         self._printed = self._insisted = False
         self._certain = False
+        self._is_alone = not _is_one_of_several()
 
     def finish(self) -> None:
         """The steps to be watched are over."""
@@ -151,16 +130,22 @@ class _Report:
             self._say("the script caught the SystemExit of --stop; each step now raises it again")
         raise SystemExit(self.exit_code())
 
-    def end(self) -> None:
+    def end(self, error: BaseException | None) -> None:
         """The script is over."""
-        self._print()
-        if self.scout.routine is not None and self.scout.unwatched and self._is_here():
-            self._say(*self._unwatched())
-            self._write()
+        try:
+            self.scout.stop(error)
+            self._print()
+            if self.scout.routine is not None and self.scout.unwatched and self._is_here():
+                self._say(*self._unwatched())
+                self._write()
+        except Exception as failure:
+            if not is_ours(failure):
+                raise
+            self._say(f"there is no report ({words_of(failure)})")
 
     def exit_code(self) -> int:
-        """0, or `FOUND`."""
-        return FOUND if self._certain and self._is_here() else 0
+        """0, or `FOUND`; one of several processes must not end all others."""
+        return FOUND if self._certain and self._is_here() and self._is_alone else 0
 
     def _is_here(self) -> bool:
         """Whether this is the process that was started, not a fork of it."""
@@ -171,6 +156,7 @@ class _Report:
         if self._printed or not self._is_here():
             return
         self._printed = True
+        self._is_alone = self._is_alone and not _is_in_a_group()
         routine = self.scout.routine
         self._records = () if routine is None else routine.records
         self._findings = [] if routine is None else routine.diagnose()
@@ -196,20 +182,29 @@ class _Report:
             try:
                 routine.play().save(self._given.html)
             except OSError as error:
+                if not is_ours(error):
+                    raise
                 self._say(f"no page was written: {error}")
 
     def _unwatched(self) -> list[str]:
         return [f"not watched: {words}" for words in self.scout.unwatched]
 
     def _say(self, *sentences: str) -> None:
-        with contextlib.suppress(Exception):  # closed, or no file at all
-            sys.stdout.flush()
-        if self._stderr is not None:
-            with contextlib.suppress(OSError, ValueError):
-                for words in sentences:
-                    encoding = getattr(self._stderr, "encoding", None)
-                    words = encodable(f"companion: {words}", encoding)
-                    print(words, file=self._stderr, flush=True)
+        try:
+            if type(sys.stdout) is io.TextIOWrapper:  # another one is the script's own
+                sys.stdout.flush()
+        except Exception as error:  # closed, or no file at all
+            if not is_ours(error):
+                raise
+        if self._stderr is None:
+            return
+        for words in sentences:
+            words = encodable(f"companion: {words}", getattr(self._stderr, "encoding", None))
+            try:
+                print(words, file=self._stderr, flush=True)
+            except Exception as error:
+                if not is_ours(error):
+                    raise
 
     def _write(self) -> None:
         if self._given.json is None:
@@ -224,11 +219,31 @@ class _Report:
         try:
             self._given.json.write_text(json.dumps(whole, indent=1), encoding="utf-8")
         except OSError as error:
+            if not is_ours(error):
+                raise
             self._say(f"no JSON was written: {error}")
 
 
 def _count(number: int, what: str) -> str:
     return f"{number or 'no'} {what}{'' if number == 1 else 's'}"
+
+
+def _is_one_of_several() -> bool:
+    """Whether a launcher started this process as one of several."""
+    sizes = [os.environ.get(name, "") for name in _SIZES]
+    return any(name in os.environ for name in _RANKS) or any(
+        size.isdecimal() and int(size) > 1 for size in sizes
+    )
+
+
+def _is_in_a_group() -> bool:
+    """Whether the script has joined a process group by itself."""
+    distributed = torch.distributed
+    return bool(
+        distributed.is_available()
+        and distributed.is_initialized()
+        and distributed.get_world_size() > 1
+    )
 
 
 def _without_us(hook: Any) -> Any:
@@ -238,13 +253,16 @@ def _without_us(hook: Any) -> Any:
         kind: type[BaseException], error: BaseException, traceback: TracebackType | None
     ) -> None:
         inner = traceback
-        while inner is not None and inner.tb_frame.f_code is not _run.__code__:
+        while inner is not None and inner.tb_frame.f_code is not run.__code__:
             inner = inner.tb_next
-        if inner is not None:
-            traceback = inner.tb_next
-        hook(kind, error.with_traceback(traceback), traceback)
+        while inner is not None and inner.tb_frame.f_code.co_filename.startswith(_HERE):
+            inner = inner.tb_next
+        hook(kind, error.with_traceback(inner), inner)
 
     return excepthook
+
+
+_HERE = os.path.dirname(__file__) + os.sep
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Calls of torch that a line makes: recognised as Python calls them, from the frame that begins.
 
 Nothing is patched. A trace sees every call of a Python function; the few that matter here are
-told by their code object, and their arguments are read from their frame. What an optimizer's
-step does is told by its own step hook (see `companion.follow`).
+told by their code object, and their arguments are read from their frame. They are the user's:
+nothing is asked of them but their types, and what torch's own types know of themselves. What an
+optimizer's step does is told by its own step hook (see `companion.follow`).
 """
 
 from __future__ import annotations
@@ -10,20 +11,36 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from types import CodeType, FrameType
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeGuard
 
 import torch
+import torch.utils.checkpoint
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 from torch.nn.utils import clip_grad
 from torch.optim import lr_scheduler
 from torch.optim.optimizer import Optimizer
 
-from companion.graphs import Node, below, shape_of
+from companion._objects import attributes, is_a
+from companion.graphs import Node, Spent, below, grad_fn, number_of, shape_of
+from companion.modules import named_modules, parameters
+from companion.probes import has_values, is_plain
 from companion.records import Event
 
-Names: TypeAlias = Mapping[int, str]  # id of a watched network or optimizer → its name
-Recogniser: TypeAlias = Callable[[Mapping[str, Any], FrameType, Names], Event | None]
+
+class Known(NamedTuple):
+    """What a trace knows.
+
+    Attributes:
+        names: The names of what it watches, by id.
+        spent: The graphs that a backward has gone through.
+    """
+
+    names: Mapping[int, str]
+    spent: Spent
+
+
+Recogniser: TypeAlias = Callable[[Mapping[str, Any], FrameType, Known], Event | None]
 
 MOST_NODES = 20_000  # of a graph, when its size is asked for
 NEAR = 40  # nodes below the loss, when its shape is asked for
@@ -32,17 +49,24 @@ NEAR = 40  # nodes below the loss, when its shape is asked for
 _MODAL = (nn.modules.batchnorm._NormBase, nn.modules.dropout._DropoutNd, nn.RReLU, nn.RNNBase)
 
 
-def _forward(local: Mapping[str, Any], frame: FrameType, names: Names) -> Event | None:
+def _forward(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event | None:
     net = local["self"]
-    if id(net) not in names:
+    if id(net) not in known.names:
         return None
     graded = torch.is_grad_enabled()
     if not graded and _is_recomputed_later(frame):
         return None
-    details = {"grad": graded, "training": net.training, "modal": ()}
-    if graded != net.training:  # trained in eval mode, or evaluated in train mode
-        details["modal"] = _modal(net, training=net.training)
-    return Event("forward", names[id(net)], details)
+    training = _is_training(net)
+    details = {"grad": graded, "training": training, "modal": ()}
+    if graded != training:  # trained in eval mode, or evaluated in train mode
+        details["modal"] = _modal(net, training=training)
+    return Event("forward", known.names[id(net)], details)
+
+
+def _is_training(module: nn.Module) -> bool:
+    if is_a(module, torch.jit.ScriptModule):
+        return bool(module.training)
+    return attributes(module).get("training") is True
 
 
 def _is_recomputed_later(frame: FrameType | None) -> bool:
@@ -50,7 +74,7 @@ def _is_recomputed_later(frame: FrameType | None) -> bool:
     for _ in range(12):
         if frame is None:
             return False
-        if frame.f_globals.get("__name__") == "torch.utils.checkpoint":
+        if frame.f_code.co_filename == torch.utils.checkpoint.__file__:
             return True
         frame = frame.f_back
     return False
@@ -62,13 +86,14 @@ def _modal(net: nn.Module, *, training: bool) -> tuple[str, ...]:
     None in a network in eval mode with a part in training mode, or whose parameters do not learn:
     that is a backbone kept as it is on purpose.
     """
-    if not training and any(m.training for m in net.modules()):
+    modules = [module for _, module in named_modules(net)]
+    if not training and any(map(_is_training, modules)):
         return ()
     kinds = (
         type(m).__name__
-        for m in net.modules()
-        if m.training == training
-        and isinstance(m, _MODAL)
+        for m in modules
+        if _is_training(m) == training
+        and issubclass(type(m), _MODAL)
         and _is_modal(m)
         and (training or _learns(m))
     )
@@ -76,43 +101,70 @@ def _modal(net: nn.Module, *, training: bool) -> tuple[str, ...]:
 
 
 def _is_modal(module: nn.Module) -> bool:
-    if isinstance(module, nn.RNNBase):
-        return module.dropout > 0
-    if isinstance(module, nn.modules.batchnorm._NormBase):
-        return module.track_running_stats
-    return getattr(module, "p", 1) > 0
+    kept = attributes(module)
+    if is_a(module, nn.RNNBase):
+        return _positive(kept.get("dropout"))
+    if is_a(module, nn.modules.batchnorm._NormBase):
+        return kept.get("track_running_stats") is True
+    return _positive(kept.get("p", 1))
+
+
+def _positive(number: object) -> bool:
+    return (is_a(number, float) or is_a(number, int)) and number > 0
 
 
 def _learns(module: nn.Module) -> bool:
     """Whether a module has no parameters, or one that requires a gradient."""
-    parameters = list(module.parameters())
-    return not parameters or any(p.requires_grad for p in parameters)
+    found = list(parameters(module))
+    return not found or any(p.requires_grad for p in found)
 
 
-def _backward(local: Mapping[str, Any], frame: FrameType, names: Names) -> Event:
-    tensors = local["tensors"]
-    roots = [tensors] if isinstance(tensors, Tensor) else list(tensors)
-    roots = [root for root in roots if isinstance(root, Tensor)]
-    retained = bool(local.get("retain_graph"))
-    pair = next((found for found in map(_pair, roots) if found[0]), (None, None))
+def _backward(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event:
+    roots = _roots(local["tensors"])
+    nodes = [grad_fn(root) for root in roots]
+    kept = local.get("retain_graph"), local.get("create_graph")
+    retained = _is_true(kept[0])
+    if all(one is None or one is False for one in kept):
+        known.spent.note(nodes)
+    pair = next((found for found in map(_pair, nodes) if found[0]), (None, None))
     return Event(
         "backward",
         "",
         {
-            "mean": len(roots) == 1 and _is_mean(roots[0]),
+            "mean": len(roots) == 1 and _is_mean(nodes[0]),
             "twice": pair[0],
             "classes": pair[1],
             "cut": bool(roots) and all(root.is_leaf for root in roots),
-            "nodes": _nodes(roots) if retained else None,
+            "nodes": _nodes(nodes) if retained else None,
             "inputs": local.get("inputs") is not None,
         },
     )
 
 
-def _is_mean(loss: Tensor) -> bool:
+def _is_true(value: object) -> bool:
+    return type(value) in (bool, int) and bool(value)
+
+
+def _roots(tensors: object) -> list[Tensor]:
+    """The tensors that a backward begins at; none where only the user's own code could tell."""
+    several: Any = tensors if type(tensors) in (list, tuple) else [tensors]
+    return [one for one in several if is_a(one, Tensor) and is_plain(one)]
+
+
+def _is_mean(node: Node | None) -> bool:
     """Whether a loss comes straight out of a criterion that takes the mean."""
-    node = loss.grad_fn
-    return node is not None and getattr(node, "_saved_reduction", None) == 1
+    return node is not None and _number(node, "_saved_reduction") == 1
+
+
+def _number(node: Node, name: str) -> int | None:
+    """A number that one of torch's own nodes has saved: no hook runs for it."""
+    if is_a(node, torch.autograd.function.BackwardCFunction):  # somebody's own Function
+        return None
+    found = getattr(node, name, None) if name in _NUMBERS else None
+    return found if type(found) is int else None
+
+
+_NUMBERS = ("_saved_reduction", "_saved_dim")
 
 
 # What a criterion does itself → what should not come before it, each by autograd's own name.
@@ -125,9 +177,9 @@ _LOOKS_ONLY = {"ViewBackward0", "UnsafeViewBackward0", "ReshapeAliasBackward0", 
                "PermuteBackward0", "TBackward0", "ExpandBackward0"}  # fmt: skip
 
 
-def _pair(loss: Tensor) -> tuple[str | None, int | None]:
+def _pair(loss: Node | None) -> tuple[str | None, int | None]:
     """Such as "softmax", where one stands right below the criterion's own, and how many classes."""
-    for node in below([loss.grad_fn], NEAR):
+    for node in below([loss], NEAR):
         name, what = _TWICE.get(node.name(), ("", None))
         under = node.next_functions[0][0] if what else None
         while under is not None and under.name() in _LOOKS_ONLY:
@@ -139,72 +191,81 @@ def _pair(loss: Tensor) -> tuple[str | None, int | None]:
 
 def _classes(log_softmax: Node) -> int | None:
     """The length of the dimension that a log_softmax ran over, from its node."""
-    shape, dim = shape_of(log_softmax), getattr(log_softmax, "_saved_dim", None)
+    shape, dim = shape_of(log_softmax), _number(log_softmax, "_saved_dim")
     if shape is None or dim is None:
         return None
     dim = dim - 2**64 if dim >= 2**63 else dim  # it is kept unsigned
     return int(shape[dim]) if -len(shape) <= dim < len(shape) else None
 
 
-def _nodes(roots: Iterable[Tensor]) -> tuple[int, int, int]:
+def _nodes(roots: Iterable[Node | None]) -> tuple[int, int, int]:
     """How many nodes the graph below has, up to a limit; the oldest's and the newest's number.
 
     autograd numbers nodes as they are made; parameters have the largest number of all.
     """
-    nodes = list(below((root.grad_fn for root in roots), MOST_NODES))
-    numbers = [n for n in (node._sequence_nr() for node in nodes) if n < 2**63]
+    nodes = list(below(roots, MOST_NODES))
+    numbers = [number for number in map(number_of, nodes) if number is not None]
     return len(nodes), min(numbers, default=0), max(numbers, default=0)
 
 
-def _clip(local: Mapping[str, Any], frame: FrameType, names: Names) -> Event:
+def _clip(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event:
     return Event("clip", frame.f_code.co_name)
 
 
-def _clear(local: Mapping[str, Any], frame: FrameType, names: Names) -> Event | None:
-    name = names.get(id(local["self"]))
+def _clear(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event | None:
+    name = known.names.get(id(local["self"]))
     return None if name is None else Event("clear", name)
 
 
-def _scale(local: Mapping[str, Any], frame: FrameType, names: Names) -> Event | None:
-    return Event("scale", "GradScaler") if local["self"].is_enabled() else None
+def _scale(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event | None:
+    enabled = attributes(local["self"]).get("_enabled") is True
+    return Event("scale", "GradScaler") if enabled else None
 
 
-def _unscale(local: Mapping[str, Any], frame: FrameType, names: Names) -> Event | None:
-    return Event("unscale", names.get(id(local["optimizer"]), ""))
+def _unscale(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event | None:
+    return Event("unscale", known.names.get(id(local["optimizer"]), ""))
 
 
-def _scaler_step(local: Mapping[str, Any], frame: FrameType, names: Names) -> Event | None:
-    return Event("scaler step", names.get(id(local["optimizer"]), ""))
+def _scaler_step(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event | None:
+    return Event("scaler step", known.names.get(id(local["optimizer"]), ""))
 
 
-def _schedule(local: Mapping[str, Any], frame: FrameType, names: Names) -> Event | None:
-    scheduler = local["self"]
-    optimizer = getattr(scheduler, "optimizer", None)
+def _schedule(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event | None:
+    kept = attributes(local["self"])
+    optimizer = kept.get("optimizer")
     caller = frame.f_back.f_code.co_name if frame.f_back is not None else ""
-    if caller == "_initial_step" or id(optimizer) not in names:
+    if caller == "_initial_step" or id(optimizer) not in known.names:
         return None
     return Event(
         "schedule",
-        names[id(optimizer)],
+        known.names[id(optimizer)],
         {
-            "scheduler": type(scheduler).__name__,
-            "first": getattr(scheduler, "_step_count", 0) == 1,
-            "stepped": bool(getattr(optimizer, "_opt_called", False)),
+            "scheduler": type(local["self"]).__name__,
+            "first": kept.get("_step_count") == 1,
+            "stepped": attributes(optimizer).get("_opt_called") is True,
         },
     )
 
 
-def _shapes(local: Mapping[str, Any], frame: FrameType, names: Names) -> Event | None:
+def _shapes(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event | None:
     a, b = local["input"], local["target"]
-    if local.get("reduction") == "none":
+    reduction = local.get("reduction")
+    if type(reduction) is not str or reduction == "none" or not (_is_shown(a) and _is_shown(b)):
         return None
-    if not (isinstance(a, Tensor) and isinstance(b, Tensor)) or a.dim() == b.dim():
+    if a.dim() == b.dim():
         return None
-    if b.device.type == "cpu" and b.numel() and bool((b == b.flatten()[0]).all()):
-        return None  # all targets are the same: broadcast or not, so is the loss
+    if b.device.type == "cpu" and b.numel():
+        flat = b.detach().flatten()
+        if bool((flat == flat[0]).all()):
+            return None  # all targets are the same: broadcast or not, so is the loss
     return Event(
         "shapes", frame.f_code.co_name, {"input": tuple(a.shape), "target": tuple(b.shape)}
     )
+
+
+def _is_shown(value: object) -> TypeGuard[Tensor]:
+    """Whether a value is a tensor whose entries may be asked for."""
+    return is_a(value, Tensor) and has_values(value) and not value.is_nested
 
 
 def _codes() -> dict[int, tuple[CodeType, Recogniser]]:

@@ -1,51 +1,49 @@
 """Following running frames line by line: Python's own `sys.settrace`, handed back as it was found.
 
-From simple to complex: `Options` (what is to be watched), `_Place` (one followed frame),
-`Follower` (the trace function, and what it records).
+From simple to complex: `Options` (what is to be watched), `Follower` (the trace function, and
+what it records). Whatever of ours runs while the script runs, runs behind `companion.wall`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
-import warnings
+import threading
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from traceback import format_exception_only
+from time import perf_counter
 from types import CodeType, FrameType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+import torch.optim.optimizer as torch_optimizer
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
 from companion import variables
 from companion._frames import local_variables
-from companion.events import Names, Recogniser, recogniser_of
+from companion._objects import attributes
+from companion._raised import words_of
+from companion.budget import Budget
+from companion.calls import PLAIN, Call, meaning_of
+from companion.events import Known
+from companion.graphs import Spent
 from companion.measure import Measurement, Meter
+from companion.place import Place
 from companion.records import Event, LineRecord
 from companion.source import Source, Statement
 from companion.steps import Steps
-from companion.structure import step_details, unregistered
+from companion.structure import counts_no_writes, step_details, unregistered
+from companion.wall import aside, beyond_us, is_calm, is_ours
 from companion.watched import Watched, held
-from companion.writes import counts_no_writes, reaches_past, unscales
 
 if TYPE_CHECKING:
     from _typeshed import TraceFunction
 
 
-class _Call(NamedTuple):
-    """What a call of some code means to a trace."""
-
-    recogniser: Recogniser | None = None
-    past: bool = False  # it may write uncounted
-    unscaling: bool = False
-    follows: bool = False  # its lines are watched
-
-
-_PLAIN = _Call()
-
 MOST_LINES = 100_000  # then the trace stops watching; it would fill the memory
+MOST_IDLE = 1000  # lines without effect in a row; then nothing is watched until the next backward
+NEAR = 40  # nodes below a backward's roots by which its graph is known again
+MOST_NODES = 100_000  # nodes that are remembered so
 
 
 @dataclass(frozen=True)
@@ -67,88 +65,71 @@ class Options:
     ended: Callable[[], None] = lambda: None
 
 
-class _Place:
-    """One followed frame, and the statement that is under way in it."""
-
-    def __init__(
-        self, frame: FrameType, previous: Any, depth: int, source: Source, header: Statement | None
-    ) -> None:
-        self.frame = frame
-        self.previous = previous  # the frame's trace function before ours
-        self.depth = depth
-        self.source = source
-        self.uncounted = reaches_past(frame.f_code)
-        name = getattr(frame.f_code, "co_qualname", frame.f_code.co_name)
-        self.function = "" if name.startswith("<") else name
-        self.header = header  # the `with trace(...)` or `def ...` that is entered
-        self.begin(frame)
-        self.recorded = True  # the line under way on entering has begun before
-
-    def begin(self, frame: FrameType) -> None:
-        """A statement begins."""
-        self.current = self.source.at(frame.f_lineno)
-        self.start = frame.f_lasti
-        self.recorded = self.current is self.header
-
-    def reaches_past(self) -> bool:
-        """Whether the statement under way may write past the version counters."""
-        return any(line in self.uncounted for line in _lines(self.current))
-
-
-def _lines(statement: Statement) -> range:
-    return range(statement.first, statement.last + 1)
-
-
 class Follower:
     """Records what the lines of one frame, and of the functions followed from it, change."""
 
     def __init__(self, watched: Watched, records: list[LineRecord], options: Options) -> None:
         self._watched, self._records, self._options = watched, records, options
-        self._names: Names = {
+        names = {
             id(one): name for name, one in [*watched.networks.items(), *watched.optimizers.items()]
         }
+        self._known = Known(names, Spent(NEAR, MOST_NODES))
         self._steps = Steps(watched.optimizers)
-        self._calls: dict[int, _Call] = {}  # by the id of the code
+        self._calls: dict[int, Call] = {}  # by the id of the code
         self._kept: list[CodeType] = []  # so that its id stays its own
         self._watched_steps = 0
+        self._other_steps = 0  # of optimizers that nobody named, with the networks' parameters
         self._last_step = 0
+        self._idle = 0
         self._held: dict[int, tuple[Any, list[int], dict[str, Any]]] = {}
         self._sources: dict[int, tuple[CodeType, Source]] = {}
         self._silent = False  # in the rest of the step before a watched one: followed, not recorded
+        self._budget = Budget(grace=10, share=1)  # for all that we do
+        self._copies = Budget(grace=1, share=0.5)  # for keeping and comparing copies
+        self._overlooked: dict[tuple[str, int], None] = {}
+        self.unwatched: list[str] = []  # what was not looked at, and why: a sentence for each
         self.running = False
-        self.ended = False  # has watched as much as it was asked to
+        self.ended = False  # watches no more: it has seen enough, or could not go on
+        self._prepare(None)
 
     # Starting and stopping.
 
     def start(self, code: CodeType | None = None) -> None:
-        """Begin to watch; with `code`, once a frame of that code is called."""
+        """Begin to watch; with `code`, once a frame of that code is called.
+
+        Raises:
+            RuntimeError: If it watches already.
+        """
         if self.running:
             raise RuntimeError(
                 "this trace is already running; for a trace inside a trace make a second one "
                 "with trace(net, optimizer)"
             )
+        self._prepare(code)
+        self._previous_global: TraceFunction | None = _still_running(sys.gettrace())
         self._paused = self._is_enough()
         if not self._paused:
-            self._measure_anew()
-        self.running, self._failed = True, False
-        self._code = self._awaited = code
-        self._places: list[_Place] = []
+            aside(self._measure_anew)
+        self.running = True
+        _running.add(self)
+        register_optimizer_step_post_hook(self._on_step)
+
+    def _prepare(self, code: CodeType | None) -> None:
+        self._thread = threading.get_ident()
+        self._failed: int | None = None  # the id of an exception that came while we worked
+        self._dozing = self._deep = self._paused = False
+        self._problem: str | None = None
+        self._places: list[Place] = []
         self._handed_back: dict[int, Any] = {}
         self._header: Statement | None = None
         self._base: FrameType | None = None
         self._events: list[Event] = []
-        self._previous_global: TraceFunction | None = sys.gettrace()
-        self._hooks = [
-            optimizer.register_step_post_hook(self._on_step)
-            for optimizer in self._watched.optimizers.values()
-            if hasattr(optimizer, "_optimizer_step_post_hooks")
-        ]
-        self._hooks.append(register_optimizer_step_post_hook(self._on_other_step))
-        _running.add(self)
+        self._code = self._awaited = code
+        self._previous_global = None
 
     def _measure_anew(self) -> None:
         """What is there now is the state before the next line."""
-        self._meter = Meter(self._watched)
+        self._meter = Meter(self._watched, self._copies)
         self._state = self._meter.state
 
     def follow(self, frames: Sequence[FrameType], *, begun: bool = False) -> None:
@@ -160,7 +141,11 @@ class Follower:
         if self._paused:
             return
         for frame in frames:
-            self._enter(frame, frame.f_trace, begun=begun)
+            before = frame.f_trace
+            if before == self.on_local_event:
+                before = self._handed_back.get(id(frame))
+            self._enter(frame, before, begun=begun)
+            self._places[-1].stale = True
             frame.f_trace = self.on_local_event
         if not begun:
             self._header = self._places[0].header
@@ -181,35 +166,78 @@ class Follower:
         """Whether a frame was followed, or none was to be."""
         return self._base is not None or self._paused
 
-    def stop(self, error: BaseException | None, *, stacklevel: int = 3) -> None:
-        """Stop watching, and hand back what was there before."""
-        for hook in self._hooks:
-            hook.remove()
+    def stop(self, error: BaseException | None) -> str | None:
+        """Stop watching, and hand back what was there before.
+
+        Returns:
+            What the user should know, if he does not know it: that watching ended earlier.
+        """
         current = sys.gettrace()
-        on_top = current == self.on_global_event or self._failed
-        places, self._awaited, self.running = self._places, None, False
-        self._base = None
-        _running.discard(self)
-        if self._paused:
-            return
-        if on_top:
-            sys.settrace(_still_running(self._previous_global))
-        self._let_go(places)
-        if not places:
-            return
+        on_top = current == self.on_global_event or self._failed is not None
+        places = self._places
+        self._leave()
+        if self._deep:
+            return self._note_rest("Python's stack had become too deep to be watched")
+        if self._failed is not None and self._failed != id(error):
+            return self._note_rest("an exception came while a line was measured, and was caught")
+        if self._problem is not None:
+            return self._problem
+        if self._paused or not places:
+            return None
+        if self._thread != threading.get_ident():
+            return self._note_rest("it ran in another thread")
         if on_top or isinstance(_owner(current), Follower):
-            self._finish_trace(error)
-        elif error is None:
-            warnings.warn(
-                f"the trace ends at line {places[0].current.first}: there, something else "
-                "(a debugger, or sys.settrace) took Python's tracing over",
-                RuntimeWarning,
-                stacklevel=stacklevel + 1,
+            self._places = places
+            try:
+                aside(self._finish_trace, error)
+            except Exception as failure:
+                if not is_ours(failure):
+                    raise
+            self._places = []
+            return None
+        if error is not None:
+            return None
+        line = places[0].current.first
+        if current is None:
+            return self._note_rest(
+                f"the trace ends at line {line}: there, something else (sys.settrace, or a "
+                "RecursionError) switched Python's tracing off"
             )
-        self._places = []
+        return self._note_rest(
+            f"the trace ends at line {line}: there, something else (a debugger, or sys.settrace) "
+            "took Python's tracing over"
+        )
+
+    def _leave(self) -> None:
+        """Hand everything back, whatever state it is in."""
+        places, self._places = self._places, []
+        self._awaited, self._base, self.running = None, None, False
+        _running.discard(self)
+        self._calls = {}  # a thread that we cannot reach from here: see `on_global_event`
+        try:
+            on_top = sys.gettrace() == self.on_global_event or self._failed is not None
+            if on_top and self._thread == threading.get_ident():
+                sys.settrace(_still_running(self._previous_global))
+        finally:
+            try:
+                self._let_go(places)
+            finally:
+                hooks = torch_optimizer._global_optimizer_post_hooks
+                for key in [key for key, hook in [*hooks.items()] if hook == self._on_step]:
+                    del hooks[key]
+
+    def _note_rest(self, words: str) -> str:
+        self.unwatched.append(words)
+        return words
+
+    def give_up(self, words: str) -> None:
+        """Watch no more, and say why; the script goes on."""
+        self._problem = self._note_rest(words)
+        self.ended = True
+        self._pause()
 
     def _pause(self) -> None:
-        """Watch nothing until `_resume`: no trace function, only the optimizers' step hooks."""
+        """Watch nothing until `_resume`: no trace function, only the optimizers' step hook."""
         self._paused = True
         if sys.gettrace() == self.on_global_event:
             sys.settrace(_still_running(self._previous_global))
@@ -222,7 +250,14 @@ class Follower:
                 if place.previous == self.on_local_event:
                     place.previous = self._handed_back.get(id(place.frame))
 
-    def _resume(self, frame: FrameType | None) -> None:
+    def _doze(self) -> None:
+        """Follow no line until the next backward or step: an agent acts, or a model is tested."""
+        self._idle = 0
+        self._dozing = True
+        self._let_go(self._places)
+        self._places = []
+
+    def _resume(self, frame: FrameType | None) -> bool:
         """Watch again, from the lines under way. `frame` is the innermost one that runs."""
         stack: list[FrameType] = []
         base = -1
@@ -232,28 +267,28 @@ class Follower:
                 base = len(stack) - 1  # of a function that calls itself, the outermost call
             frame = frame.f_back
         if base < 0:
-            return  # the watched frame is not running; at another step, perhaps
+            return False  # the watched frame is not running; at another step, perhaps
         inside = [frame for frame in stack[:base] if self._options.follows(frame.f_code)]
         frames = [*inside, stack[base]]
         self._paused, self._awaited, self._silent = False, None, True
         self._measure_anew()
         self._events = []
-        self._previous_global = sys.gettrace()
         self.follow(frames[::-1], begun=True)
-        sys.settrace(self.on_global_event)
+        if not self._dozing:
+            self._previous_global = sys.gettrace()
+            sys.settrace(self.on_global_event)
+        self._dozing = False
+        return True
 
     def abandon(self) -> None:
         """Leave what is followed as it was found, and record no more."""
-        for hook in self._hooks:
-            hook.remove()
-        places, self._places, self._base = self._places, [], None
-        self._let_go(places)
+        self._leave()
 
-    def _let_go(self, places: Sequence[_Place]) -> None:
+    def _let_go(self, places: Sequence[Place]) -> None:
         """Hand frames back to the trace function they had before."""
         for place in places:
             self._handed_back[id(place.frame)] = place.previous
-            if place.frame.f_trace == self.on_local_event or self._failed:
+            if place.frame.f_trace == self.on_local_event or self._failed is not None:
                 place.frame.f_trace = _still_running(place.previous, place.frame)
 
     # Events. A tracer that was there before gets every one of them too.
@@ -261,30 +296,41 @@ class Follower:
     def on_global_event(self, frame: FrameType, event: Any, arg: Any) -> Any:
         """Python calls a function (or goes on with a generator): the trace function."""
         code, local = frame.f_code, None
-        if self._previous_global is not None:
-            local = self._previous_global(frame, event, arg)
-            if self.running and not self._paused and sys.gettrace() != self.on_global_event:
-                sys.settrace(self.on_global_event)  # coverage's C tracer puts itself first
-        call = self._calls.get(id(code))
-        if call is None:
-            call = self._calls[id(code)] = self._classify(code)
-        if call is _PLAIN and frame is not self._base and self._awaited is not code:
-            return local  # as nearly all calls are
-        if self._awaited is code:
+        try:
+            if self._previous_global is not None:
+                local = self._previous_global(frame, event, arg)
+                if self.running and not self._paused and sys.gettrace() != self.on_global_event:
+                    sys.settrace(self.on_global_event)  # coverage's C tracer puts itself first
+            call = self._calls.get(id(code))
+            if call is None:
+                if not self.running:  # ended by another thread
+                    sys.settrace(_still_running(self._previous_global))
+                    return local
+                self._kept.append(code)
+                call = self._calls[id(code)] = meaning_of(code, self._options.follows)
+            if call is PLAIN and frame is not self._base and self._awaited is not code:
+                return local  # as nearly all calls are
+            return self._on_call(frame, call, local)
+        except RecursionError:
+            self._deep = self._paused = True  # nothing can be called here any more
+            return local
+        except BaseException as error:
+            if self._passes(error):
+                raise
+            return local
+
+    def _on_call(self, frame: FrameType, call: Call, local: Any) -> Any:
+        if self._awaited is frame.f_code:
             self._awaited = None
             self._base = frame
-            self._enter(frame, local)
+            aside(self._enter, frame, local)
             return self.on_local_event
+        if self._dozing and not (call.wakes and aside(self._resume, frame)):
+            return local
         if not self._places or self._paused:
             return local
-        if call.recogniser is not None:
-            seen = call.recogniser(local_variables(frame), frame, self._names)
-            if seen is not None:
-                self._events.append(seen)
-        if call.past:
-            self._meter.guard()
-        if call.unscaling:
-            self._meter.doubt(self._meter.parameters)
+        if call.recogniser is not None or call.past or call.unscaling:
+            aside(self._recognise, frame, call)
         caller = self._places[-1].frame
         if frame is self._base or (
             call.follows and frame is not caller and self._options.admits(frame, caller)
@@ -293,46 +339,64 @@ class Follower:
                 if place.frame is frame:  # a generator or coroutine that goes on
                     place.previous = local
                     return self.on_local_event
-            self._guarded(self._finish_line, begun=True)
-            self._enter(frame, local)
+            aside(self._call_from_line, frame, local)
             return self.on_local_event
         return local
 
-    def _classify(self, code: CodeType) -> _Call:
-        """What a call of this code means; asked once for each code."""
-        self._kept.append(code)
-        call = _Call(
-            recogniser_of(code),
-            bool(reaches_past(code)),
-            unscales(code),
-            self._options.follows(code),
-        )
-        return _PLAIN if call == _PLAIN else call
+    def _call_from_line(self, frame: FrameType, local: Any) -> None:
+        self._finish_line(begun=True)
+        self._enter(frame, local)
+
+    def _recognise(self, frame: FrameType, call: Call) -> None:
+        """A call of torch, or one that may write uncounted."""
+        if call.recogniser is not None and is_calm():
+            seen = call.recogniser(local_variables(frame), frame, self._known)
+            if seen is not None:
+                self._events.append(seen)
+        if call.past:
+            self._meter.guard(variables.given_to(frame) if call.aimed else None)
+        if call.unscaling:
+            self._meter.doubt(self._meter.parameters)
 
     def on_local_event(self, frame: FrameType, event: Any, arg: Any) -> Any:
         """A followed frame comes to a line, returns or raises: its local trace function."""
         place = next((p for p in reversed(self._places) if p.frame is frame), None)
         if place is None:
             return None
-        if place.previous is not None:
-            place.previous = place.previous(frame, event, arg) or place.previous
-        if event == "line":
-            self._guarded(self._on_line, place, frame)
-        elif event == "return" and place is not self._places[0]:
-            self._guarded(self._finish_line)
-            self._places.remove(place)
-            frame.f_trace = place.previous  # of a generator, which may go on elsewhere
-            return place.previous
-        return None if self._paused else self.on_local_event
-
-    def _guarded(self, act: Callable[..., None], *args: Any, **kwargs: Any) -> None:
+        began = perf_counter()
         try:
-            act(*args, **kwargs)
-        except BaseException:  # Ctrl-C while measuring: Python now drops this tracer
-            self._failed = True
-            raise
+            if place.previous is not None:
+                place.previous = place.previous(frame, event, arg) or place.previous
+            if place.stale:
+                place.stale = False
+                local_variables(frame)
+            if event == "line":
+                aside(self._on_line, place, frame)
+            elif event == "return" and place is not self._places[0]:
+                aside(self._finish_line)
+                self._places.remove(place)
+                frame.f_trace = place.previous  # of a generator, which may go on elsewhere
+                return place.previous
+        except RecursionError:
+            self._deep = self._paused = True
+        except BaseException as error:
+            if self._passes(error):
+                raise
+        finally:
+            self._budget.spent += perf_counter() - began
+        return self.on_local_event if self._places else None
 
-    def _on_line(self, place: _Place, frame: FrameType) -> None:
+    def _passes(self, error: BaseException) -> bool:
+        """Whether an exception in our own work goes on to the script; then it is without us."""
+        if is_ours(error):
+            where = self._places[-1].where() if self._places else ""
+            self.give_up(f"{where}companion cannot go on ({words_of(error)})")
+            return False
+        self._failed = id(error)  # Python now drops this trace function
+        error.__traceback__ = beyond_us(error.__traceback__)
+        return True
+
+    def _on_line(self, place: Place, frame: FrameType) -> None:
         statement = place.source.at(frame.f_lineno)
         # Python reports each line of a statement; it begins anew only where it began before.
         if statement is place.current and frame.f_lasti != place.start:
@@ -351,15 +415,36 @@ class Follower:
             if self.ended:
                 self._options.ended()
             return
+        self._idle += 1
+        if self._idle > MOST_IDLE:
+            self._doze()
+            return
         place.begin(frame)
+        text = place.current.text
         if place.reaches_past():
-            self._meter.guard()
-        self._events += variables.before(place.current.text, frame)
+            self._meter.guard(variables.reached_by(text, frame))
+            place.held = True
+        self._events += variables.before(text, frame)
 
     def _on_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        """An optimizer has stepped; its own hook says so."""
-        name = self._names[id(optimizer)]
-        if not self._paused:
+        """An optimizer has stepped, in any thread; torch's own hook says so."""
+        if self.ended or self._failed is not None or threading.get_ident() != self._thread:
+            return
+        try:
+            aside(self._note_step, optimizer, sys._getframe(1))
+        except BaseException as error:
+            if self._passes(error):
+                self.give_up(f"an exception ({type(error).__name__}) came at an optimizer's step")
+                raise
+
+    def _note_step(self, optimizer: Optimizer, frame: FrameType) -> None:
+        name = self._known.names.get(id(optimizer))
+        if name is None:
+            self._note_other_step(optimizer)
+        elif self._dozing:
+            self._resume(frame)
+            self._steps.note(name)
+        elif not self._paused:
             details = self._holdings(optimizer)
             if counts_no_writes(optimizer):
                 self._meter.doubt(details["held"])
@@ -368,23 +453,25 @@ class Follower:
                     self._watched.networks, self._watched.optimizers.values()
                 )
             self._events.append(Event("step", name, details))
-            return
-        if not self.ended and self._steps.is_last_skipped(name, self._options.every):
+        elif self._steps.is_last_skipped(name, self._options.every):
             self._steps.note(name)
             self._last_step = self._steps.number
-            self._resume(sys._getframe(1))
+            self._resume(frame)
         else:
             self._steps.skip(name)
 
-    def _on_other_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+    def _note_other_step(self, optimizer: Optimizer) -> None:
         """An optimizer that nobody named has stepped; it may hold what is watched, or held once."""
-        if id(optimizer) not in self._names and not self._paused and self._places:
-            if counts_no_writes(optimizer):
-                self._meter.doubt(self._meter.parameters)
-            name = self._wrapper_of(optimizer) or type(optimizer).__name__
-            if name == type(optimizer).__name__ and name in self._watched.optimizers:
-                name = f"{name} (not watched)"  # one without a name is called so
-            self._events.append(Event("step", name, self._holdings(optimizer)))
+        if self._paused or not self._places:
+            return
+        if counts_no_writes(optimizer):
+            self._meter.doubt(self._meter.parameters)
+        name = self._wrapper_of(optimizer) or type(optimizer).__name__
+        if name == type(optimizer).__name__ and name in self._watched.optimizers:
+            name = f"{name} (not watched)"  # one without a name is called so
+        holdings = self._holdings(optimizer)
+        self._other_steps += bool(holdings["held"])
+        self._events.append(Event("step", name, holdings))
 
     def _wrapper_of(self, optimizer: Optimizer) -> str | None:
         """The watched optimizer that is only a shell around this one, and has no hooks itself."""
@@ -393,7 +480,7 @@ class Follower:
             (
                 name
                 for name, one in self._watched.optimizers.items()
-                if not hasattr(one, "_optimizer_step_post_hooks") and held(one).keys() == mine
+                if "_optimizer_step_post_hooks" not in attributes(one) and held(one).keys() == mine
             ),
             None,
         )
@@ -401,7 +488,7 @@ class Follower:
     def _holdings(self, optimizer: Optimizer) -> dict[str, Any]:
         """`step_details`, found out anew only when the optimizer holds others than before."""
         parameters = self._meter.parameters
-        ids = [id(p) for group in optimizer.param_groups for p in group["params"]]
+        ids = list(held(optimizer))
         known = self._held.get(id(optimizer))
         if known is None or known[0] is not parameters or known[1] != ids or known[2]["idle"]:
             known = parameters, ids, step_details(optimizer, parameters)
@@ -411,9 +498,19 @@ class Follower:
     def _is_enough(self) -> bool:
         """Whether the line that is over was the last one to be watched for now."""
         every, steps = self._options.every, self._options.steps
-        enough = steps is not None and self._watched_steps >= steps
-        self.ended = enough or len(self._records) >= MOST_LINES
+        self.ended |= steps is not None and self._watched_steps >= steps
+        if steps is not None and self._other_steps > 4 * steps:
+            self._end("only an optimizer's first steps are watched")
+        if len(self._records) >= MOST_LINES:
+            self._end(f"only the first {MOST_LINES} lines are watched")
+        if self._budget.is_spent:
+            self._end(f"watching had taken {self._budget.spent:.0f} s, more than the script itself")
         return self.ended or (self._steps.number % every != 0 and not self._silent)
+
+    def _end(self, words: str) -> None:
+        if not self.ended:
+            self.ended = True
+            self._note_rest(f"the rest: {words}")
 
     # Recording.
 
@@ -425,7 +522,7 @@ class Follower:
         header = None if begun else source.at(frame.f_lineno)
         if begun and frame is self._base:
             header = self._header
-        self._places.append(_Place(frame, previous, len(self._places), source, header))
+        self._places.append(Place(frame, previous, len(self._places), source, header))
 
     def _finish_line(self, *, begun: bool = False) -> None:
         """The line under way is over: what changed since it began is its doing.
@@ -433,10 +530,19 @@ class Follower:
         With `begun` it only calls a function that is followed from there.
         """
         place = self._places[-1]
-        local_variables(place.frame)  # lets go of what the line has deleted
-        self._events += variables.after(place.current.text, place.frame)
+        text = place.current.text
+        if not begun and variables.reads(text):  # in the frame's own events only
+            self._events += variables.after(text, place.frame, self._known.spent)
+            place.held = True
+        elif place.held and not begun:
+            local_variables(place.frame)  # lets go of what the line has deleted
         measured = self._meter.measure()
         changed = measured.changed_gradients or measured.changed_parameters
+        if changed or any(event.kind != "forward" for event in self._events):
+            self._idle = 0
+        if self._meter.overlooked:
+            self._meter.overlooked = False
+            self._overlook(place)
         if not self._silent and (changed or self._events or not place.recorded):
             self._record(place, measured)
         self._note(bool(measured.changed_parameters))
@@ -444,7 +550,17 @@ class Follower:
         self._state = measured.state
         self._events = []
 
-    def _record(self, place: _Place, measured: Measurement) -> None:
+    def _overlook(self, place: Place) -> None:
+        """Say once of a line that it was not looked at in every way."""
+        key = place.source.name, place.current.first
+        if key not in self._overlooked:
+            self._overlooked[key] = None
+            self._note_rest(
+                f"{place.where()}writes that torch does not count (through .data, .numpy() and "
+                "the like): comparing values had taken more than half of the script's own time"
+            )
+
+    def _record(self, place: Place, measured: Measurement) -> None:
         records = self._records
         record = LineRecord(
             index=len(records),
@@ -475,9 +591,7 @@ class Follower:
 
     def _finish_trace(self, error: BaseException | None) -> None:
         """The block is over; an exception that ends it is noted on the line it came through."""
-        # After a failed measurement the user's own exception matters, not a second failure.
-        with contextlib.suppress(Exception) if self._failed else contextlib.nullcontext():
-            self._finish_line()
+        self._finish_line()
         frames = {place.frame: place for place in self._places}
         traceback = None if error is None else error.__traceback__
         line: tuple[str, int] | None = None
@@ -493,8 +607,7 @@ class Follower:
             return
         for i in reversed(range(len(self._records))):
             if (self._records[i].file, self._records[i].line) == line:
-                words = "".join(format_exception_only(type(error), error)).strip()
-                self._records[i] = replace(self._records[i], raised=words)
+                self._records[i] = replace(self._records[i], raised=words_of(error))
                 return
 
 

@@ -1,27 +1,28 @@
 """Measuring networks again and again: what they read now, and what changed since the last time.
 
-From simple to complex: `Measurement`, `_Seen` (one tensor as it was last seen), `Meter`.
+From simple to complex: `Measurement`, `Meter`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import math
-import sys
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import _disable_current_modes
 
-from companion.packs import SMALL, Pack, packs
-from companion.probes import Reading, entries, has_values, read, read_all
+from companion._objects import attributes, is_a
+from companion.budget import Budget
+from companion.memory import is_shared, owns_its_memory, storage_of
+from companion.packs import Pack, packs
+from companion.probes import Reading, has_values, is_lazy, is_plain, read, read_all
 from companion.records import State
+from companion.seen import Room, Seen, hides, kind_of
 from companion.tree import Tree
-from companion.watched import Watched
+from companion.wall import is_calm, is_ours
+from companion.watched import Watched, groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,84 +34,7 @@ class Measurement:
     changed_parameters: tuple[str, ...]
 
 
-class _Seen:
-    """One tensor as it was last seen: who it was, its version, its reading, perhaps a copy.
-
-    `careful` says that its memory may be written past its version counter, so that the copy must
-    be compared after every line.
-    """
-
-    __slots__ = (
-        "careful", "copy", "counts", "identity", "kind", "memory", "pack", "place", "pointer",
-        "reading", "version",
-    )  # fmt: skip
-
-    def __init__(self, tensor: Tensor) -> None:
-        self.kind = _kind(tensor)
-        self.reading: Reading | None = None
-        self.copy: tuple[Tensor, ...] | None = None  # of a large tensor
-        self.pack: Pack | None = None  # or where the copy of a small one is
-        self.place, self.pointer = 0, -2
-        self.careful = False
-        self.renew(tensor)
-
-    def renew(self, tensor: Tensor) -> None:
-        """Note which object this is, its version and its address."""
-        self.identity, before = id(tensor), self.pointer
-        try:
-            # Of the memory, not of the tensor: swap_tensors refuses one with weak references.
-            self.memory: Callable[[], object] = weakref.ref(tensor.untyped_storage())
-            self.version, self.pointer, self.counts = tensor._version, tensor.data_ptr(), True
-        except (RuntimeError, NotImplementedError):  # sparse, or made in inference mode
-            self.memory, self.version, self.pointer, self.counts = _nothing, -1, -1, False
-        if self.pointer != before and not (self.counts and _owns_its_memory(tensor)):
-            self.careful = True
-
-    @property
-    def has_copy(self) -> bool:
-        """Whether there is a copy to compare with."""
-        return self.copy is not None or self.pack is not None
-
-    def keep(self, tensor: Tensor) -> None:
-        """Keep a copy, if there is none."""
-        if not self.has_copy:
-            with torch.no_grad():
-                self.copy = tuple(part.clone() for part in entries(tensor))
-
-    def keeps(self, tensor: Tensor) -> None:
-        """A new reading: keep a copy of the values where one is needed, drop the old one."""
-        self.copy = self.pack = None
-        if self.careful or self._is_told_by_its_copy():
-            self.keep(tensor)
-
-    def drop(self) -> None:
-        """Keep no copy of a large tensor."""
-        if not self._is_told_by_its_copy():
-            self.copy = None
-
-    def _is_told_by_its_copy(self) -> bool:
-        """Whether the reading alone would not do."""
-        return _hides(self.reading) or bool(self.kind[2].numel() <= SMALL)
-
-    def is_untouched(self, tensor: Tensor) -> bool:
-        """The same object at the same address with the same version: no counted write."""
-        return (
-            self.identity == id(tensor)
-            and self.memory() is not None
-            and tensor._version == self.version
-            and tensor.data_ptr() == self.pointer
-        )
-
-    def has_values_of(self, tensor: Tensor) -> bool:
-        """Compare with the copy; without one, it cannot be said."""
-        if _kind(tensor) != self.kind:
-            return False
-        if self.pack is not None:
-            return _same_values(tensor.detach().reshape(-1), self.pack.entries(self.place))
-        return self.copy is not None and all(map(_same_values, entries(tensor), self.copy))
-
-
-_Seens = dict[str, _Seen]
+Seens: TypeAlias = dict[str, Seen]
 
 
 class Meter:
@@ -120,23 +44,40 @@ class Meter:
     still. A write through `.data` does not move the counter, so before code that could write so
     (see `companion.writes`) `guard` keeps copies to compare with. A write that is counted has
     changed something if the reading is another one, to the last bit, or, for a tensor of at most
-    1024 entries, if any entry is.
+    1024 entries, if any entry is. The same holds beyond `MOST_BYTES` of copies.
+
+    A tensor whose memory was freed is as it was until it has memory again. One that only a type
+    of somebody's own could read has no reading, and counts as changed where it was written; of a
+    DTensor this process's shard is read.
+
+    Args:
+        watched: The networks.
+        budget: How long keeping and comparing copies may take; beyond it a line that may write
+            uncounted is not looked at.
+
+    Attributes:
+        overlooked: Whether that happened since it was last set to False.
     """
 
-    def __init__(self, watched: Watched) -> None:
+    def __init__(self, watched: Watched, budget: Budget | None = None) -> None:
         self._watched = watched
         self._tree = Tree(watched)
-        self._gradients: _Seens = {}
-        self._parameters: _Seens = {}
-        self._guarded = self._aliased = False
+        self._budget = Budget(math.inf, 0) if budget is None else budget
+        self._room = Room()
+        self._gradients: Seens = {}
+        self._parameters: Seens = {}
+        self._secrets: dict[str, tuple[int, int]] = {}  # what no one may read: object, version
+        self._guarded: dict[tuple[bool, str], None] = {}  # is it a gradient, whose
         self._doubted: set[str] = set()
         self._last_pack: Pack | None = None
         self._state = State({}, {})
         self._flags: tuple[Any, ...] = ()
         self._scale_mark: tuple[int, int] | None = None
         self._scale_now: float | None = None
+        self._has_begun = False
+        self.overlooked = False
         self.measure()
-        self._guarded = True
+        self._guarded = dict.fromkeys((g, name) for _, _, g, name in self._pairs())
         self._relax()  # something may hold an alias already
 
     @property
@@ -153,48 +94,111 @@ class Meter:
         """Read these parameters and their gradients again, whatever their version says."""
         self._doubted.update(names)
 
-    def guard(self) -> None:
-        """Keep a copy of all that is unchanged so far: the code to come could write uncounted."""
-        if self._guarded:
+    def guard(self, tensors: Sequence[Tensor] | None = None) -> None:
+        """Keep a copy of what is unchanged so far: the code to come could write uncounted.
+
+        Args:
+            tensors: What that code reaches for, if that is known: what shares no memory with
+                these is left out.
+        """
+        if not is_calm():
             return
-        self._guarded = True
-        with _without_modes():
-            for tensor, seen in self._pairs():
-                if not seen.careful and seen.is_untouched(tensor):
+        names = None if tensors is None else self._reached(tensors)
+        if names is not None and not names:
+            return
+        if self._budget.is_spent:
+            self.overlooked = True
+            return
+        with self._budget:
+            for tensor, seen, is_gradient, name in self._pairs(names):
+                if not seen.careful and has_values(tensor) and seen.is_untouched(tensor):
                     seen.keep(tensor)
                     seen.careful = True
+                    self._guarded[is_gradient, name] = None
 
-    def _pairs(self) -> Iterator[tuple[Tensor, _Seen]]:
-        for name, p in self._tree.parameters.items():
-            for tensor, seens in ((p.grad, self._gradients), (p, self._parameters)):
-                if tensor is not None and name in seens:
-                    yield tensor, seens[name]
+    def _reached(self, tensors: Sequence[Tensor]) -> set[str]:
+        """The parameters that, or whose gradients, share memory with one of these tensors."""
+        names = self._tree.names
+        found = {names[id(tensor)] for tensor in tensors if id(tensor) in names}
+        others = [tensor for tensor in tensors if id(tensor) not in names and is_plain(tensor)]
+        storages = [storage for storage in map(storage_of, others) if storage is not None]
+        if storages:
+            addresses = {storage.data_ptr() for storage in storages}
+            for tensor, _, _, name in self._pairs():
+                if name not in found:
+                    mine = storage_of(tensor)
+                    if mine is not None and mine.data_ptr() in addresses:
+                        found.add(name)
+        return found
+
+    def _pairs(self, names: set[str] | None = None) -> Iterator[tuple[Tensor, Seen, bool, str]]:
+        parameters = self._tree.parameters
+        for name in parameters if names is None else names:
+            p = parameters[name]
+            for tensor, is_gradient in ((_grad(p), True), (p, False)):
+                if tensor is not None and self._tree.has_odd:
+                    tensor = _within(tensor)
+                seen = (self._gradients if is_gradient else self._parameters).get(name)
+                if tensor is not None and seen is not None:
+                    yield tensor, seen, is_gradient, name
 
     def measure(self) -> Measurement:
-        """Read the networks; the first time, everything that is there counts as changed."""
-        with _without_modes():
-            return self._measure()
-
-    def _measure(self) -> Measurement:
+        """Read the networks. While torch traces or transforms what runs, nothing is read."""
+        if not is_calm():
+            return Measurement(self._state, (), ())
         rewalked = self._tree.refresh()
-        parameters = self._tree.parameters
+        parameters: Mapping[str, Any] = self._tree.parameters
         # Asked for anew each time: `.grad` is another object after zero_grad and backward.
-        gradients = {name: p.grad for name, p in parameters.items()}
-        changed_gradients = self._look(gradients, self._gradients, "{}.grad".format)
-        changed_parameters = self._look(parameters, self._parameters, str)
+        if self._tree.has_leaves_only:
+            gradients = {name: p.grad for name, p in parameters.items()}
+        else:
+            gradients = {name: _grad(p) for name, p in parameters.items()}
+        secret: set[str] = set()
+        if self._tree.has_odd:
+            secret = self._look_at_secrets(gradients, parameters)
+            gradients = {n: None if g is None else _within(g) for n, g in gradients.items()}
+            parameters = {name: _within(p) for name, p in parameters.items()}
+        new_gradients = self._look(gradients, self._gradients, "{}.grad".format)
+        new_parameters = self._look(parameters, self._parameters, str)
         if self._doubted:
             self._doubted = set()
-        if self._guarded or self._aliased:
+        if self._guarded:
             self._relax()
-        self._renew_state(bool(changed_gradients) or rewalked, bool(changed_parameters) or rewalked)
-        return Measurement(self._state, changed_gradients, changed_parameters)
+        self._renew_state(bool(new_gradients) or rewalked, bool(new_parameters) or rewalked)
+        if not self._has_begun:  # what is there when values can first be read is no line's doing
+            self._has_begun = True
+            return Measurement(self._state, (), ())
+        return Measurement(
+            self._state,
+            self._changed(new_gradients, {name[:-5] for name in secret if name.endswith(".grad")}),
+            self._changed(new_parameters, secret),
+        )
+
+    def _changed(self, new: Mapping[str, bool], secret: set[str]) -> tuple[str, ...]:
+        """The names of what a line changed, in the order of the networks' parameters."""
+        if not new and not secret:
+            return ()
+        order = dict.fromkeys([*self._tree.parameters, *new])
+        return tuple(name for name in order if new.get(name) or name in secret)
+
+    def _look_at_secrets(self, *both: Mapping[str, Tensor | None]) -> set[str]:
+        """Those that only a type of somebody's own could read: which of them were written."""
+        marks = {
+            (f"{name}.grad" if tensors is both[0] else name): (id(tensor), tensor._version)
+            for tensors in both
+            for name, tensor in tensors.items()
+            if tensor is not None and _within(tensor) is None
+        }
+        before, self._secrets = self._secrets, marks
+        return {name for name in before.keys() | marks if before.get(name) != marks.get(name)}
 
     def _look(
-        self, tensors: Mapping[str, Tensor | None], seens: _Seens, call: Callable[[str], str]
-    ) -> tuple[str, ...]:
-        """See all tensors of one kind again; the names of those with other values."""
+        self, tensors: Mapping[str, Tensor | None], seens: Seens, call: Callable[[str], str]
+    ) -> dict[str, bool]:
+        """See all tensors of one kind again: those with other values, and if a line did that."""
         missing: list[str] = [name for name in seens if tensors.get(name) is None] if seens else []
         suspects: list[tuple[str, Tensor]] = []
+        unsure: set[str] = set()
         for name, tensor in tensors.items():
             if tensor is None:
                 continue
@@ -202,7 +206,6 @@ class Meter:
             # `is_untouched`, written out: this is where a line without effect spends its time.
             if (
                 seen is None
-                or seen.careful
                 or name in self._doubted
                 or seen.identity != id(tensor)
                 or seen.memory() is None
@@ -210,28 +213,52 @@ class Meter:
                 or tensor.data_ptr() != seen.pointer
             ):
                 suspects.append((name, tensor))
+            elif seen.careful:
+                suspects.append((name, tensor))
+                unsure.add(name)
         if not suspects and not missing:
-            return ()
-        changed = set(missing)
+            return {}
+        if not unsure:
+            changed = self._look_closely(suspects, seens, call)
+        elif self._budget.is_spent:
+            self.overlooked = True
+            for name in unsure:
+                seens[name].blind = True
+                seens[name].forget()
+            known = [(name, tensor) for name, tensor in suspects if name not in unsure]
+            changed = self._look_closely(known, seens, call)
+        else:
+            blind = {name for name in unsure if seens[name].blind}
+            with self._budget:
+                changed = self._look_closely(suspects, seens, call)
+            changed = {name: name not in blind for name in changed}
         for name in missing:
             del seens[name]
+            changed[name] = True
+        return changed
+
+    def _look_closely(
+        self, suspects: Sequence[tuple[str, Tensor]], seens: Seens, call: Callable[[str], str]
+    ) -> dict[str, bool]:
+        """Read these; which of them have other values."""
+        changed: dict[str, bool] = {}
         small: dict[tuple[torch.dtype, torch.device], list[tuple[str, Tensor]]] = {}
         large: list[tuple[str, Tensor]] = []
         for name, tensor in suspects:
             if not has_values(tensor):
-                if seens.pop(name, None) is not None:
-                    changed.add(name)
+                never = tensor.is_meta or is_lazy(tensor)
+                if never and seens.pop(name, None) is not None:
+                    changed[name] = True  # else its memory is freed for now
             elif packs(tensor):
                 small.setdefault((tensor.dtype, tensor.device), []).append((name, tensor))
             else:
                 large.append((name, tensor))
         for group in small.values():
-            changed.update(self._look_at_small(group, seens))
-        changed.update(self._look_at_large(large, seens, call))
-        order = dict.fromkeys([*tensors, *missing])
-        return tuple(name for name in order if name in changed)
+            changed.update(dict.fromkeys(self._look_at_small(group, seens), True))
+        changed.update(dict.fromkeys(self._look_at_large(large, seens, call), True))
+        return changed
 
-    def _look_at_small(self, named: Sequence[tuple[str, Tensor]], seens: _Seens) -> list[str]:
+    def _look_at_small(self, named: Sequence[tuple[str, Tensor]], seens: Seens) -> list[str]:
         """All small tensors at once; those that changed."""
         tensors = [tensor for _, tensor in named]
         lasts = [seens.get(name) for name, _ in named]
@@ -242,17 +269,18 @@ class Meter:
         for i, (name, tensor) in enumerate(named):
             last = lasts[i]
             # Other readings, other values. The same reading may be a permutation.
-            alike = last is not None and (last.reading == readings[i] or _hides(readings[i]))
+            alike = last is not None and (last.reading == readings[i] or hides(readings[i]))
             if last is not None and alike and last.has_values_of(tensor):
                 last.renew(tensor)
                 continue
             seen = self._seen_anew(seens, name, tensor)
-            seen.copy, seen.pack, seen.place, seen.reading = None, new, i, readings[i]
+            seen.forget()
+            seen.pack, seen.place, seen.reading = new, i, readings[i]
             changed.append(name)
         return changed
 
     def _look_at_large(
-        self, named: Sequence[tuple[str, Tensor]], seens: _Seens, call: Callable[[str], str]
+        self, named: Sequence[tuple[str, Tensor]], seens: Seens, call: Callable[[str], str]
     ) -> list[str]:
         """Large and odd tensors, one by one; those that changed."""
         unsure: list[tuple[str, Tensor]] = []
@@ -263,13 +291,15 @@ class Meter:
                     last.renew(tensor)
                     continue
             except (RuntimeError, NotImplementedError) as error:
+                if not is_ours(error):
+                    raise
                 raise _unreadable(call(name), tensor, error) from error
             unsure.append((name, tensor))
         changed = []
         for (name, tensor), reading in zip(unsure, _read(unsure, call), strict=True):
             last = seens.get(name)
             equal = last is not None and last.reading == reading and not last.has_copy
-            if last is not None and equal and last.kind == _kind(tensor):
+            if last is not None and equal and last.kind == kind_of(tensor):
                 last.renew(tensor)
                 if last.careful:
                     last.keep(tensor)
@@ -280,40 +310,40 @@ class Meter:
             seen.keeps(tensor)
         return changed
 
-    @staticmethod
-    def _seen_anew(seens: _Seens, name: str, tensor: Tensor) -> _Seen:
-        """The `_Seen` of a tensor that was written, or of a new one in its place."""
+    def _seen_anew(self, seens: Seens, name: str, tensor: Tensor) -> Seen:
+        """The `Seen` of a tensor that was written, or of a new one in its place."""
         last = seens.get(name)
-        if last is not None and last.identity == id(tensor) and last.kind == _kind(tensor):
+        if last is not None and last.identity == id(tensor) and last.kind == kind_of(tensor):
             last.renew(tensor)
             return last
-        seen = seens[name] = _Seen(tensor)
-        seen.careful |= last is not None and last.careful
+        seen = seens[name] = Seen(tensor, self._room)
+        if last is not None:
+            last.forget()
+            seen.careful |= last.careful
         return seen
 
     def _relax(self) -> None:
         """Drop the copies of tensors whose memory nobody else holds (any more)."""
-        self._aliased = False
-        for tensor, seen in self._pairs():
-            if not self._guarded and not seen.careful:
+        guarded, self._guarded = self._guarded, {}
+        for tensor, seen, is_gradient, name in self._pairs({name for _, name in guarded}):
+            if (is_gradient, name) not in guarded or not has_values(tensor):
                 continue
-            if not seen.counts or not _owns_its_memory(tensor):
+            if not seen.counts or not owns_its_memory(tensor):
                 continue  # never without its copy
-            seen.careful = _is_shared(tensor)
-            self._aliased |= seen.careful
+            seen.careful = is_shared(tensor)
             if seen.careful:
                 seen.keep(tensor)
+                self._guarded[is_gradient, name] = None
             else:
                 seen.drop()
-        self._guarded = False
 
     def _renew_state(self, gradients: bool, parameters: bool) -> None:
         """Build the state anew, in the parts that are not as they were."""
         tree, watched = self._tree, self._watched
         requires_grad = [p.requires_grad for p in tree.parameters.values()]
-        training = [m.training for m in tree.modules.values()]
+        training = tree.training()
         rates = [
-            tuple(_number(group["lr"]) for group in optimizer.param_groups if "lr" in group)
+            tuple(_number(group["lr"]) for group in groups(optimizer) if "lr" in group)
             for optimizer in watched.optimizers.values()
         ]
         flags = (requires_grad, training, rates, self._scale())
@@ -335,17 +365,40 @@ class Meter:
     def _scale(self) -> float | None:
         """The GradScaler's factor, fetched only when its tensor was written."""
         scaler = self._watched.scaler
-        if scaler is None or not scaler.is_enabled():
+        known = {} if scaler is None else attributes(scaler)
+        if known.get("_enabled") is not True:
             return None
-        tensor = getattr(scaler, "_scale", None)
-        mark = (id(tensor), -1 if tensor is None else tensor._version)
+        tensor = known.get("_scale")
+        if tensor is None:
+            return _number(known.get("_init_scale", 1.0))
+        mark = (id(tensor), tensor._version)
         if mark != self._scale_mark:
-            self._scale_mark, self._scale_now = mark, float(scaler.get_scale())
+            self._scale_mark, self._scale_now = mark, _number(tensor)
         return self._scale_now
 
 
-def _number(rate: float | Tensor) -> float:
-    return float(rate.detach() if isinstance(rate, Tensor) else rate)
+def _grad(p: Tensor) -> Tensor | None:
+    """A parameter's gradient; torch warns of who asks for that of a tensor that keeps none."""
+    return p.grad if p.is_leaf or p.retains_grad else None
+
+
+def _within(tensor: Tensor) -> Tensor | None:
+    """What holds a tensor's values: itself; of a DTensor this process's shard; else nothing."""
+    if is_plain(tensor):
+        return tensor
+    if type(tensor).__module__ == "torch.distributed.tensor":
+        shard: Tensor = tensor._local_tensor  # type: ignore[attr-defined]
+        return shard if is_plain(shard) else None
+    return None
+
+
+def _number(rate: object) -> float:
+    """A number, or the only entry of a tensor; NaN where only somebody's own type could tell."""
+    if is_a(rate, Tensor):
+        return float(rate.detach()) if has_values(rate) else math.nan
+    if is_a(rate, float) or is_a(rate, int) or type(rate).__module__ == "numpy":
+        return float(rate)  # type: ignore[arg-type]
+    return math.nan
 
 
 def _zip(last: Mapping[str, Any], names: Iterable[str], values: list[Any]) -> Mapping[str, Any]:
@@ -357,81 +410,20 @@ def _zip(last: Mapping[str, Any], names: Iterable[str], values: list[Any]) -> Ma
 def _read(named: Sequence[tuple[str, Tensor]], call: Callable[[str], str]) -> list[Reading | None]:
     try:
         return read_all([tensor for _, tensor in named])
-    except (RuntimeError, NotImplementedError):
+    except (RuntimeError, NotImplementedError) as failure:
+        if not is_ours(failure):
+            raise
         for name, tensor in named:  # which of them was it?
             try:
                 read(tensor)
             except (RuntimeError, NotImplementedError) as error:
+                if not is_ours(error):
+                    raise
                 raise _unreadable(call(name), tensor, error) from error
         raise
 
 
-def _without_modes() -> contextlib.AbstractContextManager[object]:
-    """What counts or rewrites the reader's calls of torch is not to see ours."""
-    if not torch._C._len_torch_function_stack() and not torch._C._len_torch_dispatch_stack():
-        return contextlib.nullcontext()
-    stack = contextlib.ExitStack()
-    stack.enter_context(torch._C.DisableTorchFunction())
-    stack.enter_context(_disable_current_modes())
-    return stack
-
-
-def _kind(tensor: Tensor) -> tuple[Any, ...]:
-    return tensor.layout, tensor.dtype, tensor.shape, tensor.device
-
-
-def _hides(reading: Reading | None) -> bool:
-    """With a NaN, or with squares too large for a float, sum and norm say nothing of the rest."""
-    return reading is not None and not math.isfinite(reading.norm)
-
-
-def _owns_its_memory(tensor: Tensor) -> bool:
-    """False for a view into a larger storage, such as a gradient in a bucket of DDP."""
-    if tensor.layout != torch.strided:
-        return False
-    try:
-        return tensor.untyped_storage().nbytes() == tensor.nbytes
-    except (RuntimeError, NotImplementedError):
-        return False
-
-
-def _nothing() -> None:
-    """A weak reference to nothing."""
-
-
-def _holders(tensor: Tensor) -> tuple[int, int]:
-    """How many tensors hold the memory, and how many references its Python object has."""
-    storage = tensor.untyped_storage()
-    return int(torch._C._storage_Use_Count(storage._cdata)), sys.getrefcount(storage)
-
-
-_ALONE = _holders(torch.empty(1))
-
-
-def _is_shared(tensor: Tensor) -> bool:
-    """Whether something else holds the memory: an alias made by `.data`, another process."""
-    try:
-        if any(now > alone for now, alone in zip(_holders(tensor), _ALONE, strict=True)):
-            return True
-        return tensor.device.type == "cpu" and tensor.is_shared()  # a GPU's memory always "is"
-    except (RuntimeError, NotImplementedError):
-        return True
-
-
-def _same_values(a: Tensor, b: Tensor) -> bool:
-    if a.shape != b.shape or a.dtype != b.dtype or a.device != b.device:
-        return False
-    if a.is_complex():
-        a, b = torch.view_as_real(a), torch.view_as_real(b)
-    if a.is_floating_point() and a.itemsize == 1:
-        a, b = a.view(torch.uint8), b.view(torch.uint8)  # torch.equal does not know float8
-    if torch.equal(a, b):
-        return True
-    # NaN is not equal to itself, yet a NaN that stays is no change.
-    return bool(((a == b) | (a.isnan() & b.isnan())).all())
-
-
-def _readings(names: Mapping[str, object], seens: _Seens) -> dict[str, Reading | None]:
+def _readings(names: Mapping[str, object], seens: Seens) -> dict[str, Reading | None]:
     return {name: seens[name].reading if name in seens else None for name in names}
 
 

@@ -16,6 +16,7 @@ from torch._utils import _flatten_dense_tensors
 from companion.probes import Reading, read
 
 SMALL = 1024  # entries
+_SMALLEST = 1e-290
 
 
 def packs(tensor: Tensor) -> bool:
@@ -25,7 +26,6 @@ def packs(tensor: Tensor) -> bool:
         and tensor.dtype in (torch.float32, torch.float64, torch.float16, torch.bfloat16)
         and 0 < tensor.numel() <= SMALL
         and not tensor.is_nested
-        and type(tensor).__torch_dispatch__ is Tensor.__torch_dispatch__
     )
 
 
@@ -37,9 +37,8 @@ class Pack:
     """
 
     def __init__(self, tensors: Sequence[Tensor], like: Pack | None = None) -> None:
-        with torch.no_grad():
-            flat: Tensor = _flatten_dense_tensors([tensor.detach() for tensor in tensors])
-            self._flat = flat.clone() if len(tensors) == 1 else flat  # of one it is a view
+        flat: Tensor = _flatten_dense_tensors([tensor.detach() for tensor in tensors])
+        self._flat = flat.clone() if len(tensors) == 1 else flat  # of one it is a view
         self.shapes = [tensor.shape for tensor in tensors]
         self._starts: list[int]
         self._lengths: Tensor
@@ -65,7 +64,9 @@ class Pack:
         values = self._flat.to(wide)
         both = torch.stack([values, values * values], dim=1)
         numbers = torch.segment_reduce(both, "sum", lengths=self._lengths, unsafe=True).tolist()
+        # The square of a float64 may be too small for one.
+        least = _SMALLEST if self._flat.dtype == torch.float64 else -1.0
         return [
-            Reading(total, math.sqrt(square), 0) if math.isfinite(square) else read(tensor)
+            Reading(total, math.sqrt(square), 0) if least < square < math.inf else read(tensor)
             for tensor, (total, square) in zip(tensors, numbers, strict=True)
         ]

@@ -6,7 +6,6 @@ readings as one), `gradient_sums` and `parameter_sums` (a whole network).
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,9 @@ from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
+
+from companion.memory import storage_of
 
 By: TypeAlias = Literal["parameter", "layer"]
 
@@ -57,8 +58,10 @@ def read(tensor: Tensor | None) -> Reading | None:
         tensor: The tensor, or None where there is none (a `.grad` before the first backward).
 
     Returns:
-        The reading. None for None, and for a tensor without values (on the meta device, or the
-        parameter of a lazy module): None, "all zero" and "no entries" are three things.
+        The reading. None for None, and for a tensor without values (on the meta device, the
+        parameter of a lazy module, one whose memory was freed): None, "all zero" and "no entries"
+        are three things. None, too, where a tensor subclass has values in its own way
+        (`__torch_dispatch__`), and for tensors inside a transform of `torch.func`.
 
     Raises:
         TypeError: If `tensor` is neither a tensor nor None.
@@ -102,7 +105,7 @@ def read_all(tensors: Sequence[Tensor]) -> list[Reading | None]:
         >>> read_all([torch.tensor([3.0, -4.0]), torch.tensor([[0.5]], dtype=torch.float16)])
         [Reading(sum=-1.0, norm=5.0, nonfinite=0), Reading(sum=0.5, norm=0.5, nonfinite=0)]
     """
-    with torch.no_grad(), _without_autocast():
+    with torch._C._DisableAutocast():  # it would compute a dot product in half precision
         results = [_start(tensor) for tensor in tensors]
         numbers = _fetch([number for pair in results if pair is not None for number in pair])
         fetched = iter(numbers)
@@ -154,19 +157,65 @@ def _fetch(numbers: Sequence[Tensor]) -> list[float]:
     return values
 
 
-def _without_autocast() -> contextlib.AbstractContextManager[object]:
-    """Autocast would compute a dot product in half precision."""
-    if not torch._C._is_any_autocast_enabled():
-        return contextlib.nullcontext()
-    stack = contextlib.ExitStack()
-    for kind in ("cpu", "cuda"):
-        stack.enter_context(torch.autocast(kind, enabled=False))
-    return stack
-
-
 def has_values(tensor: Tensor) -> bool:
-    """False for a tensor on the meta device and for the parameter of a lazy module."""
-    return not (tensor.is_meta or is_lazy(tensor))
+    """Whether a tensor has values, in memory, that torch itself would read.
+
+    Not on the meta device, nor in a lazy module, nor where the memory was freed (sharding and
+    offloading do so); nor where a type of somebody's own would have to be asked for them, or a
+    transform of `torch.func`.
+
+    Example:
+        >>> x = torch.ones(2)
+        >>> _ = x.untyped_storage().resize_(0)
+        >>> has_values(x), has_values(torch.ones(2, device="meta"))
+        (False, False)
+    """
+    return (
+        not tensor.is_meta
+        and not is_lazy(tensor)
+        and is_plain(tensor)
+        and all(map(_is_in_memory, _parts(tensor)))
+    )
+
+
+def is_lazy(tensor: Tensor) -> bool:
+    """Whether a tensor belongs to a lazy module, and has no shape yet."""
+    return issubclass(type(tensor), (UninitializedParameter, UninitializedBuffer))
+
+
+def is_plain(tensor: Tensor) -> bool:
+    """Whether torch alone knows how to read a tensor: neither a type's code, nor a transform."""
+    return type(tensor).__torch_dispatch__ is Tensor.__torch_dispatch__ and not _is_wrapped(tensor)
+
+
+_is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor
+
+
+def _parts(tensor: Tensor) -> tuple[Tensor, ...]:
+    """The tensors that a tensor is made of; none where they are torch's own secret."""
+    if tensor.layout == torch.strided:
+        return () if tensor.is_nested else (tensor,)
+    if tensor.layout == torch.sparse_coo:
+        return tensor._indices(), tensor._values()
+    if tensor.layout in (torch.sparse_csr, torch.sparse_bsr):
+        return tensor.crow_indices(), tensor.col_indices(), tensor.values()
+    if tensor.layout in (torch.sparse_csc, torch.sparse_bsc):
+        return tensor.ccol_indices(), tensor.row_indices(), tensor.values()
+    return ()
+
+
+def _is_in_memory(tensor: Tensor) -> bool:
+    """Whether a strided tensor's memory reaches as far as its last entry."""
+    storage = storage_of(tensor)
+    if storage is None:
+        return True
+    there = storage.nbytes()
+    if there == tensor.nbytes and tensor.storage_offset() == 0:
+        return True  # as nearly all are
+    if tensor.numel() == 0:
+        return True
+    last = sum((n - 1) * stride for n, stride in zip(tensor.shape, tensor.stride(), strict=True))
+    return bool((tensor.storage_offset() + last + 1) * tensor.itemsize <= there)
 
 
 def entries(tensor: Tensor) -> tuple[Tensor, ...]:
@@ -183,11 +232,7 @@ def entries(tensor: Tensor) -> tuple[Tensor, ...]:
     if tensor.layout == torch.sparse_coo:
         tensor = tensor.coalesce()
         return tensor.indices(), tensor.values()
-    if tensor.layout in (torch.sparse_csr, torch.sparse_bsr):
-        return tensor.crow_indices(), tensor.col_indices(), tensor.values()
-    if tensor.layout in (torch.sparse_csc, torch.sparse_bsc):
-        return tensor.ccol_indices(), tensor.row_indices(), tensor.values()
-    return (tensor,)
+    return _parts(tensor) or (tensor,)
 
 
 def _adds_up(dtype: torch.dtype) -> bool:

@@ -10,28 +10,32 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-import site
 import sys
-import sysconfig
 import threading
-import warnings
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.utils.data
 from torch import nn
 from torch.amp.grad_scaler import GradScaler
 from torch.optim.optimizer import Optimizer, register_optimizer_step_pre_hook
 
 from companion._frames import local_variables
+from companion._libraries import is_in_library
+from companion._objects import attributes, is_a
+from companion._raised import words_of
+from companion.budget import Budget
 from companion.events import recogniser_of
 from companion.follow import Follower, Options
+from companion.modules import named_modules, parameters
 from companion.records import LineRecord
 from companion.source import Source
 from companion.trace import Trace
+from companion.wall import aside, beyond_us, is_calm, is_ours
 from companion.watched import Watchable, Watched, alive, held
 
 if TYPE_CHECKING:
@@ -39,26 +43,8 @@ if TYPE_CHECKING:
 
 _CALL = inspect.unwrap(nn.Module.__call__).__code__
 _BACKWARD = torch.autograd.backward.__code__
+_DATA = os.path.dirname(torch.utils.data.__file__) + os.sep
 _BUILD = inspect.unwrap(Optimizer.__init__).__code__
-
-
-def _libraries() -> tuple[str, ...]:
-    """Folders whose code is not the user's."""
-    paths = sysconfig.get_paths()
-    folders = [paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-    folders += [os.path.dirname(torch.__file__), os.path.dirname(__file__)]
-    folders += [site.getusersitepackages()]
-    return tuple(os.path.realpath(folder) + os.sep for folder in folders)
-
-
-_LIBRARIES = _libraries()
-
-
-@functools.cache
-def _is_in_library(filename: str) -> bool:
-    path = os.path.realpath(filename)
-    parts = path.split(os.sep)
-    return path.startswith(_LIBRARIES) or "site-packages" in parts or "dist-packages" in parts
 
 
 @functools.cache
@@ -74,11 +60,13 @@ def is_own(code: CodeType, place: str | None = None) -> bool:
     """
     if code.co_name[0] == "<" and code.co_name != "<module>":
         return False
+    if code.co_filename == place:
+        return True
     if code.co_filename.startswith("<"):
         return False
     if place is not None and _is_in(code.co_filename, place):
         return True
-    return not _is_in_library(code.co_filename)
+    return not is_in_library(code.co_filename)
 
 
 def _is_special(code: CodeType) -> bool:
@@ -90,8 +78,7 @@ def _is_direct(frame: FrameType, caller: FrameType) -> bool:
     """Whether a function was called for the loop: not by a network's forward, nor for its data."""
     between = frame.f_back
     while between is not None and between is not caller:
-        module = between.f_globals.get("__name__")
-        if between.f_code is _CALL or str(module).startswith("torch.utils.data"):
+        if between.f_code is _CALL or between.f_code.co_filename.startswith(_DATA):
             return False
         between = between.f_back
     return between is caller
@@ -100,40 +87,47 @@ def _is_direct(frame: FrameType, caller: FrameType) -> bool:
 class _Found:
     """Networks, optimizers and scaler of a running program, by the user's names for them.
 
+    They are told by their ids: some cannot be hashed, or would be compared by their own code.
+
     Attributes:
         changes: How often something new was found.
     """
 
     def __init__(self) -> None:
-        self.optimizers: weakref.WeakSet[Optimizer] = weakref.WeakSet()
-        self.forwarded: weakref.WeakSet[nn.Module] = weakref.WeakSet()
+        self.optimizers: dict[int, weakref.ref[Optimizer]] = {}
+        self.forwarded: dict[int, weakref.ref[nn.Module]] = {}
         self.changes = 0
 
     def add_optimizer(self, optimizer: Optimizer) -> None:
         """An optimizer is being built."""
-        self.optimizers.add(optimizer)
+        self.optimizers[id(optimizer)] = weakref.ref(optimizer)
         self.changes += 1
 
     def add_network(self, network: nn.Module) -> None:
         """A network is called."""
-        if network not in self.forwarded and any(p.requires_grad for p in network.parameters()):
-            self.forwarded.add(network)
+        if not _has(self.forwarded, network) and any(p.requires_grad for p in parameters(network)):
+            self.forwarded[id(network)] = weakref.ref(network)
             self.changes += 1
+
+    def knows(self, optimizer: object) -> bool:
+        """Whether it was seen how this was built."""
+        return _has(self.optimizers, optimizer)
 
     def belongs(self, network: nn.Module) -> bool:
         """Whether some optimizer holds a parameter of the network."""
-        return _is_held(network, _all_held(filter(_is_built, self.optimizers)))
+        living = [one for one in (known() for known in self.optimizers.values()) if one is not None]
+        return _is_held(network, _all_held(filter(_is_built, living)))
 
     def named(self, frames: list[FrameType]) -> dict[str, Watchable]:
         """All that is to be watched; `frames` are the user's, outermost first."""
-        modules = [module for module in alive(nn.Module) if "_modules" in _attributes(module)]
+        modules = [module for module in alive(nn.Module) if "_modules" in attributes(module)]
         optimizers = list(filter(_is_built, alive(Optimizer)))
         everything = _all_held(optimizers)
-        networks = [m for m in modules if m in self.forwarded or _is_held(m, everything)]
+        networks = [m for m in modules if _has(self.forwarded, m) or _is_held(m, everything)]
         outermost = _outermost(networks)
-        ours = {id(p) for net in outermost for p in net.parameters()}
+        ours = {id(p) for net in outermost for p in parameters(net)}
         fitting = [o for o in optimizers if not ours.isdisjoint(held(o))]
-        scalers = [s for s in alive(GradScaler) if s.is_enabled()][:1]
+        scalers = [s for s in alive(GradScaler) if attributes(s).get("_enabled") is True][:1]
         names = _names(frames)
         named: dict[str, Watchable] = {}
         everything_named: list[Watchable] = [*outermost, *fitting, *scalers]
@@ -145,35 +139,31 @@ class _Found:
         return named
 
 
-def _attributes(one: object) -> dict[str, Any]:
-    """What an object itself holds; its own `__getattr__` is not asked."""
-    try:
-        found = object.__getattribute__(one, "__dict__")
-    except AttributeError:  # it has __slots__
-        return {}
-    return found if isinstance(found, dict) else {}
+def _has(known: Mapping[int, weakref.ref[Any]], one: object) -> bool:
+    found = known.get(id(one))
+    return found is not None and found() is one
 
 
 def _is_built(optimizer: Optimizer) -> bool:
     """Whether torch's own `__init__` has been through: not for a wrapper, nor one that failed."""
-    return {"param_groups", "_optimizer_step_post_hooks"} <= _attributes(optimizer).keys()
+    return {"param_groups", "_optimizer_step_post_hooks"} <= attributes(optimizer).keys()
 
 
-def _all_held(optimizers: Iterator[Optimizer] | list[Optimizer]) -> set[int]:
+def _all_held(optimizers: Iterable[Optimizer]) -> set[int]:
     return {number for optimizer in optimizers for number in held(optimizer)}
 
 
-def _is_held(network: nn.Module, parameters: set[int]) -> bool:
-    return any(id(p) in parameters for p in network.parameters())
+def _is_held(network: nn.Module, numbers: set[int]) -> bool:
+    return any(id(p) in numbers for p in parameters(network))
 
 
 def _outermost(networks: list[nn.Module]) -> list[nn.Module]:
     """Those with trainable parameters that are no part of another one; criteria drop out."""
-    parts = {id(m) for net in networks for m in net.modules() if m is not net}
+    parts = {id(m) for net in networks for _, m in named_modules(net) if m is not net}
     return [
         net
         for net in networks
-        if id(net) not in parts and any(p.requires_grad for p in net.parameters())
+        if id(net) not in parts and any(p.requires_grad for p in parameters(net))
     ]
 
 
@@ -182,11 +172,12 @@ def _names(frames: list[FrameType]) -> dict[int, str]:
     names: dict[int, str] = {}
     for frame in frames:
         local = local_variables(frame)
-        own = _attributes(local.get("self"))
+        own = attributes(local.get("self"))
         for name, value in [*own.items(), *local.items()]:
-            if not name.startswith("_") and name != "self":
+            if type(name) is str and not name.startswith("_") and name != "self":
                 names[id(value)] = name
-        for name, value in [*(own.get("_modules") or {}).items()]:
+        inside = own.get("_modules")
+        for name, value in [*inside.items()] if type(inside) is dict else ():
             names.setdefault(id(value), name)
     return names
 
@@ -246,15 +237,19 @@ class Scout:
         self._tried = -1
         self._counted = Counter[int]()  # steps since the training began, by optimizer
         self._watched: set[int] = set()  # optimizers, by id
+        self._ours: set[int] = set()  # parameters, by id
         self._missed = _Unwatched(place)
         self._insist: Callable[[], None] | None = None
+        self._search = Budget(grace=5, share=0.2)  # for finding the loop
         self.routine: Trace | None = None
         self.problem: str | None = None
 
     @property
     def unwatched(self) -> list[str]:
         """Which lines made an optimizer step unwatched, and why: a sentence for each."""
-        return self._missed.except_for(() if self.routine is None else self.routine.records)
+        if self.routine is None:
+            return self._missed.except_for(())
+        return [*self.routine.unwatched, *self._missed.except_for(self.routine.records)]
 
     def start(self) -> None:
         """Begin to wait for the training."""
@@ -268,10 +263,7 @@ class Scout:
         """The script is over."""
         self._hook.remove()
         if self._follower is not None and self._follower.running:
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
-                self._follower.stop(error)
-            self._missed.other += [f"the rest: {one.message}" for one in caught]
+            self._follower.stop(error)
         elif sys.gettrace() == self._on_call:
             sys.settrace(self._previous)
 
@@ -281,10 +273,21 @@ class Scout:
 
     def _on_call(self, frame: FrameType, event: Any, arg: Any) -> Any:
         code = frame.f_code
-        if code is _BUILD:
-            self._found.add_optimizer(frame.f_locals["self"])
-        elif recogniser_of(code) is not None:
-            self._look(frame)
+        if code is _BUILD or recogniser_of(code) is not None:
+            try:
+                if self._search.is_spent:
+                    self._give_up("finding the loop had taken too long")
+                else:
+                    with self._search:
+                        aside(self._look, frame)
+            except RecursionError:  # nothing can be called here any more; we look again later
+                pass
+            except BaseException as error:
+                if is_ours(error):
+                    self._give_up(words_of(error))
+                else:
+                    error.__traceback__ = beyond_us(error.__traceback__)
+                    raise
             if self._follower is not None:  # it passes the call on to the tracer before us
                 return self._follower.on_global_event(frame, event, arg)
         if self._previous is None:
@@ -294,33 +297,38 @@ class Scout:
             sys.settrace(self._on_call)  # coverage's C tracer puts itself first
         return local
 
+    def _give_up(self, words: str) -> None:
+        """The script runs on, as it would alone."""
+        self.problem = words
+        if self._follower is not None:
+            self._follower.abandon()
+        self.routine = self._follower = None
+        sys.settrace(self._previous)
+
     def _look(self, frame: FrameType) -> None:
         """Take over, if a call of torch is the training's first."""
-        try:
-            if self._begins(frame) and self._tried != self._found.changes:
-                self._tried = self._found.changes
-                self._take_over(frame)
-        except Exception as error:  # the script runs on, as it would alone
-            self.problem = f"{type(error).__name__}: {error}"
-            self.routine = self._follower = None
-            sys.settrace(self._previous)
+        if frame.f_code is _BUILD:
+            self._found.add_optimizer(frame.f_locals["self"])
+        elif self._begins(frame) and self._tried != self._found.changes:
+            self._tried = self._found.changes
+            self._take_over(frame)
 
     def _begins(self, frame: FrameType) -> bool:
         """Whether a call of torch is the training's first."""
         code, found = frame.f_code, self._found
-        if torch._C._get_tracing_state() is not None:  # jit.trace would record what is measured
+        if not is_calm():  # jit.trace would record what is measured
             return False
         if code is _BACKWARD:
             return True
         owner = frame.f_locals.get("self")
         if code is _CALL:
-            if not torch.is_grad_enabled() or not isinstance(owner, nn.Module):
+            if not torch.is_grad_enabled() or not is_a(owner, nn.Module):
                 return False
             found.add_network(owner)
             return bool(found.optimizers) and found.belongs(owner)
-        if isinstance(owner, Optimizer):
-            return owner in found.optimizers
-        return _attributes(owner).get("optimizer") in found.optimizers and bool(
+        if is_a(owner, Optimizer):
+            return found.knows(owner)
+        return found.knows(attributes(owner).get("optimizer")) and bool(
             frame.f_back is not None and frame.f_back.f_code.co_name != "_initial_step"
         )
 
@@ -336,6 +344,7 @@ class Scout:
             return
         watched = Watched((named,), {})
         self._watched = {id(optimizer) for optimizer in watched.optimizers.values()}
+        self._ours = {id(p) for net in watched.networks.values() for p in parameters(net)}
         self.routine = Trace(watched.title)
         running = {id(frame.f_code): frame.f_code for frame in frames}
         options = Options(
@@ -343,8 +352,9 @@ class Scout:
             or (is_own(code, self._place) and not _is_special(code)),
             steps=self._steps, admits=_is_direct, ended=self._end,
         )  # fmt: skip
-        sys.settrace(self._previous)
         self._follower = Follower(watched, self.routine._records, options)
+        self._follower.unwatched = self.routine.unwatched
+        sys.settrace(self._previous)
         self._follower.start()
         self._follower.follow(frames, begun=True)
         self._follower.install()
@@ -358,28 +368,46 @@ class Scout:
         self._done()
 
     def _is_endless(self, optimizer: Optimizer) -> bool:
-        """Whether an optimizer has stepped so often that the lines of a loop do not come round."""
-        watched = id(optimizer) in self._watched or not self._watched
-        return self._counted[id(optimizer)] > (4 if watched else 100) * self._steps
+        """Whether optimizers have stepped so often that the lines of a loop do not come round.
+
+        One that is made anew for each epoch counts with those before it.
+        """
+        watched = id(optimizer) in self._watched
+        ours = watched or not self._watched or not self._ours.isdisjoint(held(optimizer))
+        key = id(optimizer) if watched else -ours
+        self._counted[key] += 1
+        return self._counted[key] > (4 if ours else 100) * self._steps
 
     def _on_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         """Any optimizer is about to step, in any thread."""
+        try:
+            aside(self._note_step, optimizer, sys._getframe(1))
+        except Exception as error:
+            if not is_ours(error):
+                error.__traceback__ = beyond_us(error.__traceback__)
+                raise
+            self._missed.other.append(f"the rest: companion cannot go on ({words_of(error)})")
+
+    def _note_step(self, optimizer: Optimizer, frame: FrameType) -> None:
         if os.getpid() != self._pid:
             return
-        frame = sys._getframe(1)
         if threading.get_ident() != self._thread:
             self._missed.note(optimizer, "only the main thread is watched", frame)
         elif self._insist is not None:
             self._insist()
         elif self._follower is not None:
-            self._counted[id(optimizer)] += 1
             if self._is_endless(optimizer):
                 if id(optimizer) in self._watched:
                     self._missed.note_library(frame)
                 self._end()
         elif self.routine is not None:
             self._missed.note(optimizer, "only the first loop's first steps are watched", frame)
-        elif self.problem is None and sys.gettrace() != self._on_call:
+        elif self.problem is not None:
+            self._missed.note(optimizer, f"the loop could not be watched ({self.problem})", frame)
+        elif sys.gettrace() is None:
+            why = "something else (sys.settrace, or a RecursionError) had switched tracing off"
+            self._missed.note(optimizer, why, frame)
+        elif sys.gettrace() != self._on_call:
             why = "something else (a debugger, or sys.settrace) had taken Python's tracing over"
             self._missed.note(optimizer, why, frame)
         else:

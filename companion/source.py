@@ -29,6 +29,14 @@ class Statement:
     indent: int = 0
 
 
+_TEXTS: dict[str, list[str]] = {}
+
+
+def remember(filename: str, text: str) -> None:
+    """Keep the source of what can be read only once: a pipe, standard input."""
+    _TEXTS[filename] = text.splitlines(keepends=True)
+
+
 class Source:
     """The source of one frame's code, cut into statements.
 
@@ -42,8 +50,10 @@ class Source:
     def __init__(self, frame: FrameType) -> None:
         filename = frame.f_code.co_filename
         self.name = _cell_name(filename) or filename
-        linecache.checkcache(filename)  # the file may have been edited and reloaded
-        lines = linecache.getlines(filename, frame.f_globals)
+        lines = _TEXTS.get(filename, [])
+        if not lines:
+            linecache.checkcache(filename)  # the file may have been edited and reloaded
+            lines = linecache.getlines(filename, frame.f_globals)
         self._by_line = {
             number: statement
             for statement in _statements(lines)
@@ -105,6 +115,6 @@ def _cell_name(filename: str) -> str | None:
     """IPython's own name for one of its cells; None for anything else."""
     if "IPython" not in sys.modules:
         return None
-    shell = sys.modules["IPython"].get_ipython()
+    shell = getattr(sys.modules["IPython"], "get_ipython", lambda: None)()
     name = getattr(getattr(shell, "compile", None), "format_code_name", lambda _: None)(filename)
-    return None if name is None else " ".join(name)
+    return " ".join(name) if type(name) is tuple else None

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer
 
-from companion.watched import alive, held
+from companion._objects import attributes, is_a
+from companion.modules import named_modules, named_parameters, parameters
+from companion.probes import is_lazy, is_plain
+from companion.watched import alive, groups, held
 
 _TORCHS_OWN = set(vars(nn.Module()))
+MOST = 10_000  # entries of plain containers that are looked at: one may hold a whole data set
+_CONTAINERS = (list, tuple, dict, OrderedDict, defaultdict)  # and no type of the user's own
 
 
-def step_details(optimizer: Optimizer, parameters: Mapping[str, nn.Parameter]) -> dict[str, Any]:
+def step_details(optimizer: Optimizer, watched: Mapping[str, nn.Parameter]) -> dict[str, Any]:
     """Which of the watched parameters an optimizer holds; how many others, without a gradient."""
     mine = held(optimizer)
-    names = tuple(name for name, p in parameters.items() if mine.pop(id(p), None) is not None)
+    names = tuple(name for name, p in watched.items() if mine.pop(id(p), None) is not None)
     # One that was replaced has the shape of the one in its place, or of another that is not held.
     held_names = set(names)
-    others = [p for name, p in parameters.items() if name not in held_names]
+    others = [p for name, p in watched.items() if name not in held_names and _has_shape(p)]
     same, tails = {p.shape for p in others}, {p.shape[1:] for p in others if p.dim() > 1}
     idle = [
         p
         for p in mine.values()
-        if p.grad is None and (p.shape in same or (p.dim() > 1 and p.shape[1:] in tails))
+        if _has_shape(p)
+        and (not p.is_leaf or p.grad is None)
+        and (p.shape in same or (p.dim() > 1 and p.shape[1:] in tails))
     ]
     return {"held": names, "idle": len(idle)}
 
@@ -42,16 +50,17 @@ def unregistered(
         >>> unregistered({"net": net}, [])
         ('blocks[0].weight', 'blocks[0].bias')
     """
-    known = {id(p) for net in networks.values() for p in net.parameters()}
+    known = {id(p) for net in networks.values() for p in parameters(net)}
     for optimizer in optimizers:
         known.update(held(optimizer))
+    left = iter(range(MOST))
     found = (
         (path, p)
         for net in networks.values()
-        for name, module in net.named_modules()
-        for attribute, value in vars(module).items()
-        if isinstance(value, (list, dict)) and attribute not in _TORCHS_OWN
-        for path, p in _inside(f"{name}.{attribute}".lstrip("."), value)
+        for name, module in named_modules(net)
+        for attribute, value in attributes(module).items()
+        if type(value) in _CONTAINERS and attribute not in _TORCHS_OWN
+        for path, p in _inside(f"{name}.{attribute}".lstrip("."), value, (), left)
     )
     hidden = [(path, p) for path, p in found if id(p) not in known and p.grad is not None]
     if hidden:  # held by an optimizer that nobody named?
@@ -60,15 +69,37 @@ def unregistered(
     return tuple(path for path, _ in hidden)
 
 
-def _inside(path: str, value: Any) -> Iterator[tuple[str, nn.Parameter]]:
-    """The parameters in a container of modules and parameters, and in its containers."""
-    if isinstance(value, nn.Parameter):
+def _has_shape(p: Tensor) -> bool:
+    """Not a lazy one, nor one whose type alone knows its shape."""
+    return is_plain(p) and not is_lazy(p) and not p.is_nested
+
+
+def _inside(
+    path: str, value: Any, around: tuple[int, ...], left: Iterator[int]
+) -> Iterator[tuple[str, nn.Parameter]]:
+    """The parameters in a container of modules and parameters, and in its containers.
+
+    `around` are the containers that it stands in, by id; `left` counts what may be looked at.
+    """
+    if is_a(value, nn.Parameter):
         yield path, value
-    elif isinstance(value, nn.Module):
-        for name, p in value.named_parameters():
+    elif is_a(value, nn.Module):
+        for name, p in named_parameters(value):
             yield f"{path}.{name}", p
-    elif isinstance(value, (list, tuple, dict)):
-        pairs = value.items() if isinstance(value, dict) else enumerate(value)
+    elif type(value) in _CONTAINERS and id(value) not in around:
+        pairs = dict.items(value) if is_a(value, dict) else enumerate(value)
         for key, one in pairs:
-            if isinstance(one, (list, tuple, dict, nn.Module, nn.Parameter)):
-                yield from _inside(f"{path}[{key!r}]", one)
+            if next(left, None) is None:
+                return
+            if type(one) in _CONTAINERS or is_a(one, nn.Module) or is_a(one, nn.Parameter):
+                place = repr(key) if type(key) in (str, int) else type(key).__name__
+                yield from _inside(f"{path}[{place}]", one, (*around, id(value)), left)
+
+
+def counts_no_writes(optimizer: Optimizer) -> bool:
+    """Whether an optimizer's step may write without counting: torch's fused ones do so on a CPU.
+
+    Of an optimizer that is neither torch's nor ours nobody knows.
+    """
+    ours = type(optimizer).__module__.partition(".")[0] in ("torch", "companion")
+    return not ours or any(group.get("fused") is True for group in groups(optimizer))

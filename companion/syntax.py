@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from types import FrameType
-from typing import Any
 
-from companion._frames import local_variables
 from companion._parse import parse
+from companion.writes import PAST_THE_COUNTER
 
 # Beyond these a statement is not read: code that a machine wrote, or that is meant to do harm.
 # CPython's own parser and what walks its trees are recursive, and before 3.11 could crash.
@@ -66,9 +64,7 @@ def read_grads(text: str) -> tuple[str, ...]:
     if ".is_leaf" in text:
         return ()
     nodes = list(_nodes(text))
-    loops = [n.target for n in nodes if isinstance(n, (ast.comprehension, ast.For))]
-    bound = {n.id for loop in loops for n in ast.walk(loop) if isinstance(n, ast.Name)}
-    bound |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    bound = _bound(nodes)
     found = [
         _dotted(node.value)
         for node in nodes
@@ -78,6 +74,17 @@ def read_grads(text: str) -> tuple[str, ...]:
         and not _starts_with(node.value, bound)
     ]
     return tuple(dict.fromkeys(name for name in found if name is not None))
+
+
+def _reaches(value: object) -> bool:
+    return isinstance(value, str) and value in PAST_THE_COUNTER
+
+
+def _bound(nodes: Sequence[ast.AST]) -> set[str]:
+    """The variables that a statement itself binds, in a loop, a comprehension or a lambda."""
+    loops = [n.target for n in nodes if isinstance(n, (ast.comprehension, ast.For))]
+    bound = {n.id for loop in loops for n in ast.walk(loop) if isinstance(n, ast.Name)}
+    return bound | {node.arg for node in nodes if isinstance(node, ast.arg)}
 
 
 def _starts_with(node: ast.AST, bound: set[str]) -> bool:
@@ -166,10 +173,30 @@ def assigned(text: str) -> tuple[str, ...]:
     return tuple(name for name in found if name is not None)
 
 
-def value_of(dotted: str, frame: FrameType) -> Any:
-    """What a variable of a running frame holds; None where only running code could tell."""
-    first, *rest = dotted.split(".")
-    value = local_variables(frame).get(first, frame.f_globals.get(first))
-    for name in rest:
-        value = getattr(value, "__dict__", {}).get(name)
-    return value
+@lru_cache(maxsize=4096)
+def reached(text: str) -> tuple[str, ...] | None:
+    """The variables whose memory a statement reaches for, by `.data`, `.numpy()` and the like.
+
+    None where a name does not tell: `nets[0].weight.data`, `getattr(p, "data")`.
+
+    Example:
+        >>> reached("norm = p.data.norm()"), reached("x = batch['data']"), reached("f(x).data")
+        (('p',), (), None)
+    """
+    nodes = list(_nodes(text))
+    if not nodes:
+        return None
+    keys = {id(node.slice) for node in nodes if isinstance(node, ast.Subscript)}
+    bound = _bound(nodes)
+    if sum(isinstance(node, ast.stmt) for node in nodes) > 1:  # one may bind what the next reaches
+        bound |= {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    found: list[str] = []
+    for node in nodes:
+        if isinstance(node, ast.Attribute) and node.attr in PAST_THE_COUNTER:
+            name = _dotted(node.value)
+            if name is None or name.partition(".")[0] in bound:
+                return None
+            found.append(name)
+        elif isinstance(node, ast.Constant) and id(node) not in keys and _reaches(node.value):
+            return None
+    return tuple(dict.fromkeys(found))

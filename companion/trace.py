@@ -6,11 +6,11 @@ context manager and decorator it gives). How lines are followed stands in `compa
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import os
 import sys
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import CodeType, FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
@@ -25,6 +25,7 @@ from companion.render.player import Player, player
 from companion.render.rows import rows
 from companion.render.text import text
 from companion.saving import load, save
+from companion.wall import aside, beyond_us, is_ours, tell
 from companion.watched import Watchable, Watched
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Trace:
 
     Attributes:
         network (str): The class name of the traced network; of several, their own names.
+        unwatched (list[str]): What was not looked at, and why: a sentence for each; usually none.
 
     Example:
         >>> import torch
@@ -59,6 +61,7 @@ class Trace:
 
     def __init__(self, network: str) -> None:
         self.network = network
+        self.unwatched: list[str] = []
         self._records: list[LineRecord] = []
 
     @property
@@ -212,7 +215,10 @@ class Trace:
         return self.play().html
 
     def __str__(self) -> str:
-        whole = text(self._records, network=self.network, findings=self.diagnose())
+        findings = self.diagnose()
+        whole = text(
+            self._records, network=self.network, findings=findings, unwatched=self.unwatched
+        )
         return encodable(whole, getattr(sys.stdout, "encoding", None))  # a file of cp1252 lacks →
 
     def __repr__(self) -> str:
@@ -326,15 +332,34 @@ class Tracer:
     def __init__(self, watched: Watched, options: Options) -> None:
         self._routine = Trace(watched.title)
         self._follower = Follower(watched, self._routine._records, options)
+        self._follower.unwatched = self._routine.unwatched
 
     def __enter__(self) -> Trace:
         frame: FrameType = sys._getframe(1)
-        while frame.f_globals.get("__name__") == "contextlib" and frame.f_back is not None:
+        while frame.f_code.co_filename == contextlib.__file__ and frame.f_back is not None:
             frame = frame.f_back  # entered through an ExitStack: the lines are its caller's
-        self._follower.start()
-        self._follower.follow([frame])
-        self._follower.install()
+        self._begin(frame)
         return self._routine
+
+    def _begin(self, frame: FrameType | None, code: CodeType | None = None) -> None:
+        """Follow a frame, or the next one of a code; what ends that half-way leaves nothing."""
+        if self._follower.running:
+            self._follower.start()  # which says that it runs already
+        try:
+            self._follower.start(code)
+            if frame is not None:
+                aside(self._follower.follow, [frame])
+            self._follower.install()
+        except BaseException as error:
+            self._follower.abandon()
+            if not is_ours(error):
+                error.__traceback__ = beyond_us(error.__traceback__)
+            raise
+
+    def _end(self, error: BaseException | None, stacklevel: int) -> None:
+        problem = self._follower.stop(error)
+        if problem is not None and error is None:
+            tell(problem, stacklevel=stacklevel + 1)
 
     def __exit__(
         self,
@@ -342,7 +367,7 @@ class Tracer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._follower.stop(error)
+        self._end(error, stacklevel=2)
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Trace every call of `function`; its attribute `routine` holds the `Trace`."""
@@ -363,20 +388,18 @@ class Tracer:
         def traced(*args: P.args, **kwargs: P.kwargs) -> R:
             if follower.running:  # called from within itself: a line of the outer call owns it
                 return function(*args, **kwargs)
-            follower.start(code)
-            follower.install()
+            self._begin(None, code)
             try:
                 result = function(*args, **kwargs)
             except BaseException as error:
-                follower.stop(error)
+                self._end(error, stacklevel=2)
                 raise
             reached = follower.reached
-            follower.stop(None)
+            self._end(None, stacklevel=2)
             if not reached:
-                warnings.warn(
+                tell(
                     f"no line of {function!r} ran as Python, so nothing was traced; trace it "
                     "before it is compiled or wrapped",
-                    RuntimeWarning,
                     stacklevel=2,
                 )
             return result

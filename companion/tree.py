@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
+from companion._objects import attributes, is_a
+from companion.modules import children, named_modules, named_parameters, own_parameters
 from companion.watched import Watched
 
 
@@ -16,6 +19,13 @@ class Tree:
     A line may replace a Parameter object, or add and remove layers. Walking a network and
     building its names costs more than all else that a line without effect does, so the walk is
     kept, and `refresh` only checks that it still holds.
+
+    Attributes:
+        parameters: The parameters, by name.
+        modules: The modules, by name.
+        names: The names of the parameters, by the parameter's id.
+        has_leaves_only: Whether all parameters are leaves, as they should be.
+        has_odd: Whether some parameter is of a type that knows itself how it is read.
     """
 
     def __init__(self, watched: Watched) -> None:
@@ -25,7 +35,7 @@ class Tree:
 
     def _all_modules(self) -> Iterator[nn.Module]:
         for net in self._watched.networks.values():
-            yield from net.modules()
+            yield from (module for _, module in named_modules(net))
 
     def _walk(self) -> None:
         self.parameters: dict[str, nn.Parameter] = {}
@@ -33,15 +43,29 @@ class Tree:
         seen: set[int] = set()
         for name, net in self._watched.networks.items():
             prefix = self._watched.prefix(name)
-            for parameter_name, parameter in net.named_parameters():
+            for parameter_name, parameter in named_parameters(net):
                 if id(parameter) not in seen:
                     seen.add(id(parameter))
                     self.parameters[prefix + parameter_name] = parameter
-            for module_name, module in net.named_modules():
+            for module_name, module in named_modules(net):
                 self.modules[(prefix + module_name).rstrip(".")] = module
         modules = list(self.modules.values())
-        self._children = [(m._modules, tuple(m._modules.values())) for m in modules]
-        self._own = [(m._parameters, tuple(m._parameters.values())) for m in modules]
+        self._children = [(held, tuple(dict.values(held))) for held in map(children, modules)]
+        self._own = [(held, tuple(dict.values(held))) for held in map(own_parameters, modules)]
+        self._kept = [None if is_a(m, torch.jit.ScriptModule) else attributes(m) for m in modules]
+        self.names = {id(p): name for name, p in self.parameters.items()}
+        self.has_leaves_only = all(p.is_leaf for p in self.parameters.values())
+        self.has_odd = any(
+            type(p).__torch_dispatch__ is not Tensor.__torch_dispatch__
+            for p in self.parameters.values()
+        )
+
+    def training(self) -> list[bool]:
+        """Whether each module is in training mode."""
+        return [
+            bool(module.training) if kept is None else kept.get("training") is True
+            for module, kept in zip(self.modules.values(), self._kept, strict=True)
+        ]
 
     def refresh(self) -> bool:
         """Walk again if the networks' layers or Parameter objects are not the same any more."""
@@ -56,14 +80,12 @@ def _holds(entry: tuple[dict[str, Any], tuple[Any, ...]]) -> bool:
     now, then = entry
     if len(now) != len(then):
         return False
-    for a, b in zip(now.values(), then):  # noqa: B905, SIM110  # strict and all() cost time here
+    for a, b in zip(dict.values(now), then):  # noqa: B905, SIM110  # strict and all() cost time here
         if a is not b:
             return False
     return True
 
 
 def _is_ordinary(module: nn.Module) -> bool:
-    """Whether its parameters and children stand in plain dicts, and are named in torch's way."""
-    plain = type(module._parameters) is dict and type(module._modules) is dict
-    named = type(module).named_parameters is nn.Module.named_parameters
-    return plain and named and type(module).named_modules is nn.Module.named_modules
+    """Whether its parameters and children stand in plain dicts."""
+    return type(own_parameters(module)) is dict and type(children(module)) is dict

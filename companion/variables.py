@@ -8,11 +8,13 @@ from types import FrameType
 import torch
 from torch import Tensor
 
-from companion.graphs import Node, below, shape_of
+from companion._frames import UNKNOWN, local_variables, value_of
+from companion._objects import is_a
+from companion.graphs import Node, Spent, below, grad_fn, shape_of
+from companion.probes import is_plain
 from companion.records import Event
-from companion.syntax import added_to, assigned, read_grads, subtracted, value_of
+from companion.syntax import added_to, assigned, reached, read_grads, subtracted
 
-NEAR = 30  # nodes below one, when it is asked whether its graph is spent
 MOST = 200  # nodes of a sum's graph that are counted
 _ARITHMETIC = {"AddBackward0", "SubBackward0", "MulBackward0", "DivBackward0"}
 
@@ -21,47 +23,74 @@ def before(text: str, frame: FrameType) -> Iterator[Event]:
     """What a statement is about to do: read the `.grad` of a tensor that keeps none."""
     for name in read_grads(text):
         value = value_of(name, frame)
-        if isinstance(value, Tensor) and not value.is_leaf and not value.retains_grad:
-            made_by = value.grad_fn.name() if value.grad_fn is not None else ""
-            yield Event("non-leaf", name, {"made_by": made_by})
+        if is_a(value, Tensor) and is_plain(value) and not value.is_leaf and not value.retains_grad:
+            node = grad_fn(value)
+            yield Event("non-leaf", name, {"made_by": "" if node is None else node.name()})
 
 
-def after(text: str, frame: FrameType) -> Iterator[Event]:
+def after(text: str, frame: FrameType, spent: Spent) -> Iterator[Event]:
     """What a statement has done: added a tensor with its graph to a variable."""
     for name in added_to(text):
         value = value_of(name, frame)
-        graph = value.grad_fn if isinstance(value, Tensor) else None
-        if graph is not None and _is_spent(graph):
+        graph = _graph(value)
+        if graph is not None and spent.has(graph):
             yield Event("graph kept", name, {"length": _sum(graph)})
-        last = value[-1] if isinstance(value, list) and value else None
-        if isinstance(last, Tensor) and last.grad_fn is not None:
-            first = value[0].grad_fn if isinstance(value[0], Tensor) else None
-            if first is not None and _is_spent(first):
+        if type(value) is list and value and _graph(value[-1]) is not None:
+            first = _graph(value[0])
+            if first is not None and spent.has(first):
                 yield Event("graph kept", name, {"length": len(value)})
-    for name in assigned(text):
+    names = subtracted(text)
+    for name in assigned(text) if names else ():
         value = value_of(name, frame)
-        if isinstance(value, Tensor) and value.grad_fn is not None and value.dim() == 0:
-            sides = [value_of(side, frame) for side in subtracted(text)]
-            spread = _spread(value.grad_fn, [s.shape for s in sides if isinstance(s, Tensor)])
+        node = _graph(value)
+        if node is not None and value.dim() == 0:
+            sides = [value_of(side, frame) for side in names]
+            shapes = [s.shape for s in sides if is_a(s, Tensor) and is_plain(s)]
+            spread = _spread(node, shapes)
             if spread is not None:
                 yield spread
+
+
+def reads(text: str) -> bool:
+    """Whether `before` or `after` look at a variable for this statement."""
+    return bool(read_grads(text) or added_to(text) or (assigned(text) and subtracted(text)))
+
+
+def _graph(value: object) -> Node | None:
+    """The node that a value comes from; None where it has none, or is no tensor of torch's own."""
+    return grad_fn(value) if is_a(value, Tensor) and is_plain(value) else None
+
+
+def reached_by(text: str, frame: FrameType) -> list[Tensor] | None:
+    """The tensors whose memory a statement reaches for; None where that cannot be told."""
+    names = reached(text)
+    if names is None:
+        return None
+    values = [value_of(name, frame) for name in names]
+    if any(value is UNKNOWN for value in values):
+        return None
+    return [value for value in values if is_a(value, Tensor)]
+
+
+_BARE = (str, bytes, int, float, complex, type(None), torch.dtype, torch.device, torch.Size)
+
+
+def given_to(frame: FrameType) -> list[Tensor] | None:
+    """The tensors that a function was called with; None where it was given what may hold more."""
+    values = list(local_variables(frame).values())
+    if all(is_a(value, Tensor) or type(value) in _BARE or _is_array(value) for value in values):
+        return [value for value in values if is_a(value, Tensor)]
+    return None
+
+
+def _is_array(value: object) -> bool:
+    """Whether a value is an array of numpy's, or one of its numbers."""
+    return type(value).__module__ == "numpy" and type(value).__name__ != "object_"
 
 
 def _sum(node: Node) -> int:
     """How many sums and products stand on top of one another: `total += loss`, again and again."""
     return sum(1 for _ in below([node], MOST, through=lambda n: n.name() in _ARITHMETIC))
-
-
-def _is_spent(node: Node) -> bool:
-    """Whether a backward has gone through this graph already, and freed what it had saved."""
-    for one in below([node], NEAR):
-        for name in dir(one):
-            if name.startswith("_saved_"):
-                try:
-                    getattr(one, name)
-                except RuntimeError:  # "Trying to backward through the graph a second time"
-                    return True
-    return False
 
 
 def _spread(node: Node, sides: Sequence[torch.Size]) -> Event | None:

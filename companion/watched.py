@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 from collections.abc import Mapping
 from typing import Any, TypeAlias, TypeVar
@@ -11,6 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 from torch.optim.optimizer import Optimizer
+
+from companion._objects import attributes, is_a
+from companion.modules import parameters
+from companion.probes import is_lazy, is_plain
 
 Watchable: TypeAlias = nn.Module | Optimizer | GradScaler
 T = TypeVar("T")
@@ -48,7 +51,7 @@ class Watched:
         if len(scalers) > 1:
             raise TypeError(f"trace() takes one GradScaler, not {len(scalers)}")
         for net in self.networks.values():
-            if not any(True for _ in net.parameters()):
+            if not any(True for _ in parameters(net)):
                 raise ValueError(
                     f"{type(net).__name__} has no parameters, so there is nothing to trace; "
                     "layers kept in a plain list are not registered: use nn.ModuleList or "
@@ -57,7 +60,7 @@ class Watched:
         self._check_optimizers()
 
     def _check_optimizers(self) -> None:
-        ours = {id(p): p for net in self.networks.values() for p in net.parameters()}
+        ours = {id(p): p for net in self.networks.values() for p in parameters(net)}
         for optimizer in self.optimizers.values():
             theirs = held(optimizer)
             # An image, a prompt or a latent to be optimised has a shape of its own.
@@ -83,28 +86,43 @@ class Watched:
 
 def alive(kind: type[T]) -> list[T]:
     """Every living object of a kind. The type is asked, not the object: proxies may run code."""
-    return [one for one in gc.get_objects() if issubclass(type(one), kind)]
+    return [one for one in gc.get_objects() if is_a(one, kind)]
 
 
 def _shapes(tensors: Mapping[int, Tensor]) -> set[torch.Size]:
     shapes = set()
     for tensor in tensors.values():
-        with contextlib.suppress(RuntimeError):  # lazy and nested ones have none
+        if is_plain(tensor) and not is_lazy(tensor) and not tensor.is_nested:
             shapes.add(tensor.shape)
     return shapes
 
 
+def groups(optimizer: Optimizer) -> list[dict[str, Any]]:
+    """The optimizer's parameter groups; of a wrapper those of the optimizer inside it.
+
+    A wrapper may have its own way to hand them out, which is not asked.
+    """
+    inner: Any = optimizer
+    for _ in range(4):
+        kept = attributes(inner)
+        found = kept.get("param_groups")
+        if found is not None:
+            return [group for group in found if is_a(group, dict)] if is_a(found, list) else []
+        inner = next((one for one in kept.values() if is_a(one, Optimizer)), None)
+    return []
+
+
 def held(optimizer: Optimizer) -> dict[int, Tensor]:
     """The optimizer's parameters, by id."""
-    groups = getattr(optimizer, "param_groups", ())  # a wrapper may have none
-    return {id(p): p for group in groups for p in group["params"]}
+    lists = [group.get("params") for group in groups(optimizer)]
+    return {id(p): p for one in lists if is_a(one, list) for p in one if is_a(p, Tensor)}
 
 
 def _named(
     objects: tuple[Watchable | Mapping[str, Watchable], ...], names: Mapping[str, Any]
 ) -> dict[str, Watchable]:
     """Each object once, under the caller's own name for it, or its class's."""
-    own = [(name, value) for name, value in names.items() if name[:1] != "_"]
+    own = [(n, value) for n, value in names.items() if type(n) is str and n[:1] != "_"]
     mine = {id(value): name for name, value in reversed(own)}
     named: dict[str, Watchable] = {}
     for one in objects:

@@ -11,8 +11,6 @@ from __future__ import annotations
 import dis
 from types import CodeType
 
-from torch.optim.optimizer import Optimizer
-
 # Attributes that hand out a tensor's memory, or write without counting (torch's own names).
 PAST_THE_COUNTER = frozenset(
     {
@@ -75,12 +73,3 @@ def unscales(code: CodeType) -> bool:
         True
     """
     return "_amp_foreach_non_finite_check_and_unscale_" in code.co_names
-
-
-def counts_no_writes(optimizer: Optimizer) -> bool:
-    """Whether an optimizer's step may write without counting: torch's fused ones do so on a CPU.
-
-    Of an optimizer that is neither torch's nor ours nobody knows.
-    """
-    ours = type(optimizer).__module__.partition(".")[0] in ("torch", "companion")
-    return not ours or any(group.get("fused") for group in optimizer.param_groups)

@@ -13,25 +13,17 @@ import companion
 
 PACKAGE = Path(companion.__file__).parent
 FLOORS = [
-    {"_extras", "_frames", "_parse", "_visible"},
-    {
-        "findings",
-        "graphs",
-        "probes",
-        "optim",
-        "models",
-        "data",
-        "source",
-        "steps",
-        "syntax",
-        "writes",
-    },
-    {"records", "packs", "watched"},
-    {"events", "ledger", "render", "saving", "structure", "tree", "variables"},
-    {"measure", "rules"},
+    {"_extras", "_libraries", "_objects", "_parse", "_raised", "_visible", "budget", "memory"},
+    {"_frames", "findings", "graphs", "modules", "optim", "models", "data", "source", "steps"},
+    {"probes", "wall", "writes"},
+    {"syntax"},
+    {"packs", "records", "watched"},
+    {"events", "ledger", "render", "saving", "seen", "structure", "tree", "variables"},
+    {"calls", "measure", "place", "rules"},
     {"diagnosis", "follow"},
     {"trace"},
     {"scout"},
+    {"starting"},
     {"__init__", "__main__"},
 ]
 

@@ -36,6 +36,7 @@ def text(
     *,
     network: str,
     findings: Sequence[Finding] = (),
+    unwatched: Sequence[str] = (),
     as_written: bool = False,
 ) -> str:
     """The annotated lines, and what the diagnosis found.
@@ -45,11 +46,13 @@ def text(
     gradients (of all parameters) after the line. Then what else the line changed. Below a line
     stand the rules that object to it. A trace of more than 60 lines is shown as written: each
     line of the source once, with how often it ran and what its last effect was; so is any with
-    `as_written`. Names and code are shown as `visible` shows them.
+    `as_written`. Names and code are shown as `visible` shows them. Last stands what was not
+    looked at, if anything was not.
     """
     network = visible(network)
+    rest = [f"not watched: {visible(words)}" for words in unwatched]
     if not records:
-        return f"Trace of {network}: no line ran"
+        return "\n".join([f"Trace of {network}: no line ran", *rest])
     short = len(records) <= LONGEST and not as_written
     rows = _as_they_ran(records, findings) if short else _as_written(records, findings)
     title = f"Trace of {network}, {len(records[0].after.parameters)} parameters"
@@ -58,7 +61,8 @@ def text(
     if not short:
         title += f", {len(records)} lines run in {count_steps(records)} steps"
     table = _table(rows, runs=not short)
-    return "\n\n".join(["\n".join([title, *table]), *map(str, findings)])
+    last = ["\n".join(rest)] if rest else []
+    return "\n\n".join(["\n".join([title, *table]), *map(str, findings), *last])
 
 
 def count_steps(records: Sequence[LineRecord]) -> int:
