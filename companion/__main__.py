@@ -7,6 +7,7 @@ traceback, same exit code. The report goes to stderr.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import json
 import os
@@ -43,15 +44,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         run(given.script, given.argv[1:], module=given.module)
     except SystemExit as error:
         report.end(error)
-        if error.code is None or (type(error.code) is int and not error.code):
+        code = _code_of(error)
+        if report.exit_code() and (code is None or (type(code) is int and not code)):
             raise SystemExit(report.exit_code()) from None
         raise
     except BaseException as error:
         report.end(error)
-        sys.excepthook = _without_us(sys.excepthook)
+        with contextlib.suppress(AttributeError):  # there may be none
+            sys.excepthook = _without_us(sys.excepthook)
         raise
     report.end(None)
-    sys.exit(report.exit_code())
+    if report.exit_code():
+        sys.exit(report.exit_code())
+
+
+_code_of = SystemExit.__dict__["code"].__get__  # a subclass may make a property of it
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
@@ -74,6 +81,8 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("-m", dest="module", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("argv", nargs=argparse.PARSER, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
+    if given.argv[0] == "--" and len(given.argv) > 1:
+        given.argv.pop(0)
     given.script = given.argv[0]
     if given.script == "-" and sys.stdin.isatty():
         parser.error("- reads the script from standard input, and that is a terminal here")
@@ -110,7 +119,7 @@ class _Report:
 
     def __init__(self, given: argparse.Namespace) -> None:
         self._given = given
-        self._stderr = sys.stderr  # the script may put another one in its place
+        self._stderr = _own_stream(sys.stderr)  # the script may close it, or use its number anew
         self._pid = os.getpid()
         self._printed = self._insisted = False
         self._certain = False
@@ -228,6 +237,15 @@ def _count(number: int, what: str) -> str:
     return f"{number or 'no'} {what}{'' if number == 1 else 's'}"
 
 
+def _own_stream(stream: Any) -> Any:
+    """A stream of ours into the same file; where that cannot be, the stream."""
+    try:
+        number = os.dup(stream.fileno())
+    except (AttributeError, OSError, ValueError):  # none, closed, or no file
+        return stream
+    return open(number, "w", encoding=stream.encoding, errors=stream.errors)
+
+
 def _is_one_of_several() -> bool:
     """Whether a launcher started this process as one of several."""
     sizes = [os.environ.get(name, "") for name in _SIZES]
@@ -257,7 +275,10 @@ def _without_us(hook: Any) -> Any:
             inner = inner.tb_next
         while inner is not None and inner.tb_frame.f_code.co_filename.startswith(_HERE):
             inner = inner.tb_next
-        hook(kind, error.with_traceback(inner), inner)
+        BaseException.with_traceback(error, inner)
+        sys.last_traceback = inner
+        sys.excepthook = hook
+        hook(kind, error, inner)
 
     return excepthook
 

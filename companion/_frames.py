@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import dis
 import sys
+from collections.abc import Mapping
 from inspect import CO_OPTIMIZED
 from types import CodeType, FrameType
 from typing import Any
@@ -15,10 +17,16 @@ from companion._objects import attributes, is_a
 # There a comprehension shares its module's frame, and whoever reads `f_locals` while it runs makes
 # CPython write None into its variable ("assigning None to unbound local").
 _SHARED = (3, 12) <= sys.version_info < (3, 13)
-# Until Python 3.13 a function's `f_locals` is one dict that all share: whoever reads it renews
-# what `locals()` has returned before.
+# Until Python 3.13 a function's `f_locals` is one dict for all who read it: it keeps alive what it
+# holds, and after the next event of a trace function it is written back into the variables.
 _ONE_DICT = sys.version_info < (3, 13)
 _READERS = {"locals", "vars", "f_locals"}
+# Python 3.10 writes back at every event, whether or not it was read.
+_write_back = getattr(ctypes.pythonapi, "PyFrame_LocalsToFast", None)
+if not (3, 11) <= sys.version_info < (3, 13) or sys.implementation.name != "cpython":
+    _write_back = None
+if _write_back is not None:
+    _write_back.argtypes, _write_back.restype = (ctypes.py_object, ctypes.c_int), None
 
 UNKNOWN: Any = object()  # what a variable holds where only running code could tell
 
@@ -58,17 +66,33 @@ def _reads_itself(code: CodeType) -> bool:
     return False
 
 
-def local_variables(frame: FrameType) -> dict[str, Any]:
+def local_variables(frame: FrameType) -> Mapping[str, Any]:
     """A frame's local variables by name; of a module these are its globals.
 
-    Until Python 3.13 a copy that keeps what it holds alive until it is read again. Empty where
-    reading would disturb the frame, or the variables stand in an object of the user's.
+    Empty where reading would disturb the frame, or the variables stand in an object of the user's.
     """
     code = frame.f_code
     if not code.co_flags & CO_OPTIMIZED:  # a module, a class, an `exec`: any mapping may serve
-        found = frame.f_globals if _SHARED and code.co_name == "<module>" else frame.f_locals
+        found: Any = frame.f_globals if _SHARED and code.co_name == "<module>" else frame.f_locals
         return found if type(found) is dict else {}
-    return frame.f_locals if is_readable(code) else {}
+    if not is_readable(code):
+        return {}
+    shared: dict[str, Any] = frame.f_locals
+    if _write_back is None:
+        return shared
+    _write_back(frame, 0)  # the same values: nothing is left to be written back at the next event
+    copy = dict(shared)
+    if sys.getrefcount(shared) == _ALONE:
+        shared.clear()  # so that it keeps nothing alive
+    return copy
+
+
+def _count() -> int:
+    shared = sys._getframe().f_locals
+    return sys.getrefcount(shared)
+
+
+_ALONE = _count()  # references to such a dict: the frame's, a variable's, a call's
 
 
 def value_of(dotted: str, frame: FrameType) -> Any:

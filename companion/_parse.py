@@ -1,14 +1,29 @@
-"""`ast.parse` for several threads: in CPython 3.11 two at once raise SystemError (gh-106905)."""
+"""`ast.parse`, unheard: without the warnings that Python gave when it compiled the same text."""
 
 from __future__ import annotations
 
 import ast
 import threading
+import warnings
 
 _LOCK = threading.Lock()
+_IGNORE = [("ignore", None, Warning, None, 0)]
 
 
 def parse(text: str) -> ast.Module:
-    """The syntax tree of a text; one thread at a time."""
+    """The syntax tree of a text; one thread at a time.
+
+    In CPython 3.11 two at once raise SystemError (gh-106905). The parser asks `warnings.filters`
+    each time; `warnings.catch_warnings` would make Python forget which warnings it has shown.
+
+    Example:
+        >>> ast.dump(parse("x")) == ast.dump(ast.parse("x"))
+        True
+    """
     with _LOCK:
-        return ast.parse(text)
+        filters = warnings.filters
+        try:
+            warnings.filters = _IGNORE
+            return ast.parse(text)
+        finally:
+            warnings.filters = filters

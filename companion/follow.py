@@ -6,6 +6,7 @@ what it records). Whatever of ours runs while the script runs, runs behind `comp
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -13,7 +14,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
-from types import CodeType, FrameType
+from types import CodeType, FrameType, MethodType
 from typing import TYPE_CHECKING, Any
 
 import torch.optim.optimizer as torch_optimizer
@@ -33,7 +34,7 @@ from companion.records import Event, LineRecord
 from companion.source import Source, Statement
 from companion.steps import Steps
 from companion.structure import counts_no_writes, step_details, unregistered
-from companion.wall import aside, beyond_us, is_calm, is_ours
+from companion.wall import aside, beyond_us, is_calm, is_ours, keep_out_dynamo
 from companion.watched import Watched, held
 
 if TYPE_CHECKING:
@@ -145,7 +146,6 @@ class Follower:
             if before == self.on_local_event:
                 before = self._handed_back.get(id(frame))
             self._enter(frame, before, begun=begun)
-            self._places[-1].stale = True
             frame.f_trace = self.on_local_event
         if not begun:
             self._header = self._places[0].header
@@ -176,16 +176,22 @@ class Follower:
         on_top = current == self.on_global_event or self._failed is not None
         places = self._places
         self._leave()
-        if self._deep:
-            return self._note_rest("Python's stack had become too deep to be watched")
-        if self._failed is not None and self._failed != id(error):
-            return self._note_rest("an exception came while a line was measured, and was caught")
         if self._problem is not None:
             return self._problem
-        if self._paused or not places:
-            return None
-        if self._thread != threading.get_ident():
-            return self._note_rest("it ran in another thread")
+        if self._deep:
+            self._note_rest("the rest: Python's stack had become too deep to be watched")
+        elif self._failed is not None and self._failed != id(error):
+            self._note_rest("the rest: an exception came while a line was measured, and was caught")
+        elif self._thread != threading.get_ident() and places:
+            self._note_rest("the rest: it ran in another thread")
+        elif not self._paused and places:
+            return self._finish(error, places, current, on_top=on_top)
+        return None
+
+    def _finish(
+        self, error: BaseException | None, places: list[Place], current: Any, *, on_top: bool
+    ) -> str | None:
+        """The block is over. What the user should know, if he does not know it."""
         if on_top or isinstance(_owner(current), Follower):
             self._places = places
             try:
@@ -243,6 +249,7 @@ class Follower:
             sys.settrace(_still_running(self._previous_global))
         self._let_go(self._places)
         self._places = []
+        self._forget()
         for other in _running:  # a trace inside this one passes its events on to this one
             if other._previous_global == self.on_global_event:
                 other._previous_global = self._previous_global
@@ -250,12 +257,21 @@ class Follower:
                 if place.previous == self.on_local_event:
                     place.previous = self._handed_back.get(id(place.frame))
 
+    def _forget(self) -> None:
+        """Keep nothing of the script's alive; if it is the end, not even what was watched."""
+        self._held.clear()
+        with contextlib.suppress(AttributeError):
+            del self._meter
+        if self.ended:
+            self._watched.let_go()
+
     def _doze(self) -> None:
         """Follow no line until the next backward or step: an agent acts, or a model is tested."""
         self._idle = 0
         self._dozing = True
         self._let_go(self._places)
         self._places = []
+        self._forget()
 
     def _resume(self, frame: FrameType | None) -> bool:
         """Watch again, from the lines under way. `frame` is the innermost one that runs."""
@@ -367,9 +383,6 @@ class Follower:
         try:
             if place.previous is not None:
                 place.previous = place.previous(frame, event, arg) or place.previous
-            if place.stale:
-                place.stale = False
-                local_variables(frame)
             if event == "line":
                 aside(self._on_line, place, frame)
             elif event == "return" and place is not self._places[0]:
@@ -410,6 +423,8 @@ class Follower:
             self._last_step = self._steps.number
             self._watched_steps += not self._silent
             self._silent = False
+        if self._watched.are_left(others=1):  # ours: the one of the meter's tree
+            self._end("the network or the optimizer that was watched is gone")
         if self._is_enough():
             self._pause()
             if self.ended:
@@ -423,7 +438,6 @@ class Follower:
         text = place.current.text
         if place.reaches_past():
             self._meter.guard(variables.reached_by(text, frame))
-            place.held = True
         self._events += variables.before(text, frame)
 
     def _on_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
@@ -531,11 +545,8 @@ class Follower:
         """
         place = self._places[-1]
         text = place.current.text
-        if not begun and variables.reads(text):  # in the frame's own events only
+        if not begun and variables.reads(text):
             self._events += variables.after(text, place.frame, self._known.spent)
-            place.held = True
-        elif place.held and not begun:
-            local_variables(place.frame)  # lets go of what the line has deleted
         measured = self._meter.measure()
         changed = measured.changed_gradients or measured.changed_parameters
         if changed or any(event.kind != "forward" for event in self._events):
@@ -611,6 +622,8 @@ class Follower:
                 return
 
 
+keep_out_dynamo(Follower.on_global_event, Follower.on_local_event, Follower._on_step)
+
 _running: weakref.WeakSet[Follower] = weakref.WeakSet()
 
 
@@ -630,7 +643,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def _owner(function: object) -> object:
-    return getattr(function, "__self__", None)
+    return function.__self__ if type(function) is MethodType else None
 
 
 def _still_running(function: Any, frame: FrameType | None = None) -> Any:

@@ -16,9 +16,6 @@ class Place:
     Attributes:
         previous: The frame's trace function before ours.
         recorded: Whether the statement under way has its record, or needs none.
-        held: Whether what its variables held may be kept alive by our having read them.
-        stale: Whether they were read outside the frame's own events. Python (until 3.13) would
-            write what was read back into them at the next one, so they are read anew before.
     """
 
     def __init__(
@@ -32,7 +29,6 @@ class Place:
         name = getattr(frame.f_code, "co_qualname", frame.f_code.co_name)
         self.function = "" if name.startswith("<") else name
         self.header = header  # the `with trace(...)` or `def ...` that is entered
-        self.held = self.stale = False
         self.begin(frame)
         self.recorded = True  # the line under way on entering has begun before
 

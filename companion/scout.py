@@ -15,7 +15,7 @@ import threading
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from types import CodeType, FrameType
+from types import CodeType, FrameType, MethodType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -35,7 +35,7 @@ from companion.modules import named_modules, parameters
 from companion.records import LineRecord
 from companion.source import Source
 from companion.trace import Trace
-from companion.wall import aside, beyond_us, is_calm, is_ours
+from companion.wall import aside, beyond_us, is_calm, is_ours, keep_out_dynamo
 from companion.watched import Watchable, Watched, alive, held
 
 if TYPE_CHECKING:
@@ -414,6 +414,9 @@ class Scout:
             self._missed.note(optimizer, "it moves parameters of no network", frame)
 
 
+keep_out_dynamo(Scout._on_call, Scout._on_step)
+
+
 def _in_forward(frame: FrameType) -> bool:
     """Whether a frame runs inside a network's forward."""
     outer = frame.f_back
@@ -426,9 +429,9 @@ def _in_forward(frame: FrameType) -> bool:
 
 def _forget_in_a_fork() -> None:
     """A forked process is not watched."""
-    scout = getattr(sys.gettrace(), "__self__", None)
-    if isinstance(scout, Scout):
-        sys.settrace(scout._previous)
+    function = sys.gettrace()
+    if type(function) is MethodType and type(function.__self__) is Scout:
+        sys.settrace(function.__self__._previous)
 
 
 if hasattr(os, "register_at_fork"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from companion._parse import parse
@@ -63,8 +63,9 @@ def read_grads(text: str) -> tuple[str, ...]:
     """
     if ".is_leaf" in text:
         return ()
-    nodes = list(_nodes(text))
-    bound = _bound(nodes)
+    tree = _tree(text)
+    nodes = [] if tree is None else list(_sure(tree))
+    bound = _bound(list(_nodes(text)))
     found = [
         _dotted(node.value)
         for node in nodes
@@ -74,6 +75,26 @@ def read_grads(text: str) -> tuple[str, ...]:
         and not _starts_with(node.value, bound)
     ]
     return tuple(dict.fromkeys(name for name in found if name is not None))
+
+
+def _sure(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a tree that are surely evaluated, if it ends without an exception."""
+    yield node
+    parts: Iterable[ast.AST] = ast.iter_child_nodes(node)
+    if isinstance(node, (ast.IfExp, ast.If, ast.While, ast.Assert)):
+        parts = [node.test]
+    elif isinstance(node, (ast.For, ast.AsyncFor)):
+        parts = [node.iter]
+    elif isinstance(node, ast.BoolOp):
+        parts = node.values[:1]
+    elif isinstance(node, ast.Compare):
+        parts = [node.left, node.comparators[0]]
+    elif isinstance(node, (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
+        parts = [node.generators[0].iter]
+    elif isinstance(node, (ast.Lambda, ast.FunctionDef, ast.AsyncFunctionDef, ast.Try, ast.Match)):
+        parts = []
+    for part in parts:
+        yield from _sure(part)
 
 
 def _reaches(value: object) -> bool:

@@ -51,6 +51,19 @@ def aside(act: Callable[..., R], *args: Any) -> R:
         return act(*args)
 
 
+def keep_out_dynamo(*functions: Callable[..., Any]) -> None:
+    """Keep `torch.compile` from compiling these, and what they call, as if the user had.
+
+    Whatever Python function runs while a compiled one does, a trace function's too, is compiled.
+    """
+    dynamo = torch._C._dynamo.eval_frame
+    if hasattr(dynamo, "_FrameExecStrategy"):
+        skip = dynamo._FrameAction.SKIP
+        for function in functions:
+            code = function.__code__
+            dynamo.set_code_exec_strategy(code, dynamo._FrameExecStrategy(skip, skip))
+
+
 def is_calm() -> bool:
     """Whether values may be read: not while torch traces, transforms or captures what runs."""
     return (

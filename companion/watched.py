@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Mapping
 from typing import Any, TypeAlias, TypeVar
 
@@ -36,12 +37,12 @@ class Watched:
         self, objects: tuple[Watchable | Mapping[str, Watchable], ...], names: Mapping[str, Any]
     ) -> None:
         named = _named(objects, names)
-        self.networks = {n: o for n, o in named.items() if isinstance(o, nn.Module)}
-        self.optimizers = {n: o for n, o in named.items() if isinstance(o, Optimizer)}
-        scalers = [o for o in named.values() if isinstance(o, GradScaler)]
+        self.networks = {n: o for n, o in named.items() if is_a(o, nn.Module)}
+        self.optimizers = {n: o for n, o in named.items() if is_a(o, Optimizer)}
+        scalers = [o for o in named.values() if is_a(o, GradScaler)]
         self.scaler = scalers[0] if scalers else None
         for name, one in named.items():
-            if not isinstance(one, (nn.Module, Optimizer, GradScaler)):
+            if not issubclass(type(one), (nn.Module, Optimizer, GradScaler)):
                 raise TypeError(
                     "trace() takes networks (torch.nn.Module), optimizers "
                     f"(torch.optim.Optimizer) and a GradScaler, not {type(one).__name__} ({name!r})"
@@ -72,6 +73,19 @@ class Watched:
                     "from this network: it takes net.parameters()"
                 )
 
+    def are_left(self, others: int) -> bool:
+        """Whether nobody but us holds a network, or an optimizer, any more: it was to be freed.
+
+        Args:
+            others: How many more references to a network there are of ours.
+        """
+        networks, optimizers = _holders(self.networks), _holders(self.optimizers)
+        return any(n <= _ALONE + others for n in networks) or any(n <= _ALONE for n in optimizers)
+
+    def let_go(self) -> None:
+        """Hold nothing any more."""
+        self.networks, self.optimizers, self.scaler = {}, {}, None
+
     @property
     def title(self) -> str:
         """The class of the only network, or the names of several."""
@@ -82,6 +96,14 @@ class Watched:
     def prefix(self, network: str) -> str:
         """What stands before the names of a network's parameters: nothing if it is the only one."""
         return f"{network}." if len(self.networks) > 1 else ""
+
+
+def _holders(ours: Mapping[str, Any]) -> list[int]:
+    """How many references each has."""
+    return [sys.getrefcount(one) for one in ours.values()]
+
+
+_ALONE = _holders({"": object()})[0]
 
 
 def alive(kind: type[T]) -> list[T]:
@@ -126,7 +148,7 @@ def _named(
     mine = {id(value): name for name, value in reversed(own)}
     named: dict[str, Watchable] = {}
     for one in objects:
-        if isinstance(one, Mapping) and not isinstance(one, nn.Module):
+        if isinstance(one, Mapping) and not is_a(one, nn.Module):
             pairs = list(one.items())
         else:
             pairs = [(mine.get(id(one)) or type(one).__name__, one)]

@@ -1,0 +1,113 @@
+"""Running one script alone, by the command and with trace(), and saying what differs."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.fuzzing.parts import FOUND, HUNG
+
+ROOT = Path(__file__).parents[2]
+MODES = ("alone", "command", "trace")
+
+
+class Ran(NamedTuple):
+    """How a script ended."""
+
+    mode: str
+    code: int
+    out: str
+    err: str
+    left: str  # what a trace has left behind in the process
+    certain: bool = False  # whether companion has found something that is certainly wrong
+
+
+class Runner:
+    """Runs scripts in forks of one process."""
+
+    def __init__(self, process: subprocess.Popen[str], folder: Path) -> None:
+        self._process, self._folder = process, folder
+
+    def run(self, script: str, mode: str) -> Ran:
+        """Run a script in one of the modes."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        for name in "stdout", "stderr", "report.json", "left":
+            (self._folder / name).unlink(missing_ok=True)
+        (self._folder / "script.py").write_text(script)
+        self._process.stdin.write(json.dumps([mode, str(self._folder)]) + "\n")
+        self._process.stdin.flush()
+        code = int(self._process.stdout.readline())
+        report = self._read("report.json")
+        findings = json.loads(report)["findings"] if report else []
+        certain = any(finding["certain"] for finding in findings)
+        out, err, left = map(self._read, ("stdout", "stderr", "left"))
+        return Ran(mode, code, _steady(out), _steady(err), left, certain)
+
+    def differences(self, script: str) -> dict[str, str]:
+        """What is otherwise when the script is watched: by mode, in words; empty if nothing is."""
+        alone = self.run(script, "alone")
+        found = {}
+        for mode in MODES[1:]:
+            words = compare(alone, self.run(script, mode))
+            if words:
+                found[mode] = words
+        return found
+
+    def _read(self, name: str) -> str:
+        path = self._folder / name
+        return path.read_text(errors="replace") if path.exists() else ""
+
+
+@contextmanager
+def runner(folder: Path) -> Iterator[Runner]:
+    """Start the process. One folder serves all scripts: a path is part of a traceback."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.fuzzing.server"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        text=True,
+    ) as process:
+        yield Runner(process, folder)
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+def compare(alone: Ran, watched: Ran) -> str:
+    """What differs, in words; empty if nothing does."""
+    found = []
+    allowed = {alone.code}
+    if watched.mode == "command" and watched.certain and alone.code == 0:
+        allowed = {FOUND}
+    if watched.code not in allowed:
+        found.append(f"ends with {_named(watched.code)}, alone with {_named(alone.code)}")
+    for name in "out", "err", "left":
+        found += _changed(f"std{name}", getattr(alone, name), getattr(watched, name))
+    return "\n".join(found)
+
+
+def _named(code: int) -> str:
+    return {HUNG: "no end", -11: "a segmentation fault"}.get(code, f"exit code {code}")
+
+
+def _changed(name: str, before: str, after: str) -> list[str]:
+    if before == after:
+        return []
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm="")
+    lines_only = [line for line in lines if not line.startswith(("---", "+++", "@@"))]
+    return [f"{name.replace('stdleft', 'left behind')}:", *(f"  {line}" for line in lines_only)]
+
+
+def _steady(text: str) -> str:
+    """A text without addresses in memory."""
+    return re.sub(r"0x[0-9a-f]{6,}", "0x…", text)
