@@ -273,6 +273,8 @@ def _without_us(hook: Any) -> Any:
         inner = traceback
         while inner is not None and inner.tb_frame.f_code is not run.__code__:
             inner = inner.tb_next
+        if inner is None:
+            inner = traceback
         while inner is not None and inner.tb_frame.f_code.co_filename.startswith(_HERE):
             inner = inner.tb_next
         BaseException.with_traceback(error, inner)

@@ -301,6 +301,11 @@ _LOSSES = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
 _CODES = _codes()
 
 
+def is_recognised(code: CodeType) -> bool:
+    """Whether a call of this code may be an event."""
+    return id(code) in _CODES
+
+
 def recogniser_of(code: CodeType) -> Recogniser | None:
     """What tells the event from a call of this code; None for code that is none."""
     known = _CODES.get(id(code))

@@ -205,10 +205,11 @@ class Follower:
             return None
         line = places[0].current.first
         if current is None:
-            return self._note_rest(
+            self._note_rest(
                 f"the trace ends at line {line}: there, something else (sys.settrace, or a "
                 "RecursionError) switched Python's tracing off"
             )
+            return None
         return self._note_rest(
             f"the trace ends at line {line}: there, something else (a debugger, or sys.settrace) "
             "took Python's tracing over"
@@ -238,7 +239,7 @@ class Follower:
 
     def give_up(self, words: str) -> None:
         """Watch no more, and say why; the script goes on."""
-        self._problem = self._note_rest(words)
+        self._note_rest(words)
         self.ended = True
         self._pause()
 
@@ -311,8 +312,9 @@ class Follower:
 
     def on_global_event(self, frame: FrameType, event: Any, arg: Any) -> Any:
         """Python calls a function (or goes on with a generator): the trace function."""
-        code, local = frame.f_code, None
+        local = None
         try:
+            code = frame.f_code
             if self._previous_global is not None:
                 local = self._previous_global(frame, event, arg)
                 if self.running and not self._paused and sys.gettrace() != self.on_global_event:
@@ -327,9 +329,6 @@ class Follower:
             if call is PLAIN and frame is not self._base and self._awaited is not code:
                 return local  # as nearly all calls are
             return self._on_call(frame, call, local)
-        except RecursionError:
-            self._deep = self._paused = True  # nothing can be called here any more
-            return local
         except BaseException as error:
             if self._passes(error):
                 raise
@@ -376,37 +375,45 @@ class Follower:
 
     def on_local_event(self, frame: FrameType, event: Any, arg: Any) -> Any:
         """A followed frame comes to a line, returns or raises: its local trace function."""
-        place = next((p for p in reversed(self._places) if p.frame is frame), None)
-        if place is None:
-            return None
-        began = perf_counter()
         try:
-            if place.previous is not None:
-                place.previous = place.previous(frame, event, arg) or place.previous
-            if event == "line":
-                aside(self._on_line, place, frame)
-            elif event == "return" and place is not self._places[0]:
-                aside(self._finish_line)
-                self._places.remove(place)
-                frame.f_trace = place.previous  # of a generator, which may go on elsewhere
-                return place.previous
-        except RecursionError:
-            self._deep = self._paused = True
+            began = perf_counter()
+            for place in reversed(self._places):
+                if place.frame is frame:
+                    result = self._on_event(place, event, arg)
+                    self._budget.spent += perf_counter() - began
+                    return result
+            return None
         except BaseException as error:
             if self._passes(error):
                 raise
-        finally:
-            self._budget.spent += perf_counter() - began
+            return None
+
+    def _on_event(self, place: Place, event: Any, arg: Any) -> Any:
+        frame = place.frame
+        if place.previous is not None:
+            place.previous = place.previous(frame, event, arg) or place.previous
+        if event == "line":
+            aside(self._on_line, place, frame)
+        elif event == "return" and place is not self._places[0]:
+            aside(self._finish_line)
+            self._places.remove(place)
+            frame.f_trace = place.previous  # of a generator, which may go on elsewhere
+            return place.previous
         return self.on_local_event if self._places else None
 
     def _passes(self, error: BaseException) -> bool:
         """Whether an exception in our own work goes on to the script; then it is without us."""
-        if is_ours(error):
-            where = self._places[-1].where() if self._places else ""
-            self.give_up(f"{where}companion cannot go on ({words_of(error)})")
+        try:
+            if is_ours(error):
+                where = self._places[-1].where() if self._places else ""
+                self._problem = f"{where}companion cannot go on ({words_of(error)})"
+                self.give_up(self._problem)
+                return False
+            self._failed = id(error)  # Python now drops this trace function
+            error.__traceback__ = beyond_us(error.__traceback__)
+        except RecursionError:  # nothing can be called here any more
+            self._deep = self._paused = True
             return False
-        self._failed = id(error)  # Python now drops this trace function
-        error.__traceback__ = beyond_us(error.__traceback__)
         return True
 
     def _on_line(self, place: Place, frame: FrameType) -> None:
@@ -442,13 +449,12 @@ class Follower:
 
     def _on_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         """An optimizer has stepped, in any thread; torch's own hook says so."""
-        if self.ended or self._failed is not None or threading.get_ident() != self._thread:
-            return
         try:
-            aside(self._note_step, optimizer, sys._getframe(1))
+            here = threading.get_ident() == self._thread
+            if here and not self.ended and self._failed is None:
+                aside(self._note_step, optimizer, sys._getframe(1))
         except BaseException as error:
             if self._passes(error):
-                self.give_up(f"an exception ({type(error).__name__}) came at an optimizer's step")
                 raise
 
     def _note_step(self, optimizer: Optimizer, frame: FrameType) -> None:

@@ -29,7 +29,7 @@ from companion._libraries import is_in_library
 from companion._objects import attributes, is_a
 from companion._raised import words_of
 from companion.budget import Budget
-from companion.events import recogniser_of
+from companion.events import is_recognised
 from companion.follow import Follower, Options
 from companion.modules import named_modules, parameters
 from companion.records import LineRecord
@@ -272,38 +272,49 @@ class Scout:
         self._insist = act
 
     def _on_call(self, frame: FrameType, event: Any, arg: Any) -> Any:
-        code = frame.f_code
-        if code is _BUILD or recogniser_of(code) is not None:
-            try:
+        try:
+            code = frame.f_code
+            if code is _BUILD or is_recognised(code):
                 if self._search.is_spent:
                     self._give_up("finding the loop had taken too long")
                 else:
                     with self._search:
                         aside(self._look, frame)
-            except RecursionError:  # nothing can be called here any more; we look again later
-                pass
-            except BaseException as error:
-                if is_ours(error):
-                    self._give_up(words_of(error))
-                else:
-                    error.__traceback__ = beyond_us(error.__traceback__)
-                    raise
-            if self._follower is not None:  # it passes the call on to the tracer before us
-                return self._follower.on_global_event(frame, event, arg)
-        if self._previous is None:
+                if self._follower is not None:  # it passes the call on to the tracer before us
+                    return self._follower.on_global_event(frame, event, arg)
+            if self._previous is None:
+                return None
+            local = self._previous(frame, event, arg)
+            if self.problem is None and sys.gettrace() != self._on_call:
+                sys.settrace(self._on_call)  # coverage's C tracer puts itself first
+            return local
+        except BaseException as error:
+            if self._passes(error):
+                raise
             return None
-        local = self._previous(frame, event, arg)
-        if self.problem is None and sys.gettrace() != self._on_call:
-            sys.settrace(self._on_call)  # coverage's C tracer puts itself first
-        return local
+
+    def _passes(self, error: BaseException) -> bool:
+        """Whether an exception in our own work goes on to the script; then it is without us."""
+        try:
+            if is_ours(error):
+                self._give_up(words_of(error))
+                return False
+            error.__traceback__ = beyond_us(error.__traceback__)
+        except RecursionError:  # nothing can be called here any more; we look again later
+            return False
+        return True
 
     def _give_up(self, words: str) -> None:
         """The script runs on, as it would alone."""
+        if sys.gettrace() == self._on_call:
+            sys.settrace(self._previous)
+        if self.routine is not None and self.routine.records:
+            self._missed.other.append(f"the rest: companion cannot go on ({words})")
+            return
         self.problem = words
         if self._follower is not None:
             self._follower.abandon()
         self.routine = self._follower = None
-        sys.settrace(self._previous)
 
     def _look(self, frame: FrameType) -> None:
         """Take over, if a call of torch is the training's first."""
@@ -382,11 +393,9 @@ class Scout:
         """Any optimizer is about to step, in any thread."""
         try:
             aside(self._note_step, optimizer, sys._getframe(1))
-        except Exception as error:
-            if not is_ours(error):
-                error.__traceback__ = beyond_us(error.__traceback__)
+        except BaseException as error:
+            if self._passes(error):
                 raise
-            self._missed.other.append(f"the rest: companion cannot go on ({words_of(error)})")
 
     def _note_step(self, optimizer: Optimizer, frame: FrameType) -> None:
         if os.getpid() != self._pid:

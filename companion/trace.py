@@ -335,11 +335,16 @@ class Tracer:
         self._follower.unwatched = self._routine.unwatched
 
     def __enter__(self) -> Trace:
-        frame: FrameType = sys._getframe(1)
-        while frame.f_code.co_filename == contextlib.__file__ and frame.f_back is not None:
-            frame = frame.f_back  # entered through an ExitStack: the lines are its caller's
-        self._begin(frame)
-        return self._routine
+        try:
+            frame: FrameType = sys._getframe(1)
+            while frame.f_code.co_filename == contextlib.__file__ and frame.f_back is not None:
+                frame = frame.f_back  # entered through an ExitStack: the lines are its caller's
+            self._begin(frame)
+            return self._routine
+        except BaseException as error:
+            if not is_ours(error):
+                error.__traceback__ = beyond_us(error.__traceback__)
+            raise
 
     def _begin(self, frame: FrameType | None, code: CodeType | None = None) -> None:
         """Follow a frame, or the next one of a code; what ends that half-way leaves nothing."""
@@ -350,16 +355,9 @@ class Tracer:
             if frame is not None:
                 aside(self._follower.follow, [frame])
             self._follower.install()
-        except BaseException as error:
+        except BaseException:
             self._follower.abandon()
-            if not is_ours(error):
-                error.__traceback__ = beyond_us(error.__traceback__)
             raise
-
-    def _end(self, error: BaseException | None, stacklevel: int) -> None:
-        problem = self._follower.stop(error)
-        if problem is not None and error is None:
-            tell(problem, stacklevel=stacklevel + 1)
 
     def __exit__(
         self,
@@ -367,7 +365,21 @@ class Tracer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._end(error, stacklevel=2)
+        try:
+            self._end(error, stacklevel=2)
+        except BaseException as late:
+            if not is_ours(late):
+                late.__traceback__ = beyond_us(late.__traceback__)
+            raise
+
+    def _end(self, error: BaseException | None, stacklevel: int) -> None:
+        try:
+            problem = self._follower.stop(error)
+        except BaseException:
+            self._follower.abandon()
+            raise
+        if problem is not None and error is None:
+            tell(problem, stacklevel=stacklevel + 1)
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Trace every call of `function`; its attribute `routine` holds the `Trace`."""
@@ -393,6 +405,7 @@ class Tracer:
                 result = function(*args, **kwargs)
             except BaseException as error:
                 self._end(error, stacklevel=2)
+                BaseException.with_traceback(error, beyond_us(error.__traceback__))
                 raise
             reached = follower.reached
             self._end(None, stacklevel=2)

@@ -89,6 +89,9 @@ def run(mode: str, folder: str) -> None:
         code = INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
         inner = _inside(error.__traceback__, first)
         sys.excepthook(type(error), error.with_traceback(inner), inner)
+        inner = None
+    sys.last_traceback = sys.last_value = None  # generators that are not at their end hang there
+    gc.collect()
     sys.stdout.flush()
     sys.stderr.flush()
     with open("left", "w") as file:
