@@ -7,7 +7,6 @@ traceback, same exit code. The report goes to stderr.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import io
 import json
 import os
@@ -50,8 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise
     except BaseException as error:
         report.end(error)
-        with contextlib.suppress(AttributeError):  # there may be none
-            sys.excepthook = _without_us(sys.excepthook)
+        hook = getattr(sys, "excepthook", None)  # the script may have deleted it
+        if hook is not None:
+            sys.excepthook = _without_us(hook)
         raise
     report.end(None)
     if report.exit_code():

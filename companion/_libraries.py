@@ -1,8 +1,10 @@
-"""Which files are not the user's: Python's own, installed packages, this package."""
+"""Which files are not the user's: Python's own, installed packages, this package.
+
+Told by their names alone: `os.path.realpath` asks the disk, and would swallow a signal's OSError.
+"""
 
 from __future__ import annotations
 
-import functools
 import os
 import site
 import sysconfig
@@ -15,15 +17,14 @@ def _folders() -> tuple[str, ...]:
     folders = [paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     folders += [os.path.dirname(torch.__file__), os.path.dirname(__file__)]
     folders += [site.getusersitepackages()]
-    return tuple(os.path.realpath(folder) + os.sep for folder in folders)
+    both = {*folders, *map(os.path.realpath, folders)}
+    return tuple(folder + os.sep for folder in both)
 
 
 _FOLDERS = _folders()
+_INSTALLED = tuple(f"{os.sep}{name}-packages{os.sep}" for name in ("site", "dist"))
 
 
-@functools.cache
 def is_in_library(filename: str) -> bool:
     """Whether a file belongs to a library."""
-    path = os.path.realpath(filename)
-    parts = path.split(os.sep)
-    return path.startswith(_FOLDERS) or "site-packages" in parts or "dist-packages" in parts
+    return filename.startswith(_FOLDERS) or any(name in filename for name in _INSTALLED)

@@ -6,7 +6,6 @@ what it records). Whatever of ours runs while the script runs, runs behind `comp
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import threading
@@ -261,8 +260,7 @@ class Follower:
     def _forget(self) -> None:
         """Keep nothing of the script's alive; if it is the end, not even what was watched."""
         self._held.clear()
-        with contextlib.suppress(AttributeError):
-            del self._meter
+        vars(self).pop("_meter", None)
         if self.ended:
             self._watched.let_go()
 

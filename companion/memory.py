@@ -17,13 +17,8 @@ def owns_its_memory(tensor: Tensor) -> bool:
 
 
 def storage_of(tensor: Tensor) -> torch.UntypedStorage | None:
-    """A tensor's storage; None where it has none: sparse ones, or torch keeps it elsewhere."""
-    if tensor.layout != torch.strided:
-        return None
-    try:
-        return tensor.untyped_storage()
-    except NotImplementedError:
-        return None
+    """A tensor's storage; None where it has none, as sparse ones. For tensors of torch's own."""
+    return tensor.untyped_storage() if tensor.layout == torch.strided else None
 
 
 def is_shared(tensor: Tensor) -> bool:

@@ -7,7 +7,6 @@ optimizers of a running program), `_Unwatched` (steps of optimizers that nobody 
 
 from __future__ import annotations
 
-import functools
 import inspect
 import os
 import sys
@@ -47,12 +46,6 @@ _DATA = os.path.dirname(torch.utils.data.__file__) + os.sep
 _BUILD = inspect.unwrap(Optimizer.__init__).__code__
 
 
-@functools.cache
-def _is_in(filename: str, place: str) -> bool:
-    path = os.path.realpath(filename)
-    return path == place or path.startswith(place + os.sep)
-
-
 def is_own(code: CodeType, place: str | None = None) -> bool:
     """Whether code is the user's: in a file that is in no library, or in the place that runs.
 
@@ -64,7 +57,7 @@ def is_own(code: CodeType, place: str | None = None) -> bool:
         return True
     if code.co_filename.startswith("<"):
         return False
-    if place is not None and _is_in(code.co_filename, place):
+    if place is not None and code.co_filename.startswith(place + os.sep):
         return True
     return not is_in_library(code.co_filename)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ast
+import io
 import linecache
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib.util import decode_source
 from types import FrameType
 
 from companion._parse import parse
+from companion.wall import is_ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +37,13 @@ _TEXTS: dict[str, list[str]] = {}
 
 def remember(filename: str, text: str) -> None:
     """Keep the source of what can be read only once: a pipe, standard input."""
-    _TEXTS[filename] = text.splitlines(keepends=True)
+    _TEXTS[filename] = _lines(text)
 
 
 class Source:
     """The source of one frame's code, cut into statements.
 
-    Found through `linecache`, which knows files, IPython and notebook cells, and doctests. Where
+    Read from its file, or from `linecache`, which knows notebook cells and doctests. Where
     there is no source (`exec` of a string), every line is a statement without text.
 
     Attributes:
@@ -50,10 +53,7 @@ class Source:
     def __init__(self, frame: FrameType) -> None:
         filename = frame.f_code.co_filename
         self.name = _cell_name(filename) or filename
-        lines = _TEXTS.get(filename, [])
-        if not lines:
-            linecache.checkcache(filename)  # the file may have been edited and reloaded
-            lines = linecache.getlines(filename, frame.f_globals)
+        lines = _TEXTS.get(filename) or _read(filename) or _cached(filename, frame)
         self._by_line = {
             number: statement
             for statement in _statements(lines)
@@ -63,6 +63,28 @@ class Source:
     def at(self, line: int) -> Statement:
         """The statement that `line` belongs to; the same object for each of its lines."""
         return self._by_line.setdefault(line, Statement(line, line))
+
+
+def _lines(text: str) -> list[str]:
+    """Lines as Python counts them: a form feed ends none."""
+    return io.StringIO(text).readlines()
+
+
+def _read(filename: str) -> list[str]:
+    """The lines of a file, as they are now; none where it cannot be read."""
+    try:
+        with open(filename, "rb") as file:
+            return _lines(decode_source(file.read()))
+    except (OSError, ValueError, SyntaxError, LookupError) as error:
+        if not is_ours(error):
+            raise
+        return []
+
+
+def _cached(filename: str, frame: FrameType) -> list[str]:
+    """What `linecache` knows: cells, doctests, files in a zip."""
+    linecache.checkcache(filename)
+    return linecache.getlines(filename, frame.f_globals)
 
 
 def _statements(lines: Sequence[str]) -> Iterator[Statement]:

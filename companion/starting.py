@@ -26,23 +26,18 @@ STDIN = "<stdin>"
 def place_of(script: str, *, module: bool) -> str | None:
     """Where the user's code is, wherever that may be: a file, or the folder of a package."""
     if not module:
-        return STDIN if script == "-" else _path(script) if is_pipe(script) else _real(script)
+        return STDIN if script == "-" else _path(script)
     top = script.partition(".")[0]
     found = importlib.util.find_spec(top) if top else None
     if found is None:
         return None
     places = found.submodule_search_locations
-    place = next(iter(places), None) if places else found.origin
-    return None if place is None else _real(place)
+    return next(iter(places), None) if places else found.origin
 
 
 def is_pipe(script: str) -> bool:
     """Whether a script can be read only once: a pipe, as of a shell's `<(...)`."""
     return not (os.path.isfile(script) or os.path.isdir(script))
-
-
-def _real(script: str) -> str:
-    return os.path.realpath(script)
 
 
 def _path(script: str) -> str:
@@ -67,7 +62,7 @@ def run(script: str, arguments: Sequence[str], *, module: bool) -> None:
         sys.path.insert(0, path) if _is_safe() else _set_path(path)
         runpy._run_module_as_main("__main__", False)  # type: ignore[attr-defined]
         return
-    _set_path(os.path.dirname(_real(path)))
+    _set_path(os.path.dirname(os.path.realpath(path)))
     with open(path, "rb") as file:
         raw = file.read()
     code = pkgutil.read_code(io.BytesIO(raw))

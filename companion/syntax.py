@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from companion._parse import parse
+from companion.wall import is_ours
 from companion.writes import PAST_THE_COUNTER
 
 # Beyond these a statement is not read: code that a machine wrote, or that is meant to do harm.
@@ -23,8 +24,10 @@ def _tree(text: str) -> ast.AST | None:
             tree = parse(whole)
         except SyntaxError:
             continue
-        except (ValueError, RecursionError, MemoryError):  # null characters; too many brackets
-            return None
+        except (ValueError, RecursionError, MemoryError) as error:
+            if not is_ours(error):
+                raise
+            return None  # null characters; too many brackets
         return tree if _is_flat(tree) else None
     return None
 

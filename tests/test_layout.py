@@ -13,10 +13,12 @@ import companion
 
 PACKAGE = Path(companion.__file__).parent
 FLOORS = [
-    {"_extras", "_libraries", "_objects", "_parse", "_raised", "_visible", "budget", "memory"},
-    {"_frames", "findings", "graphs", "modules", "optim", "models", "data", "source", "steps"},
-    {"probes", "wall", "writes"},
-    {"syntax"},
+    {
+        *("_extras", "_libraries", "_objects", "_raised", "_visible"),
+        *("budget", "memory", "wall", "writes"),
+    },
+    {"_frames", "_parse", "findings", "graphs", "modules", "optim", "models", "data", "steps"},
+    {"probes", "source", "syntax"},
     {"packs", "records", "watched"},
     {"events", "ledger", "render", "saving", "seen", "structure", "tree", "variables"},
     {"calls", "measure", "place", "rules"},

@@ -86,7 +86,8 @@ def endless():
         step += 1
 def ended(error):
     # Before its first instruction no function can catch anything, not even what has come earlier.
-    frames = [f for f, at in traceback.walk_tb(error.__traceback__) if at != f.f_code.co_firstlineno]
+    walk = traceback.walk_tb(error.__traceback__)
+    frames = [frame for frame, line in walk if line != frame.f_code.co_firstlineno]
     ours = [f for f in frames if f.f_globals.get("__name__", "").startswith("companion")]
     print("ended by", type(error).__name__, "in frames of companion:", bool(ours))
 def epilogue():

@@ -90,7 +90,8 @@ def run(mode: str, folder: str) -> None:
         inner = _inside(error.__traceback__, first)
         sys.excepthook(type(error), error.with_traceback(inner), inner)
         inner = None
-    sys.last_traceback = sys.last_value = None  # generators that are not at their end hang there
+    sys.last_traceback = sys.last_value = None
+    sys.modules["__main__"].__dict__.clear()  # as Python does; generators then come to their end
     gc.collect()
     sys.stdout.flush()
     sys.stderr.flush()
