@@ -119,7 +119,7 @@ class _Report:
 
     def __init__(self, given: argparse.Namespace) -> None:
         self._given = given
-        self._stderr = _own_stream(sys.stderr)  # the script may close it, or use its number anew
+        self._out = _Out(sys.stderr)
         self._pid = os.getpid()
         self._printed = self._insisted = False
         self._certain = False
@@ -205,15 +205,8 @@ class _Report:
         except Exception as error:  # closed, or no file at all
             if not is_ours(error):
                 raise
-        if self._stderr is None:
-            return
         for words in sentences:
-            words = encodable(f"companion: {words}", getattr(self._stderr, "encoding", None))
-            try:
-                print(words, file=self._stderr, flush=True)
-            except Exception as error:
-                if not is_ours(error):
-                    raise
+            self._out.say(f"companion: {words}")
 
     def _write(self) -> None:
         if self._given.json is None:
@@ -237,13 +230,30 @@ def _count(number: int, what: str) -> str:
     return f"{number or 'no'} {what}{'' if number == 1 else 's'}"
 
 
-def _own_stream(stream: Any) -> Any:
-    """A stream of ours into the same file; where that cannot be, the stream."""
-    try:
-        number = os.dup(stream.fileno())
-    except (AttributeError, OSError, ValueError):  # none, closed, or no file
-        return stream
-    return open(number, "w", encoding=stream.encoding, errors=stream.errors)
+class _Out:
+    """Where a stream goes, by a number of our own: the script may close it, and use its number."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._encoding = getattr(stream, "encoding", None)
+        try:
+            self._number: int | None = os.dup(stream.fileno())
+        except (AttributeError, OSError, ValueError):  # none, closed, or no file
+            self._number = None
+
+    def say(self, words: str) -> None:
+        """Write a line; where it cannot be written, nobody reads it."""
+        line = encodable(f"{words}\n", self._encoding)
+        try:
+            if self._number is not None:
+                raw = line.replace("\n", os.linesep).encode(self._encoding or "utf-8", "replace")
+                while raw:
+                    raw = raw[os.write(self._number, raw) :]
+            elif self._stream is not None:
+                self._stream.write(line)
+        except Exception as error:
+            if not is_ours(error):
+                raise
 
 
 def _is_one_of_several() -> bool:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 MOST_LINES = 100_000  # then the trace stops watching; it would fill the memory
 MOST_IDLE = 1000  # lines without effect in a row; then nothing is watched until the next backward
+MORE = 1  # reference to a network is the meter's
 NEAR = 40  # nodes below a backward's roots by which its graph is known again
 MOST_NODES = 100_000  # nodes that are remembered so
 
@@ -130,6 +131,7 @@ class Follower:
     def _measure_anew(self) -> None:
         """What is there now is the state before the next line."""
         self._meter = Meter(self._watched, self._copies)
+        self._loose = self._watched.left(MORE)  # made in the call of trace() itself
         self._state = self._meter.state
 
     def follow(self, frames: Sequence[FrameType], *, begun: bool = False) -> None:
@@ -428,7 +430,7 @@ class Follower:
             self._last_step = self._steps.number
             self._watched_steps += not self._silent
             self._silent = False
-        if self._watched.are_left(others=1):  # ours: the one of the meter's tree
+        if self._watched.left(MORE) - self._loose:
             self._end("the network or the optimizer that was watched is gone")
         if self._is_enough():
             self._pause()

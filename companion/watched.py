@@ -73,14 +73,17 @@ class Watched:
                     "from this network: it takes net.parameters()"
                 )
 
-    def are_left(self, others: int) -> bool:
-        """Whether nobody but us holds a network, or an optimizer, any more: it was to be freed.
+    def left(self, others: int) -> set[str]:
+        """The names of networks and optimizers that nobody but us holds: they were to be freed.
 
         Args:
             others: How many more references to a network there are of ours.
         """
         networks, optimizers = _holders(self.networks), _holders(self.optimizers)
-        return any(n <= _ALONE + others for n in networks) or any(n <= _ALONE for n in optimizers)
+        left = {
+            name for name, n in zip(self.networks, networks, strict=True) if n <= _ALONE + others
+        }
+        return left | {n for n, m in zip(self.optimizers, optimizers, strict=True) if m <= _ALONE}
 
     def let_go(self) -> None:
         """Hold nothing any more."""

@@ -125,7 +125,9 @@ def recipe(seed: int) -> Recipe:
             one = chance.choice(KINDS[kind])
         if one.timed:
             chosen = [(0, one)]
-            loop = chance.choice([loop for loop in LOOPS if loop.endless])
+            loop = chance.choice(
+                [one for one in LOOPS if one.endless and "asyncio" not in one.start]
+            )
             optimizer = OPTIMIZERS[0]
             break
         if _fits(one, loop, [other for _, other in chosen]):

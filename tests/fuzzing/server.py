@@ -91,7 +91,9 @@ def run(mode: str, folder: str) -> None:
         sys.excepthook(type(error), error.with_traceback(inner), inner)
         inner = None
     sys.last_traceback = sys.last_value = None
-    sys.modules["__main__"].__dict__.clear()  # as Python does; generators then come to their end
+    for value in list(vars(sys.modules["__main__"]).values()):
+        if isinstance(value, types.GeneratorType):
+            value.close()  # as Python does at its end
     gc.collect()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -7,6 +7,8 @@ from tests.fuzzing.parts import BACKWARD, CLEARED, END, START, Ingredient
 FREE = """
 def away(tensor):
     memory = tensor.untyped_storage()
+    if memory.nbytes() != tensor.nbytes:  # others have their values there, too
+        memory = torch.empty(0).untyped_storage()
     saved = tensor.detach().clone(), memory.nbytes()
     memory.resize_(0)
     return saved
