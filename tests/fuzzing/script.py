@@ -125,9 +125,8 @@ def recipe(seed: int) -> Recipe:
             one = chance.choice(KINDS[kind])
         if one.timed:
             chosen = [(0, one)]
-            loop = chance.choice(
-                [one for one in LOOPS if one.endless and "asyncio" not in one.start]
-            )
+            endless = [one for one in LOOPS if one.endless and "asyncio" not in one.start]
+            loop = chance.choice(endless)
             optimizer = OPTIMIZERS[0]
             break
         if _fits(one, loop, [other for _, other in chosen]):

@@ -34,6 +34,7 @@ from tests.fuzzing.parts import HUNG
 
 SECONDS = 30  # then a script hangs
 
+_KEPT: list[object] = []
 INTERRUPTED = 130  # as a shell says it
 
 
@@ -94,7 +95,6 @@ def run(mode: str, folder: str) -> None:
     for value in list(vars(sys.modules["__main__"]).values()):
         if isinstance(value, types.GeneratorType):
             value.close()  # as Python does at its end
-    gc.collect()
     sys.stdout.flush()
     sys.stderr.flush()
     with open("left", "w") as file:
@@ -125,6 +125,7 @@ def _report_elsewhere() -> None:
 
     def begin(self: command._Report, *args: object) -> None:
         script, sys.stderr = sys.stderr, open("report", "w")  # noqa: SIM115
+        _KEPT.append(sys.stderr)  # else Python would warn of it, where it warns of all
         try:
             original(self, *args)  # type: ignore[arg-type]
         finally:
