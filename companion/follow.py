@@ -16,6 +16,7 @@ from time import perf_counter
 from types import CodeType, FrameType, MethodType
 from typing import TYPE_CHECKING, Any
 
+import torch
 import torch.optim.optimizer as torch_optimizer
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
@@ -24,7 +25,7 @@ from companion._frames import local_variables
 from companion._objects import attributes
 from companion._raised import words_of
 from companion.budget import Budget
-from companion.calls import PLAIN, Call, meaning_of
+from companion.calls import PLAIN, Call, is_called, meaning_of
 from companion.events import Known
 from companion.graphs import Spent
 from companion.measure import Measurement, Meter
@@ -57,6 +58,7 @@ class Options:
         ended: Called once, when as much has been watched as was asked for.
         every: One step in so many is watched.
         steps: After so many watched steps nothing is watched any more; None for no end.
+        hooks: Whether the follower sees itself when an optimizer steps; else it is told so.
     """
 
     follows: Callable[[CodeType], bool]
@@ -64,6 +66,7 @@ class Options:
     steps: int | None = None
     admits: Callable[[FrameType, FrameType], bool] = lambda frame, caller: True
     ended: Callable[[], None] = lambda: None
+    hooks: bool = True
 
 
 class Follower:
@@ -96,16 +99,7 @@ class Follower:
     # Starting and stopping.
 
     def start(self, code: CodeType | None = None) -> None:
-        """Begin to watch; with `code`, once a frame of that code is called.
-
-        Raises:
-            RuntimeError: If it watches already.
-        """
-        if self.running:
-            raise RuntimeError(
-                "this trace is already running; for a trace inside a trace make a second one "
-                "with trace(net, optimizer)"
-            )
+        """Begin to watch; with `code`, once a frame of that code is called."""
         self._prepare(code)
         self._previous_global: TraceFunction | None = _still_running(sys.gettrace())
         self._paused = self._is_enough()
@@ -113,7 +107,8 @@ class Follower:
             aside(self._measure_anew)
         self.running = True
         _running.add(self)
-        register_optimizer_step_post_hook(self._on_step)
+        if self._options.hooks:
+            register_optimizer_step_post_hook(self.on_step)
 
     def _prepare(self, code: CodeType | None) -> None:
         self._thread = threading.get_ident()
@@ -231,7 +226,7 @@ class Follower:
                 self._let_go(places)
             finally:
                 hooks = torch_optimizer._global_optimizer_post_hooks
-                for key in [key for key, hook in [*hooks.items()] if hook == self._on_step]:
+                for key in [key for key, hook in [*hooks.items()] if hook == self.on_step]:
                     del hooks[key]
 
     def _note_rest(self, words: str) -> str:
@@ -342,7 +337,7 @@ class Follower:
             return self.on_local_event
         if self._dozing and not (call.wakes and aside(self._resume, frame)):
             return local
-        if not self._places or self._paused:
+        if not self._places or self._paused or not is_called(frame):
             return local
         if call.recogniser is not None or call.past or call.unscaling:
             aside(self._recognise, frame, call)
@@ -447,8 +442,10 @@ class Follower:
             self._meter.guard(variables.reached_by(text, frame))
         self._events += variables.before(text, frame)
 
-    def _on_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+    def on_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         """An optimizer has stepped, in any thread; torch's own hook says so."""
+        if torch.compiler.is_compiling():  # a compiled step is one without us
+            return
         try:
             here = threading.get_ident() == self._thread
             if here and not self.ended and self._failed is None:
@@ -628,7 +625,7 @@ class Follower:
                 return
 
 
-keep_out_dynamo(Follower.on_global_event, Follower.on_local_event, Follower._on_step)
+keep_out_dynamo(Follower.on_global_event, Follower.on_local_event, Follower.on_step)
 
 _running: weakref.WeakSet[Follower] = weakref.WeakSet()
 

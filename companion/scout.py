@@ -21,7 +21,11 @@ import torch
 import torch.utils.data
 from torch import nn
 from torch.amp.grad_scaler import GradScaler
-from torch.optim.optimizer import Optimizer, register_optimizer_step_pre_hook
+from torch.optim.optimizer import (
+    Optimizer,
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
 
 from companion._frames import local_variables
 from companion._libraries import is_in_library
@@ -249,12 +253,18 @@ class Scout:
         self._pid, self._thread = os.getpid(), threading.get_ident()
         self._top = sys._getframe(1)
         self._previous: TraceFunction | None = sys.gettrace()
-        self._hook = register_optimizer_step_pre_hook(self._on_step)
+        # From here to the end: what torch.compile makes of a step is compiled anew where hooks are
+        # others than before.
+        self._hooks = [
+            register_optimizer_step_pre_hook(self._on_step),
+            register_optimizer_step_post_hook(self._on_stepped),
+        ]
         sys.settrace(self._on_call)
 
     def stop(self, error: BaseException | None) -> None:
         """The script is over."""
-        self._hook.remove()
+        for hook in self._hooks:
+            hook.remove()
         if self._follower is not None and self._follower.running:
             self._follower.stop(error)
         elif sys.gettrace() == self._on_call:
@@ -354,7 +364,7 @@ class Scout:
         options = Options(
             lambda code: id(code) in running
             or (is_own(code, self._place) and not _is_special(code)),
-            steps=self._steps, admits=_is_direct, ended=self._end,
+            steps=self._steps, admits=_is_direct, ended=self._end, hooks=False,
         )  # fmt: skip
         self._follower = Follower(watched, self.routine._records, options)
         self._follower.unwatched = self.routine.unwatched
@@ -384,11 +394,17 @@ class Scout:
 
     def _on_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         """Any optimizer is about to step, in any thread."""
+        if torch.compiler.is_compiling():
+            return
         try:
             aside(self._note_step, optimizer, sys._getframe(1))
         except BaseException as error:
             if self._passes(error):
                 raise
+
+    def _on_stepped(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        if not torch.compiler.is_compiling() and self._follower is not None:
+            self._follower.on_step(optimizer, args, kwargs)
 
     def _note_step(self, optimizer: Optimizer, frame: FrameType) -> None:
         if os.getpid() != self._pid:
@@ -416,7 +432,7 @@ class Scout:
             self._missed.note(optimizer, "it moves parameters of no network", frame)
 
 
-keep_out_dynamo(Scout._on_call, Scout._on_step)
+keep_out_dynamo(Scout._on_call, Scout._on_step, Scout._on_stepped)
 
 
 def _in_forward(frame: FrameType) -> bool:

@@ -335,29 +335,27 @@ class Tracer:
         self._follower.unwatched = self._routine.unwatched
 
     def __enter__(self) -> Trace:
+        self._refuse_twice()
         try:
             frame: FrameType = sys._getframe(1)
             while frame.f_code.co_filename == contextlib.__file__ and frame.f_back is not None:
                 frame = frame.f_back  # entered through an ExitStack: the lines are its caller's
-            self._begin(frame)
+            self._follower.start()
+            aside(self._follower.follow, [frame])
+            self._follower.install()
             return self._routine
-        except BaseException as error:
+        except BaseException as error:  # what ends it half-way leaves nothing
+            self._follower.abandon()
             if not is_ours(error):
                 error.__traceback__ = beyond_us(error.__traceback__)
             raise
 
-    def _begin(self, frame: FrameType | None, code: CodeType | None = None) -> None:
-        """Follow a frame, or the next one of a code; what ends that half-way leaves nothing."""
+    def _refuse_twice(self) -> None:
         if self._follower.running:
-            self._follower.start()  # which says that it runs already
-        try:
-            self._follower.start(code)
-            if frame is not None:
-                aside(self._follower.follow, [frame])
-            self._follower.install()
-        except BaseException:
-            self._follower.abandon()
-            raise
+            raise RuntimeError(
+                "this trace is already running; for a trace inside a trace make a second one "
+                "with trace(net, optimizer)"
+            )
 
     def __exit__(
         self,
@@ -400,8 +398,9 @@ class Tracer:
         def traced(*args: P.args, **kwargs: P.kwargs) -> R:
             if follower.running:  # called from within itself: a line of the outer call owns it
                 return function(*args, **kwargs)
-            self._begin(None, code)
             try:
+                follower.start(code)
+                follower.install()
                 result = function(*args, **kwargs)
             except BaseException as error:
                 self._end(error, stacklevel=2)

@@ -19,6 +19,7 @@ from types import FrameType, TracebackType
 from typing import Any, TypeVar
 
 import torch
+import torch._guards
 
 R = TypeVar("R")
 
@@ -65,12 +66,22 @@ def keep_out_dynamo(*functions: Callable[..., Any]) -> None:
 
 
 def is_calm() -> bool:
-    """Whether values may be read: not while torch traces, transforms or captures what runs."""
+    """Whether values may be read: not while torch traces, transforms, fakes or captures what runs.
+
+    Nor while it compiles: memory was seen to be damaged by a look at a parameter meanwhile.
+    """
+    if torch._C._len_torch_dispatch_stack() and any(map(torch._C._get_dispatch_mode, _INNER)):
+        return False
     return (
         torch._C._get_tracing_state() is None
         and torch._C._functorch.peek_interpreter_stack() is None
+        and torch._guards.CompileContext.try_get() is None
         and not (torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing())
     )
+
+
+_MODES = torch._C._TorchDispatchModeKey
+_INNER = (_MODES.FAKE, _MODES.PROXY, _MODES.FUNCTIONAL)
 
 
 # What our own code can raise. It knows no deadline, and no exception of anybody else's.
