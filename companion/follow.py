@@ -88,7 +88,7 @@ class Follower:
         self._held: dict[int, tuple[Any, list[int], dict[str, Any]]] = {}
         self._sources: dict[int, tuple[CodeType, Source]] = {}
         self._silent = False  # in the rest of the step before a watched one: followed, not recorded
-        self._budget = Budget(grace=10, share=1)  # for all that we do
+        self._budget = Budget(grace=3, share=1)  # for all that we do
         self._copies = Budget(grace=1, share=0.5)  # for keeping and comparing copies
         self._overlooked: dict[tuple[str, int], None] = {}
         self.unwatched: list[str] = []  # what was not looked at, and why: a sentence for each

@@ -16,6 +16,7 @@ import sys
 import types
 from collections.abc import Sequence
 from importlib.machinery import BuiltinImporter, SourceFileLoader, SourcelessFileLoader
+from pathlib import Path
 from typing import Any
 
 from companion.source import remember
@@ -52,23 +53,25 @@ def run(script: str, arguments: Sequence[str], *, module: bool) -> None:
         runpy._run_module_as_main(script)  # type: ignore[attr-defined]  # what -m does
         return
     sys.argv = [script, *arguments]
-    if script == "-":
-        _set_path("")
-        main.__loader__ = BuiltinImporter
-        exec(_compiled(sys.stdin.buffer.read(), STDIN), main.__dict__)
-        return
-    path = _path(script)
-    if pkgutil.get_importer(script) is not None:  # a folder or zip
+    path = STDIN if script == "-" else _path(script)
+    if script != "-" and pkgutil.get_importer(script) is not None:  # a folder or zip
         sys.path.insert(0, path) if _is_safe() else _set_path(path)
         runpy._run_module_as_main("__main__", False)  # type: ignore[attr-defined]
         return
-    _set_path(os.path.dirname(os.path.realpath(path)))
-    with open(path, "rb") as file:
-        raw = file.read()
+    if script == "-":
+        raw = sys.stdin.buffer.read()
+        _set_path("")
+    else:
+        raw = Path(path).read_bytes()
+        _set_path(os.path.dirname(path if is_pipe(path) else os.path.realpath(path)))
     code = pkgutil.read_code(io.BytesIO(raw))
     main.__file__ = path
     main.__dict__["__cached__"] = None
-    main.__loader__ = (SourceFileLoader if code is None else SourcelessFileLoader)("__main__", path)
+    if script != "-":
+        kind = SourceFileLoader if code is None else SourcelessFileLoader
+        main.__loader__ = kind("__main__", path)
+    else:
+        main.__loader__ = BuiltinImporter
     exec(_compiled(raw, path) if code is None else code, main.__dict__)
 
 

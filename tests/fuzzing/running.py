@@ -74,6 +74,10 @@ class Runner:
                     found[mode] = words
         return found
 
+    def report(self) -> str:
+        """What companion said of the last script that ran by the command."""
+        return self._read("report")
+
     def _read(self, name: str) -> str:
         path = self._folder / name
         return path.read_text(errors="replace") if path.exists() else ""
