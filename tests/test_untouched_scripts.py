@@ -123,7 +123,7 @@ class Loud:
         raise RuntimeError("==")
     __hash__ = None
 kept, by_name = [], {}
-net.loud, net.around = Loud(), []
+vars(net)["loud"], net.around = Loud(), []
 net.around.append(net.around)
 net.around.append(Loud())
 with watched(net, optimizer):
