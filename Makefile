@@ -9,11 +9,12 @@ READY := $(VENV)/ready
 INSTALL := $(if $(UV_TORCH_BACKEND),uv pip install --python $(PY),$(PY) -m pip install --disable-pip-version-check)
 BOOK := _build/html/index.html
 
-.PHONY: address audit candidate fresh matrix book test notebooks bench bench-trace lighthouse serve pdf zip lab constraints clean help
+.PHONY: address audit candidate fresh matrix book test test-all notebooks bench bench-trace lighthouse serve pdf zip lab constraints clean help
 
 help:
 	@echo "make book       build the course into $(dir $(BOOK))"
 	@echo "make test       lint, type check, and test the package, the notebooks and the book"
+	@echo "make test-all   every test, also those that take longest"
 	@echo "make notebooks  execute every chapter in place"
 	@echo "make bench      time our optimizers beside torch's and write the table"
 	@echo "make bench-trace  time a watched step beside a bare one and write the table"
@@ -38,6 +39,10 @@ test: $(READY)
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(PY) -m pytest
+
+# With the tests that are marked weekly.
+test-all: $(READY)
+	$(PY) -m pytest -m ""
 
 notebooks: $(READY)
 	@$(PY) book/_tools/execute.py

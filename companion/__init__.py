@@ -2,17 +2,20 @@
 
 Floors of the package; a module imports only from floors below it:
 
-1. `findings`, `graphs`, `probes`, `optim`, `models`, `data`, `source`, `steps`, `syntax`,
-   `writes`: one idea each.
-2. `records` (what a trace is made of), `packs` (many small tensors as one), `watched` (what is
+1. `wall` (what keeps us out of the script), `budget` (how long we may take), `memory` (who holds a
+   tensor's), `writes` (which of them torch does not count).
+2. `findings`, `graphs`, `modules`, `optim`, `models`, `data`, `steps`: one idea each.
+3. `probes` (a tensor's reading), `source`, `syntax` (what a statement says).
+4. `records` (what a trace is made of), `packs` (many small tensors as one), `watched` (what is
    traced, by name).
-3. `events`, `variables`, `structure` (what a line did, beside changing values), `tree` (names of
-   parameters), `ledger` (which backward stands in which gradient), `render` (records → text,
-   rows, figure), `saving` (records → JSON and back).
-4. `measure` (tensors → states), `rules` (what is wrong).
-5. `follow` (frames → records), `diagnosis` (records → findings).
-6. `trace`: the one object a reader holds.
-7. `scout` (finds the loop of a script nobody edited), and above it `python -m companion`.
+5. `events`, `variables`, `structure` (what a line did, beside changing values), `tree` (names of
+   parameters), `seen` (a tensor as it was), `ledger` (which backward stands in which gradient),
+   `render` (records → text, rows, figure), `saving` (records → JSON and back).
+6. `measure` (tensors → states), `calls`, `place` (what a call means, where a line stands), `rules`.
+7. `follow` (frames → records), `diagnosis` (records → findings).
+8. `trace`: the one object a reader holds.
+9. `scout` (finds the loop of a script nobody edited), `starting` (runs it as Python does), and
+   above them `python -m companion`.
 """
 
 from companion.data import cifar10, digits

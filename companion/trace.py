@@ -238,20 +238,34 @@ def trace(
     the lines of the block (of the function) are recorded; a line owns whatever it calls, except
     for the functions in `into`, whose lines are recorded as well.
 
-    The trace changes nothing in the training: no number, no random state, no graph. It holds no
-    copy of the model. A tensor counts as changed by its values; that it was written at all is
+    The trace changes nothing in the training: no number, no random state, no graph. It runs none
+    of your code and asks your objects for nothing but their types, it reads no saved tensor, and
+    nothing while torch traces, transforms, fakes or compiles what runs. If our own work fails, the
+    watching ends with a warning, and the training goes on; an exception that comes meanwhile, from
+    a signal's handler or Ctrl-C, goes on as it would alone. What was not looked at stands in the
+    trace's `unwatched`. What can be noticed: `sys.gettrace()`, stacks (also the frame that a
+    signal's handler is given), a profiler, the reference counts of networks and optimizers, torch's
+    hooks of optimizer steps, and that a RecursionError comes some ten calls earlier. A step inside
+    a compiled function is not seen.
+
+    A tensor counts as changed by its values; that it was written at all is
     told by its version counter, and where code reaches past the counter (`.data`, `.numpy()`) by
     comparing its values with a copy made just before. Of a tensor with more than 1024 entries
-    that was written, "the same values" means the same sum and the same norm, to the last bit.
+    that was written, "the same values" means the same sum and the same norm, to the last bit. Of a
+    DTensor this process's shard is read; of a type with a `__torch_dispatch__` of its own only
+    that it was written. One whose memory was freed is as it was until it has memory again.
     A C extension that writes into a parameter and counts nothing is not seen until the next
     counted write. Only the thread that runs the block is followed; reading gradients while
     another thread runs a backward over the same network is a race that torch does not survive.
-    (On Python 3.10 a trace function, this or a debugger's, writes the traced frame's local
-    variables back after every line; a value that another thread assigned to one of them
-    meanwhile is lost. Python 3.11 mended that.)
+    Until Python 3.13 the variables of a function that calls `locals()` are not read. (On Python
+    3.10 a trace function, this or a debugger's, writes the traced frame's local variables back
+    after every line; a value that another thread assigned to one of them meanwhile is lost.
+    Python 3.11 mended that.)
 
     Memory: what a watched step leaves behind is about 200 bytes for each tensor that it changed,
-    whatever the tensor's size; after `steps` steps, or 100 000 lines, nothing more is watched.
+    whatever the tensor's size; copies take 512 MiB at most. After `steps` steps, or 100 000 lines,
+    or when watching has taken 3 seconds and as long again as your own code, nothing more is
+    watched; after 1000 lines in a row that change nothing, nothing until the next backward.
 
     Args:
         watched: The network and its optimizer, each under the name of your variable; or several

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import json
 import os
+import py_compile
 import re
+import shlex
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pytest
@@ -29,13 +33,14 @@ import torch._dynamo
 from companion.__main__ import main
 
 for line in sys.stdin:
-    alone, closed, whole, folder, arguments = json.loads(line)
+    alone, closed, whole, variables, folder, arguments = json.loads(line)
     child = os.fork()
     if not child:
         break
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 else:
     sys.exit()
+os.environ.update(variables)
 signal.alarm(100)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 os.chdir(folder)
@@ -112,10 +117,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Pope
 def start(server: subprocess.Popen[str], tmp_path: Path) -> Start:
     """Run a script with the command in a process of its own, or alone."""
 
-    def run(*arguments: str, alone: bool = False, closed: bool = False, whole: bool = False) -> Ran:
+    def run(
+        *arguments: str,
+        alone: bool = False,
+        closed: bool = False,
+        whole: bool = False,
+        variables: Mapping[str, str] = MappingProxyType({}),
+    ) -> Ran:
         assert server.stdin is not None
         assert server.stdout is not None
-        server.stdin.write(json.dumps([alone, closed, whole, str(tmp_path), arguments]) + "\n")
+        asked = [alone, closed, whole, dict(variables), str(tmp_path), arguments]
+        server.stdin.write(json.dumps(asked) + "\n")
         server.stdin.flush()
         code = int(server.stdout.readline())
         return Ran(code, (tmp_path / "stdout").read_text(), (tmp_path / "stderr").read_text())
@@ -659,6 +671,93 @@ def test_the_same_to_the_last_bit(start: Start, tmp_path: Path) -> None:
         if given != ["--steps", "99"]:
             assert ran.out == alone.out  # no hook of ours is left
             assert ran.err.startswith(f"companion: watched {'1 step' if given else '3 steps'}, ")
+
+
+NAMED = """\
+import sys
+print(list(globals()), __name__, __file__, __doc__, __package__, __cached__, __annotations__)
+print(type(__loader__).__name__, __spec__ and __spec__.name, sys.argv, sys.path[0])
+print(1 / 0)
+"""
+
+
+def started(text: str, folder: Path) -> dict[str, list[str]]:
+    """The same script in all forms that Python takes, by name: how it is started."""
+    write(folder, text, "s.py")
+    write(folder, text, "app/__main__.py")
+    with zipfile.ZipFile(folder / "app.zip", "w") as file:
+        file.writestr("__main__.py", text)
+    py_compile.compile(str(folder / "s.py"), str(folder / "s.pyc"), doraise=True)
+    return {
+        "a file": ["s.py"],
+        "a folder": ["app"],
+        "a zip": ["app.zip"],
+        "compiled": ["s.pyc"],
+        "after --": ["--", "s.py"],
+    }
+
+
+def test_whatever_python_runs(start: Start, tmp_path: Path) -> None:
+    for name, arguments in started(NAMED, tmp_path).items():
+        alone = python(tmp_path, *arguments, "-a", "b")
+        ran = start(*arguments, "-a", "b", whole=True)
+        assert (name, ran.code, ran.out) == (name, alone.code, alone.out)
+        said = [line for line in ran.err.splitlines() if not line.startswith(NO_LOOP)]
+        assert (name, said) == (name, alone.err.splitlines())
+    for name, arguments in started(SETUP + LOOP, tmp_path).items():
+        ran = start(*arguments)
+        assert (name, ran.code) == (name, 0)
+        assert "optimizer.step()  " in ran.err, name
+
+
+def test_from_a_pipe(tmp_path: Path) -> None:
+    """`python -` and `python <(...)` read it once: its lines are shown all the same."""
+    write(tmp_path, SETUP + LOOP)
+    out = []
+    for command in (
+        "{0} - a < script.py", "cat script.py | {0} - a", "{0} <(cat script.py) a"
+    ):  # fmt: skip
+        watching = command.format(f"{shlex.quote(sys.executable)} -m companion")
+        done = subprocess.run(
+            ["bash", "-c", watching],
+            cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert "optimizer.step()  " in done.stderr
+        out.append(done.stdout)
+    assert len(set(out)) == 1
+    assert len(out[0].splitlines()) == 6
+
+
+@pytest.mark.parametrize(
+    ("variables", "code"),
+    [
+        ({}, 3),
+        ({"WORLD_SIZE": "1"}, 3),
+        ({"WORLD_SIZE": "2"}, 0),
+        ({"RANK": "0"}, 0),
+        ({"TORCHELASTIC_RUN_ID": "none"}, 0),
+        ({"OMPI_COMM_WORLD_SIZE": "4"}, 0),
+        ({"SLURM_NTASKS": "2"}, 0),
+    ],
+)
+def test_one_of_several_processes_ends_none_of_the_others(
+    variables: dict[str, str], code: int, start: Start, tmp_path: Path
+) -> None:
+    write(tmp_path, BROKEN["other-parameters"]["script.py"])
+    ran = start("script.py", variables=variables)
+    assert ran.code == code
+    assert "other-parameters, line" in ran.err
+
+
+def test_the_report_goes_where_stderr_went(start: Start, tmp_path: Path) -> None:
+    """A script that closes stderr may open a file of its own under that number."""
+    end = "import os\nos.close(2)\nfile = open('data', 'w')\nassert file.fileno() == 2\n"
+    write(tmp_path, SETUP + LOOP + end)
+    ran = start("--steps", "99", "script.py")
+    assert ran.code == 0
+    assert ran.err.startswith("companion: watched 6 steps, no findings")
+    assert not (tmp_path / "data").read_text()
 
 
 # --stop, --json, and what ends it.

@@ -197,6 +197,7 @@ def test_all_of_its_tests_stand_in_one_of_two_places() -> None:
         assert re.search(r"ROOT|BOOK|tests\.|def test\w+\((book|browser)", text), path
 
 
+@pytest.mark.weekly  # CI's job `package` does the same on four Pythons, at every push
 def test_its_tests_pass_against_the_wheel_in_an_empty_folder(wheel: Path, tmp_path: Path) -> None:
     """The quick ones: all of them, on all Pythons, are `make matrix`."""
     needs = ["torch", "torchvision", "scikit-learn", "matplotlib", "pytest", "hypothesis", "pandas"]
