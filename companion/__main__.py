@@ -69,7 +69,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         description="Run a training script, unedited, and report on stderr which of its lines "
         "changed what in its first steps, and what is wrong with them.",
         epilog="The exit code is the script's own; if that is 0 and something is certainly "
-        f"wrong, it is {FOUND}.",
+        f"wrong, it is {FOUND}; not where it is one of several processes.",
         allow_abbrev=False,
     )
     parser.add_argument(

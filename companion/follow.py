@@ -34,7 +34,7 @@ from companion.records import Event, LineRecord
 from companion.source import Source, Statement
 from companion.steps import Steps
 from companion.structure import counts_no_writes, step_details, unregistered
-from companion.wall import aside, beyond_us, is_calm, is_ours, keep_out_dynamo
+from companion.wall import aside, is_calm, is_ours, keep_out_dynamo, leave_out_us
 from companion.watched import Watched, held
 
 if TYPE_CHECKING:
@@ -405,7 +405,7 @@ class Follower:
                 self.give_up(self._problem)
                 return False
             self._failed = id(error)  # Python now drops this trace function
-            error.__traceback__ = beyond_us(error.__traceback__)
+            leave_out_us(error)
         except RecursionError:  # nothing can be called here any more
             self._deep = self._paused = True
             return False

@@ -38,7 +38,7 @@ from companion.modules import named_modules, parameters
 from companion.records import LineRecord
 from companion.source import Source
 from companion.trace import Trace
-from companion.wall import aside, beyond_us, is_calm, is_ours, keep_out_dynamo
+from companion.wall import aside, is_calm, is_ours, keep_out_dynamo, leave_out_us
 from companion.watched import Watchable, Watched, alive, held
 
 if TYPE_CHECKING:
@@ -302,7 +302,7 @@ class Scout:
             if is_ours(error):
                 self._give_up(words_of(error))
                 return False
-            error.__traceback__ = beyond_us(error.__traceback__)
+            leave_out_us(error)
         except RecursionError:  # nothing can be called here any more; we look again later
             return False
         return True

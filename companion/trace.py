@@ -25,7 +25,7 @@ from companion.render.player import Player, player
 from companion.render.rows import rows
 from companion.render.text import text
 from companion.saving import load, save
-from companion.wall import aside, beyond_us, is_ours, tell
+from companion.wall import aside, is_ours, leave_out_us, tell
 from companion.watched import Watchable, Watched
 
 if TYPE_CHECKING:
@@ -361,7 +361,7 @@ class Tracer:
         except BaseException as error:  # what ends it half-way leaves nothing
             self._follower.abandon()
             if not is_ours(error):
-                error.__traceback__ = beyond_us(error.__traceback__)
+                leave_out_us(error)
             raise
 
     def _refuse_twice(self) -> None:
@@ -381,7 +381,7 @@ class Tracer:
             self._end(error, stacklevel=2)
         except BaseException as late:
             if not is_ours(late):
-                late.__traceback__ = beyond_us(late.__traceback__)
+                leave_out_us(late)
             raise
 
     def _end(self, error: BaseException | None, stacklevel: int) -> None:
@@ -418,7 +418,7 @@ class Tracer:
                 result = function(*args, **kwargs)
             except BaseException as error:
                 self._end(error, stacklevel=2)
-                BaseException.with_traceback(error, beyond_us(error.__traceback__))
+                leave_out_us(error)
                 raise
             reached = follower.reached
             self._end(None, stacklevel=2)

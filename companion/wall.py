@@ -4,7 +4,7 @@ What we do while a script runs is done behind this wall. It asks no object of th
 runs none of its code; torch's modes do not see it (`aside`); nothing is read while torch records
 what runs (`is_calm`). If our own work fails, the watching ends, not the script; what comes from
 outside while we work, a signal's exception above all, goes on to the script as if we were not
-there (`is_ours`, `beyond_us`).
+there (`is_ours`, `leave_out_us`).
 """
 
 from __future__ import annotations
@@ -115,9 +115,17 @@ def is_ours(error: BaseException) -> bool:
     return _first_foreign(error.__traceback__) is None
 
 
-def beyond_us(traceback: TracebackType | None) -> TracebackType | None:
-    """What a traceback shows of others: it begins where the script's code took over."""
-    return _first_foreign(traceback)
+def leave_out_us(error: BaseException) -> None:
+    """Let an exception's traceback begin where the script's code took over.
+
+    A bare `raise` then goes on with that. Python 3.10 goes on with the traceback that it has: the
+    frame that raises again stays in it.
+    """
+    whole = error.__traceback__
+    beyond = _first_foreign(whole)
+    if sys.version_info < (3, 11) and whole is not None and beyond is not whole:
+        whole.tb_next = beyond
+    BaseException.with_traceback(error, beyond)
 
 
 def _first_foreign(traceback: TracebackType | None) -> TracebackType | None:

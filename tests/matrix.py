@@ -33,8 +33,9 @@ COMBINATIONS = [(PYTHONS[0], OLDEST), *((python, NEWEST) for python in PYTHONS)]
 PACKAGE = [
     *("command", "diagnosis", "distributed", "hostile", "layout", "models_data", "optim*"),
     *("places", "player", "probes", "render", "saving", "source", "trace*"),
+    *("untouched_scripts", "wall"),
 ]
-BESIDE = ["__init__.py", "torch_cases.py", "twins.py", "versions.py", "loops"]
+BESIDE = ["__init__.py", "torch_cases.py", "twins.py", "versions.py", "fuzzing", "loops"]
 # What they import, beside the wheel and its extras.
 NEEDS = [
     "pytest",

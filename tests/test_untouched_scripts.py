@@ -8,6 +8,7 @@ others of their kinds at random.
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Iterator
 
@@ -349,7 +350,8 @@ def ended(error):
     walk = traceback.walk_tb(error.__traceback__)
     # Before its first instruction no function can catch anything, not even what has come earlier.
     frames = [frame for frame, line in walk if line != frame.f_code.co_firstlineno]
-    print(type(error).__name__, [f for f in frames if "companion" in f.f_code.co_filename])
+    ours = [f for f in frames if "companion" in f.f_code.co_filename]
+    print(type(error).__name__, ours[sys.version_info < (3, 11):])  # Python 3.10 keeps one
 try:
     with watched(net, optimizer):
         signal.setitimer(signal.ITIMER_REAL, {seconds})
@@ -490,6 +492,8 @@ main()
 """,
 }
 SCRIPTS = ASKED | READ | OUTSIDE | KEPT
+# There a trace function, whatever it does, renews and keeps the variables of what it follows.
+NOT_ON_3_10 = ("variables that the script keeps", "a variable is gone with its last name")
 
 
 @pytest.fixture(scope="module")
@@ -502,6 +506,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_ends_as_it_does_alone(name: str, runs: Runner) -> None:
+    if sys.version_info < (3, 11) and name in NOT_ON_3_10:
+        pytest.skip("Python 3.10 itself does otherwise under a trace function")
     differences = runs.differences(HEAD + SCRIPTS[name])
     assert not differences, "\n".join(f"{mode}: {words}" for mode, words in differences.items())
 

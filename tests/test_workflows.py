@@ -24,6 +24,7 @@ PERMISSIONS = {
     ("release", "github"): {"contents": "write"},  # creates the release
     ("weekly", "package"): {"contents": "read"},
     ("weekly", "outputs"): {"contents": "read"},
+    ("weekly", "everything"): {"contents": "read"},
     ("weekly", "colab"): {"contents": "read"},
     ("weekly", "audit"): {"contents": "read"},
 }
