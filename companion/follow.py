@@ -35,7 +35,7 @@ from companion.source import Source, Statement
 from companion.steps import Steps
 from companion.structure import counts_no_writes, step_details, unregistered
 from companion.wall import aside, is_calm, is_ours, keep_out_dynamo, leave_out_us
-from companion.watched import Watched, held
+from companion.watched import Watched, held, parameters_of
 
 if TYPE_CHECKING:
     from _typeshed import TraceFunction
@@ -505,7 +505,7 @@ class Follower:
     def _holdings(self, optimizer: Optimizer) -> dict[str, Any]:
         """`step_details`, found out anew only when the optimizer holds others than before."""
         parameters = self._meter.parameters
-        ids = list(held(optimizer))
+        ids = [id(p) for p in parameters_of(optimizer)]
         known = self._held.get(id(optimizer))
         if known is None or known[0] is not parameters or known[1] != ids or known[2]["idle"]:
             known = parameters, ids, step_details(optimizer, parameters)

@@ -15,8 +15,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
-from companion.memory import storage_of
-
 By: TypeAlias = Literal["parameter", "layer"]
 
 
@@ -170,12 +168,16 @@ def has_values(tensor: Tensor) -> bool:
         >>> has_values(x), has_values(torch.ones(2, device="meta"))
         (False, False)
     """
-    return (
-        not tensor.is_meta
-        and not is_lazy(tensor)
-        and is_plain(tensor)
-        and all(map(_is_in_memory, _parts(tensor)))
-    )
+    if type(tensor) not in _TORCHS and (is_lazy(tensor) or not is_plain(tensor)):
+        return False
+    if tensor.is_meta or _is_wrapped(tensor):
+        return False
+    if tensor.layout == torch.strided and not tensor.is_nested:
+        return _is_in_memory(tensor)
+    return all(map(_is_in_memory, _parts(tensor)))
+
+
+_TORCHS = (Tensor, nn.Parameter)  # as nearly all are
 
 
 def is_lazy(tensor: Tensor) -> bool:
@@ -206,11 +208,8 @@ def _parts(tensor: Tensor) -> tuple[Tensor, ...]:
 
 def _is_in_memory(tensor: Tensor) -> bool:
     """Whether a strided tensor's memory reaches as far as its last entry."""
-    storage = storage_of(tensor)
-    if storage is None:
-        return True
-    there = storage.nbytes()
-    if there == tensor.nbytes and tensor.storage_offset() == 0:
+    there = tensor.untyped_storage().nbytes()
+    if there == tensor.nbytes and not tensor.storage_offset():
         return True  # as nearly all are
     if tensor.numel() == 0:
         return True

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from companion.memory import owns_its_memory, storage_of
+from companion.memory import owns_its_memory
 from companion.packs import SMALL, Pack
 from companion.probes import Reading, entries
 
@@ -56,9 +56,9 @@ class Seen:
         """Note which object this is, its version and its address."""
         self.identity, before = id(tensor), self.pointer
         self.blind = False
-        storage = storage_of(tensor)
-        self.counts = storage is not None and not tensor.is_inference()
+        self.counts = tensor.layout == torch.strided and not tensor.is_inference()
         if self.counts:
+            storage = tensor.untyped_storage()
             # Of the memory, not of the tensor: swap_tensors refuses one with weak references.
             self.memory: Callable[[], object] = weakref.ref(storage)
             self.version, self.pointer = tensor._version, tensor.data_ptr()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias, TypeVar
 
 import torch
@@ -139,8 +139,15 @@ def groups(optimizer: Optimizer) -> list[dict[str, Any]]:
 
 def held(optimizer: Optimizer) -> dict[int, Tensor]:
     """The optimizer's parameters, by id."""
-    lists = [group.get("params") for group in groups(optimizer)]
-    return {id(p): p for one in lists if is_a(one, list) for p in one if is_a(p, Tensor)}
+    return {id(p): p for p in parameters_of(optimizer)}
+
+
+def parameters_of(optimizer: Optimizer) -> Iterator[Tensor]:
+    """The optimizer's parameters, in its order."""
+    for group in groups(optimizer):
+        params = group.get("params")
+        if type(params) is list:  # torch makes one of what it is given
+            yield from (p for p in params if is_a(p, Tensor))
 
 
 def _named(
