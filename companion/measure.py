@@ -264,6 +264,11 @@ class Meter:
         lasts = [seens.get(name) for name, _ in named]
         packed = [last.pack for last in lasts if last is not None and last.pack is not None]
         new = self._last_pack = Pack(tensors, like=packed[0] if packed else self._last_pack)
+        whole = _all_of(packed[0], lasts) if len(packed) == len(named) else []
+        if whole and packed[0].equals(new):
+            for seen, tensor in zip(whole, tensors, strict=True):
+                seen.renew(tensor)
+            return []
         readings = new.readings(tensors)
         changed = []
         for i, (name, tensor) in enumerate(named):
@@ -375,6 +380,14 @@ class Meter:
         if mark != self._scale_mark:
             self._scale_mark, self._scale_now = mark, _number(tensor)
         return self._scale_now
+
+
+def _all_of(pack: Pack, seens: Sequence[Seen | None]) -> list[Seen]:
+    """These, if their copies are all that a pack holds, in its order; else none."""
+    if len(pack.shapes) != len(seens):
+        return []
+    mine = [s for i, s in enumerate(seens) if s is not None and s.pack is pack and s.place == i]
+    return mine if len(mine) == len(seens) else []
 
 
 def _grad(p: Tensor) -> Tensor | None:

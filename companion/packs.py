@@ -54,6 +54,10 @@ class Pack:
         a, b = self._flat, other._flat
         return self.shapes == other.shapes and a.dtype == b.dtype and a.device == b.device
 
+    def equals(self, other: Pack) -> bool:
+        """Whether both hold the same numbers: False also where one of them is NaN."""
+        return self.is_like(other) and torch.equal(self._flat, other._flat)
+
     def entries(self, i: int) -> Tensor:
         """The entries of the i-th tensor, as one dimension."""
         return self._flat[self._starts[i] : self._starts[i + 1]]

@@ -208,13 +208,14 @@ def _parts(tensor: Tensor) -> tuple[Tensor, ...]:
 
 def _is_in_memory(tensor: Tensor) -> bool:
     """Whether a strided tensor's memory reaches as far as its last entry."""
-    there = tensor.untyped_storage().nbytes()
-    if there == tensor.nbytes and not tensor.storage_offset():
+    there, size = tensor.untyped_storage().nbytes(), tensor.nbytes
+    offset = tensor.storage_offset()
+    if (there == size and not offset) or size == 0:
         return True  # as nearly all are
-    if tensor.numel() == 0:
-        return True
+    if tensor.is_contiguous():  # such as a gradient in a bucket with others
+        return bool(offset * tensor.itemsize + size <= there)
     last = sum((n - 1) * stride for n, stride in zip(tensor.shape, tensor.stride(), strict=True))
-    return bool((tensor.storage_offset() + last + 1) * tensor.itemsize <= there)
+    return bool((offset + last + 1) * tensor.itemsize <= there)
 
 
 def entries(tensor: Tensor) -> tuple[Tensor, ...]:
