@@ -1,31 +1,30 @@
 """Which line of my training loop changed what?
 
-Floors of the package; a module imports only from floors below it:
+The rooms of the package; what is in one imports only from rooms on floors below it:
 
-1. `wall` (what keeps us out of the script), `budget` (how long we may take), `memory` (who holds a
-   tensor's), `writes` (which of them torch does not count).
-2. `findings`, `graphs`, `modules`, `optim`, `models`, `data`, `steps`: one idea each.
-3. `probes` (a tensor's reading), `source`, `syntax` (what a statement says).
-4. `records` (what a trace is made of), `packs` (many small tensors as one), `watched` (what is
-   traced, by name).
-5. `events`, `variables`, `structure` (what a line did, beside changing values), `tree` (names of
-   parameters), `seen` (a tensor as it was), `ledger` (which backward stands in which gradient),
-   `render` (records → text, rows, figure), `saving` (records → JSON and back).
-6. `measure` (tensors → states), `calls`, `place` (what a call means, where a line stands), `rules`.
-7. `follow` (frames → records), `diagnosis` (records → findings).
-8. `trace`: the one object a reader holds.
-9. `scout` (finds the loop of a script nobody edited), `starting` (runs it as Python does), and
-   above them `python -m companion`.
+1. `isolation`: what keeps our own work out of the script that is watched.
+2. `records`: the immutable data of a trace and of a diagnosis, their file, their texts.
+2. `optim`: SGD, Adam, AdamW, written to be read.
+2. `course`: what the chapters use beside the trace: the network, the images, the figures' style.
+3. `measure`: tensors become readings, and two moments become "what changed".
+3. `diagnosis`: records become findings: the ledger of backward calls, and the rules.
+3. `render`: records and findings become text, rows, a figure, the player.
+4. `tracing`: a running frame becomes records: `trace()`, who follows, what a call means.
+5. `command`: what `python -m companion` does: running a script, finding its loop, the report.
 """
 
-from companion.data import cifar10, digits
-from companion.findings import Finding
-from companion.models import Net
+from __future__ import annotations
+
+from companion.course.data import cifar10, digits
+from companion.course.net import Net
+from companion.course.style import course_style
+from companion.measure.sums import gradient_sums, parameter_sums
 from companion.optim import SGD, Adam, AdamW
-from companion.probes import Reading, gradient_sums, parameter_sums
-from companion.records import Event, LineRecord, State
-from companion.render.style import course_style
-from companion.trace import Trace, trace
+from companion.records.finding import Finding
+from companion.records.line import Event, LineRecord, State
+from companion.records.reading import Reading
+from companion.tracing.result import Trace
+from companion.tracing.tracer import trace
 
 __all__ = [
     "SGD",

@@ -12,7 +12,7 @@ import nbformat
 import pytest
 import yaml
 
-from companion.render.style import PALETTE
+from companion.course.style import PALETTE
 from tests.building import ROOT, build, small_book
 from tests.conftest import ADDRESS
 

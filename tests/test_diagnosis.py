@@ -16,8 +16,8 @@ import torch
 from torch import nn
 
 from companion import Trace, trace
-from companion.ledger import Ledger
-from companion.rules import RULES
+from companion.diagnosis.ledger import Ledger
+from companion.diagnosis.rules import RULES
 
 LOOPS = Path(__file__).parent / "loops"
 FILES = sorted(path.stem for path in LOOPS.glob("broken_*.py"))

@@ -22,10 +22,10 @@ from matplotlib import pyplot
 from torch import nn
 
 from companion import Trace, trace
-from companion._visible import visible
+from companion.records.syntax import DEEPEST, LONGEST, added_to, read_grads, rebound_with_grad
+from companion.records.visible import visible
 from companion.render.figure import LARGEST
 from companion.render.text import text
-from companion.syntax import DEEPEST, LONGEST, added_to, read_grads, rebound_with_grad
 from tests.test_diagnosis import BROKEN
 from tests.test_diagnosis import run as run_loop
 from tests.test_saving import same

@@ -1,10 +1,14 @@
-"""The package's own promises: floors, extras, names."""
+"""The package's own promises: rooms, extras, names."""
 
 from __future__ import annotations
 
 import ast
+import importlib.util
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -12,50 +16,71 @@ import pytest
 import companion
 
 PACKAGE = Path(companion.__file__).parent
-FLOORS = [
-    {
-        *("_extras", "_libraries", "_objects", "_raised", "_visible"),
-        *("budget", "memory", "wall", "writes"),
-    },
-    {"_frames", "_parse", "findings", "graphs", "modules", "optim", "models", "data", "steps"},
-    {"probes", "source", "syntax"},
-    {"packs", "records", "watched"},
-    {"events", "ledger", "render", "saving", "seen", "structure", "tree", "variables"},
-    {"calls", "measure", "place", "rules"},
-    {"diagnosis", "follow"},
-    {"trace"},
-    {"scout"},
-    {"starting"},
-    {"__init__", "__main__"},
-]
+ROOMS = {
+    name: int(floor)
+    for floor, name in re.findall(r"^(\d)\. `(\w+)`: ", companion.__doc__ or "", re.M)
+}
+FILES = sorted(PACKAGE.rglob("*.py"))
 
 
-def module(path: Path) -> str:
+def room(path: Path) -> str:
+    """The folder that a file is in, or its own name on top of the package."""
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def floor(name: str) -> int:
-    return next(i for i, names in enumerate(FLOORS) if name in names)
-
-
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=str)
-def test_imports_go_only_downward(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text())):
-        imported = []
+def imported(path: Path) -> Iterator[str]:
+    """The modules of the package that a file imports, also inside functions."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, "absolute imports only"
-            imported = [node.module or ""]
+            one = [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Import):
-            imported = [alias.name for alias in node.names]
-        for name in imported:
-            if name.startswith("companion."):
-                other = name.split(".")[1]
-                within = module(path) == other and other in ("render", "optim", "rules")
-                assert within or floor(other) < floor(module(path)), f"{path.name} imports {name}"
+            one = [alias.name for alias in node.names]
+        else:
+            continue
+        yield from (name for name in one if name.partition(".")[0] == "companion")
 
 
-def test_every_module_has_a_floor() -> None:
-    assert {module(path) for path in PACKAGE.rglob("*.py")} == set().union(*FLOORS)
+def test_the_rooms_are_those_that_the_docstring_names() -> None:
+    entries = {path.name for path in PACKAGE.iterdir() if path.name != "__pycache__"}
+    assert entries == {*ROOMS, "__init__.py", "__main__.py", "py.typed"}
+    assert len(entries) <= 12
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_only_downward(path: Path) -> None:
+    mine = room(path)
+    for name in imported(path):
+        other = name.split(".")[1] if "." in name else ""
+        if mine in ROOMS and other != mine:
+            assert other in ROOMS, f"{path.name} imports {name}"
+            assert ROOMS[other] < ROOMS[mine], f"{path.name} imports {name}"
+
+
+def test_there_are_no_circles() -> None:
+    names = {
+        ".".join(("companion", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(
+            ".__init__"
+        ): path
+        for path in FILES
+    }
+    order = TopologicalSorter(
+        {
+            name: {other for other in imported(path) if other in names and other != name}
+            for name, path in names.items()
+        }
+    )
+    order.prepare()  # raises CycleError
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_file_is_long(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
+
+
+def test_trace_is_the_function() -> None:
+    assert importlib.util.find_spec("companion.trace") is None
+    assert callable(companion.trace)
 
 
 def test_public_names_are_documented() -> None:
@@ -96,7 +121,7 @@ def test_a_missing_extra_is_named(
 def test_a_broken_module_raises_its_own_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from companion._extras import require
+    from companion.course.extras import require
 
     (tmp_path / "broken_module.py").write_text("import not_there_at_all\n")
     monkeypatch.syspath_prepend(tmp_path)

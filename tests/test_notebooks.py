@@ -21,8 +21,8 @@ import pytest
 from docutils.nodes import make_id
 from nbformat import NotebookNode
 
-from companion.findings import CHAPTER
-from companion.rules import RULES
+from companion.diagnosis.rules import RULES
+from companion.records.finding import CHAPTER
 
 ROOT = Path(__file__).parents[1]
 BOOK = ROOT / "book"

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from companion import Net, Trace, trace
-from companion.probes import by_layer
-from companion.render import player as module
+from companion.records.reading import by_layer
 from companion.render.layers import number
+from companion.render.player import fragment as module
 
 
 class Table(HTMLParser):

@@ -11,9 +11,9 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from torch import nn
 
 from companion import Trace, trace
-from companion.probes import by_layer
+from companion.records.reading import by_layer
 from companion.render.layers import number
-from companion.render.player import page
+from companion.render.player.fragment import page
 from tests.browser import (
     NARROW,
     WIDE,

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from companion import Net, Reading, gradient_sums, parameter_sums
-from companion.probes import by_layer, combine, read
+from companion.measure.read import read
+from companion.records.reading import by_layer, combine
 
 DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16, torch.complex64]
 

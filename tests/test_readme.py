@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from companion.rules import RULES
+from companion.diagnosis.rules import RULES
 from tests.outputs import Output
 
 ROOT = Path(__file__).parents[1]

@@ -20,7 +20,7 @@ from matplotlib.patches import Rectangle
 from torch import nn
 
 from companion import Net, Trace, course_style, trace
-from companion.render.style import PALETTE
+from companion.course.style import PALETTE
 
 mpl.use("Agg")
 

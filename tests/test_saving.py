@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import copy
 import csv
@@ -10,7 +11,9 @@ import io
 import itertools
 import json
 import math
+import pickle
 import random
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,8 +26,8 @@ from hypothesis import strategies as st
 from matplotlib import pyplot
 from torch import nn
 
-from companion import Trace, trace
-from companion.saving import FORMAT
+from companion import Event, LineRecord, Reading, State, Trace, trace
+from companion.records.saving import FORMAT
 
 
 def run() -> Trace:
@@ -182,6 +185,39 @@ def test_rows_go_into_pandas(routine: Trace) -> None:
 def test_saving_into_a_folder_that_is_not_there(routine: Trace, tmp_path: Path) -> None:
     with pytest.raises(OSError, match="missing"):
         routine.save(tmp_path / "missing" / "routine.json")
+
+
+# Pickles name modules, and these have moved.
+
+BEFORE_THE_ROOMS = (
+    "c-n1M&vV;E6m}dZv7HuZAV3MwrD;K?iJKpkH0h57Nb9yLDyX4V3&N45wO3S@{3JOh1=F;U;0$L5%BlYb12eh80fs"
+    "AZ=}ZQ=aA1ZL7lyYh*>Q$uCNpnW-@f;~@7sM|OG>8cRcnT8dv4yRrsrEh_M+`lRm53H<ZeTc4oOK)Xak8v!tuOXz"
+    "P1Xz@_>fR1f=A|15#WLjgV%cPijKHr1c}PLG20)VL;JRxGLF30BNP(gp9-nx)RiUuSA2aN)5|)D_O{5{Xre}NQL>"
+    "o?q<HkqlNiD?wmNX{n_Vof|gjCal~F79+C=MKYV{_K_KFQBe2B7Sfa(!Ees!FsaDX0eOd-Td$rK6+Bc~WLxuUT@A"
+    "AK|*5T1W3E?pnhS_i~r{owmC@OI!9@pUsN$z32a+>e6Va7Xr67vfh`*nCqDlBBSw$?a}h2*h)zkD;Y(M5Dbho`ZX"
+    "e_}*Ch>1SK6AdDCFD{<lVSONCP1q0<?4DEMAR^NnFq%^yp#GT^>V{c3BpfSye#7uBIIQ*J%B3MZ--H(=VME0?ERb"
+    "4S8spG6Y!@|$TubZ2b=9*B2VTt8KZPSIjIl!kRWi&QBHcJkH6b6RsZzs*qnqMb*sx6s6N;#9Iz|xC045bt+^mN%6"
+    "~SE3!u@GQ+zs2U)x!W@+QeGNRCsv<W_HPbT!&dnPNM7?A^Slg`y5wmKdLo?5}jy!a8id;sPON<El&uA@1Oef=7oF"
+    "PT^^j)VID8b&y&~h2}B&k9xUw0{z@eKt8Lj|Q(-X|>3&8*J$UOuNNaGG4K<+<X~C#t!MO-^UhLSGL*W9xpFOy!yF"
+    "RVhc*>_1$XwiuD!jf9%C3el>F|am_hQ2XqTxlh*tv^6G3HGjR7p;C?&6{l<#JnxB^}<vyExQ8E1twcrg@7x*S_u2"
+    ";ffAd5s_>o;vm*R<B3ip^fWH6?TB(c66Ni-DDSACN8P@gLs8gahS#eoF{#CJEhetdvI+)%5jUnJv7?)8LSd5%o7!"
+    "a43KOoIDp(spcQshnp(4qB9oKcyAmhB2kk=I?W4F6~Plp@m`cHrVyDU8YuGPEb{i=0!>*!EL*SCMv?+Zj6#NE0(4"
+    "SG?7wRVG`f*-pc@CJq1p~TLy^9)@@@^uwf)}gVB{QEkrN^*b4L7({@2a~iE!c84M=z6+k+vNi<$exXYEPRMrnmT+"
+    "WX@khqFwJ_k?%-4n;8rU#UHhWzK}tDdSQfQN=n?*`Z5#ms37HX+&YUC6u!!OKI9yjrJ)qVc0;ug1*Ym5SfhS1W_o"
+    "`$nKXZJBCz{UBPE3sv!?lQmKMG`)@cUlFDh)ei{4fdXRpOP&6loJ7rr|gNtZ7&O$1dPG^PJsWbQY75vgbHnBj`?s"
+    "2{2t~G8&M;c1<ci;w%Y?=}^PZ!)<N8dw}Qh-z)OOScr@gkDtN8N9YRmS4EvMQlhv+$qpsBqi8djW@4t;VAL(PCt$"
+    "JS(V*DyJ-3o)VbvM!=sC{y9Ix399k18mV>!kBHa6gs{C_uaNu~"
+)
+
+
+def test_a_pickle_of_records_from_before_the_rooms() -> None:
+    records, findings = pickle.loads(zlib.decompress(base64.b85decode(BEFORE_THE_ROOMS)))
+    assert {type(record) for record in records} == {LineRecord}
+    assert {type(one) for record in records for one in record.events} == {Event}
+    assert {type(record.after) for record in records} == {State}
+    assert type(records[-1].after.parameters["weight"]) is Reading
+    assert [finding.rule for finding in findings] == ["accumulates"]
+    assert pickle.loads(pickle.dumps(records)) == records
 
 
 # What is no trace, and what once was one

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from companion.render.player import page as player_page
+from companion.render.player.fragment import page as player_page
 from tests.browser import problems_said, visit
 from tests.building import ROOT, build, small_book
 from tests.serving import pages, serve

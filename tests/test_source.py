@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from companion.source import Source
+from companion.tracing.code.source import Source
 
 CODE = '''
     # 2

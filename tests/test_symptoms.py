@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from companion.rules import RULES
+from companion.diagnosis.rules import RULES
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "book/symptoms.md").read_text(encoding="utf-8")

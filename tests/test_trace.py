@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from companion import LineRecord, Net, Trace, trace
-from companion.measure import Meter
+from companion.measure.meter import Meter
 
 
 class Loop(SimpleNamespace):

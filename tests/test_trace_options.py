@@ -24,7 +24,7 @@ from torch.optim import optimizer as optimizers
 from torch.utils.data import DataLoader, Dataset
 
 from companion import LineRecord, Trace, trace
-from companion.source import Source
+from companion.tracing.code.source import Source
 
 INPUTS, LABELS = torch.ones(4, 3), torch.tensor([0, 1, 0, 1])
 
@@ -744,7 +744,7 @@ def test_steps_ends_the_watching(
 def test_steps_in_the_decorator_reads_nothing_once_it_has_ended(
     net: Any, sgd: torch.optim.SGD, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from companion.measure import Meter
+    from companion.measure.meter import Meter
 
     @trace(net, sgd, steps=2)
     def step() -> None:
@@ -1092,7 +1092,7 @@ def test_a_network_that_cannot_be_read_leaves_no_hook(
     def refuse(tensors: object) -> None:
         raise RuntimeError("no")
 
-    monkeypatch.setattr("companion.measure.read_all", refuse)
+    monkeypatch.setattr("companion.measure.meter.read_all", refuse)
     net.odd = nn.Parameter(torch.ones(2000))
     tracer = trace(net, sgd)
     with pytest.raises((TypeError, RuntimeError)):
@@ -1236,7 +1236,7 @@ def test_what_a_trace_leaves_behind_is_small() -> None:
 
 
 def test_a_trace_of_too_many_lines_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("companion.follow.MOST_LINES", 10)
+    monkeypatch.setattr("companion.tracing.recorder.MOST_LINES", 10)
     net = nn.Linear(1, 1)
     with trace(net, steps=None) as routine:
         for _ in range(100):

@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from companion import Trace, trace
-from companion.packs import SMALL, Pack, packs
-from companion.probes import Reading, read, read_all
+from companion.measure.pack import SMALL, Pack, packs
+from companion.measure.read import read
+from companion.measure.read_all import read_all
+from companion.records.reading import Reading
 
 SIZES = [pytest.param(3, id="small"), pytest.param(64, id="large")]  # 9 entries, and 4096
 BOTH = ("weight", "bias")
@@ -536,10 +538,10 @@ def test_a_new_alias_does_not_outlive_its_copies() -> None:
     with tracer:
         w = net.weight.data
         len(BOTH)
-        kept = tracer._follower._meter._parameters["weight"].copy
+        kept = tracer._follower._recorder._meter._parameters["weight"].copy
         del w
         len(BOTH)
-        dropped = tracer._follower._meter._parameters["weight"].copy
+        dropped = tracer._follower._recorder._meter._parameters["weight"].copy
     assert kept is not None
     assert dropped is None
 

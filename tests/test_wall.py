@@ -15,8 +15,8 @@ import torch.optim.optimizer as torch_optimizer
 from torch import Tensor, nn
 
 from companion import Trace, gradient_sums, parameter_sums, trace
-from companion.budget import Budget
-from companion.seen import Room
+from companion.isolation.budget import Budget
+from companion.measure.seen import Room
 
 
 def pair() -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -46,7 +46,7 @@ def test_our_own_failure_ends_the_watching_with_a_line(monkeypatch: pytest.Monke
     with warnings.catch_warnings(record=True) as heard, trace(net, optimizer) as routine:
         warnings.simplefilter("always")
         step(net, optimizer)
-        monkeypatch.setattr("companion.follow.variables.reads", operator.neg)  # of a text
+        monkeypatch.setattr("companion.tracing.events.variables.reads", operator.neg)  # of a text
         step(net, optimizer)
         step(net, optimizer)
     monkeypatch.undo()
@@ -72,7 +72,7 @@ def test_where_warnings_are_errors_it_is_said_on_stderr(
         warnings.simplefilter("error")
         with trace(net, optimizer):
             step(net, optimizer)
-            monkeypatch.setattr("companion.follow.variables.reads", operator.neg)
+            monkeypatch.setattr("companion.tracing.events.variables.reads", operator.neg)
             step(net, optimizer)
     monkeypatch.undo()
     assert "RuntimeWarning: line " in capsys.readouterr().err
@@ -100,7 +100,7 @@ def test_what_is_not_compared_is_said_and_blamed_on_no_line() -> None:
             return spent[0]
 
     tracer = trace(net, optimizer)
-    tracer._follower._copies = Copies(0, 0)
+    tracer._follower._recorder._copies = Copies(0, 0)
     with tracer as routine:
         alias.mul_(2)
         spent[0] = True

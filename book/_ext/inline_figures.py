@@ -15,7 +15,7 @@ from pathlib import Path
 from docutils import nodes
 from sphinx.application import Sphinx
 
-from companion.render.style import PALETTE
+from companion.course.style import PALETTE
 
 # Pixels for each point of a figure: its text is drawn at 10 points. One that can be seen whole on
 # a phone, 5 inches wide, is; a wider one scrolls there, and its text need not be as small.

@@ -15,7 +15,7 @@ from typing import Any
 from docutils import nodes
 from sphinx.application import Sphinx
 
-from companion.render.player import CLASSES, asset
+from companion.render.player.fragment import CLASSES, asset
 
 FILES = ("player.css", "player.js")
 OWN_STYLE = f"<style>{asset(FILES[0])}</style>"

@@ -16,7 +16,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
-from companion.render.policy import digest, meta
+from companion.render.content_policy import digest, meta
 
 CHARSET = '<meta charset="utf-8">'
 STATED = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')

@@ -13,7 +13,7 @@ import tempfile
 from html import escape
 from pathlib import Path
 
-from companion.render.style import PALETTE
+from companion.course.style import PALETTE
 
 ROOT = Path(__file__).parents[2]
 PICTURE = ROOT / "book" / "_static" / "loop.svg"

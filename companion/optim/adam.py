@@ -1,21 +1,32 @@
-"""Adam and AdamW: the rule, its other two forms (many at once, differentiable), the classes.
+"""Adam: the rule, and the class.
 
-Every operation and their order are those of torch.optim.Adam; `inspect.getsource` shows it.
+Every operation and their order are those of torch.optim.Adam; `inspect.getsource` shows it. The
+rule's other two forms stand in `companion.optim.adam_forms`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.optim.optimizer import Optimizer
 
-from companion.optim.options import check_number, check_variants, number, scalar
-from companion.optim.reference import ParamsT, ReferenceOptimizer, Scalar, Tensors, decayed, plus
-
-AVERAGES = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
+from companion.optim.adam_forms import adam_differentiable, adam_foreach
+from companion.optim.options import (
+    check_betas,
+    check_number,
+    check_variants,
+    refuse_tensors,
+    scalar,
+)
+from companion.optim.reference import (
+    ParamsT,
+    ReferenceOptimizer,
+    Scalar,
+    as_real,
+    like,
+)
 
 
 def adam(
@@ -56,115 +67,6 @@ def adam(
 
         denom = divide(exp_avg_sq.sqrt(), (1 - beta2**step) ** 0.5).add_(eps)
         param.addcdiv_(exp_avg, denom, value=-lr / (1 - beta1**step))
-
-
-def adam_foreach(
-    params: Tensors,
-    grads: Tensors,
-    states: Sequence[dict[str, Any]],
-    *,
-    lr: float,
-    betas: tuple[float, float],
-    eps: float,
-    weight_decay: float,
-    amsgrad: bool,
-    maximize: bool,
-    decoupled_weight_decay: bool,
-) -> None:
-    """The same rule, each operation on all parameters at once."""
-    beta1, beta2 = betas
-    steps = [state["step"] for state in states]
-    if steps[0].is_cpu:
-        torch._foreach_add_(steps, torch.tensor(1.0, device="cpu"), alpha=1.0)
-    else:
-        torch._foreach_add_(steps, 1)
-    counts = [step.item() for step in steps]
-    if params[0].is_complex():
-        views = map(as_real, params, grads, states)
-        params, grads, states = zip(*views, strict=True)
-    given = grads
-    if maximize:
-        grads = torch._foreach_neg(grads)
-    if weight_decay != 0:
-        if decoupled_weight_decay:
-            torch._foreach_mul_(params, 1 - lr * weight_decay)
-        else:
-            grads = plus(grads, params, weight_decay, given)
-
-    exp_avgs = [state["exp_avg"] for state in states]
-    exp_avg_sqs = [state["exp_avg_sq"] for state in states]
-    torch._foreach_lerp_(exp_avgs, grads, 1 - beta1)
-    torch._foreach_mul_(exp_avg_sqs, beta2)
-    torch._foreach_addcmul_(exp_avg_sqs, grads, grads, 1 - beta2)
-    del grads, given  # if they are copies, their memory serves for denoms
-    if amsgrad:
-        largest = [state["max_exp_avg_sq"] for state in states]
-        torch._foreach_maximum_(largest, exp_avg_sqs)
-        exp_avg_sqs = largest
-
-    denoms = torch._foreach_sqrt(exp_avg_sqs)
-    torch._foreach_div_(denoms, [(1 - beta2**step) ** 0.5 for step in counts])
-    torch._foreach_add_(denoms, eps)
-    torch._foreach_addcdiv_(params, exp_avgs, denoms, [-lr / (1 - beta1**step) for step in counts])
-
-
-def adam_differentiable(
-    params: list[Tensor],
-    grads: list[Tensor],
-    states: list[dict[str, Any]],
-    *,
-    lr: Scalar,
-    betas: tuple[Scalar, Scalar],
-    eps: float,
-    weight_decay: Scalar,
-    amsgrad: bool,
-    maximize: bool,
-    decoupled_weight_decay: bool,
-) -> None:
-    """The same rule for autograd to follow, also into `lr`, `betas` and `weight_decay`.
-
-    What autograd needs again is copied before it is overwritten. The step size goes into the
-    denominator, where it can be an operand; `value` would take it as a number.
-    """
-    beta1, beta2 = betas
-    for param, grad, state in zip(params, grads, states, strict=True):
-        step = state["step"].add_(1).clone()
-        if maximize:
-            grad = -grad
-        if weight_decay != 0:
-            if decoupled_weight_decay:
-                param.mul_(1 - lr * weight_decay)
-            else:
-                grad = decayed(grad, param, number(weight_decay))
-        if param.is_complex():
-            param, grad, state = as_real(param, grad, state)
-
-        exp_avg, exp_avg_sq = state["exp_avg"], state["exp_avg_sq"]
-        exp_avg.lerp_(grad, 1 - like(beta1, exp_avg))
-        if isinstance(beta2, Tensor) and beta2.requires_grad:
-            exp_avg_sq.lerp_(grad.square(), 1 - beta2)
-        else:
-            exp_avg_sq.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
-        if amsgrad:
-            largest = state["max_exp_avg_sq"]
-            exp_avg_sq = largest.copy_(torch.maximum(largest.clone(), exp_avg_sq.clone()))
-
-        step_size = -lr / (1 - beta1**step)
-        denom = exp_avg_sq.sqrt() / ((1 - beta2**step).sqrt() * step_size)
-        param.addcdiv_(exp_avg.clone(), denom.add_(eps / step_size))
-
-
-def as_real(
-    param: Tensor, grad: Tensor, state: dict[str, Any]
-) -> tuple[Tensor, Tensor, dict[str, Any]]:
-    """Views in which a complex number is two real ones, each with averages of its own."""
-    averages = {name: torch.view_as_real(state[name]) for name in AVERAGES if name in state}
-    return torch.view_as_real(param), torch.view_as_real(grad), averages
-
-
-def like(beta: Scalar, other: Tensor) -> Scalar:
-    """A tensor beta cast to the device and dtype of another tensor; a plain one as it is."""
-    return beta.to(other) if isinstance(beta, Tensor) else beta
 
 
 class Adam(ReferenceOptimizer):
@@ -365,87 +267,6 @@ class Adam(ReferenceOptimizer):
                 kept["step"] = torch.tensor(float(kept["step"]), dtype=step_dtype(), device="cpu")
 
 
-class AdamW(Adam):
-    r"""AdamW, written to be read: `torch.optim.AdamW`, bit for bit.
-
-    Adam with the weight decay decoupled from the gradient: the parameter first shrinks to
-    :math:`(1 - \eta \lambda) p_t`, then moves as Adam without weight decay would move it. In Adam
-    :math:`\lambda p_t` goes through the averages, so a number with large gradients hardly decays.
-
-    Options, errors and differences from torch's are those of `Adam`; `weight_decay` is 0.01 unless
-    given. As in torch, a state dict that `Adam` saved goes on as AdamW here.
-
-    Example:
-        >>> p = torch.nn.Parameter(torch.tensor([1.0, 2.0]))
-        >>> optimizer = AdamW([p], lr=0.5, weight_decay=0.1)
-        >>> p.grad = torch.zeros(2)
-        >>> optimizer.step()
-        >>> p.data  # no gradient to follow: each number shrank by 0.5 * 0.1 of itself
-        tensor([0.9500, 1.9000])
-
-    Source:
-        torch.optim.AdamW (https://docs.pytorch.org/docs/stable/generated/torch.optim.AdamW.html);
-        Loshchilov, Hutter: Decoupled Weight Decay Regularization, ICLR 2019
-        (https://arxiv.org/abs/1711.05101).
-    """
-
-    def __init__(
-        self,
-        params: ParamsT,
-        lr: float | Tensor = 1e-3,
-        betas: tuple[float | Tensor, float | Tensor] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 1e-2,
-        amsgrad: bool = False,
-        *,
-        maximize: bool = False,
-        foreach: bool | None = None,
-        capturable: bool = False,
-        differentiable: bool = False,
-        fused: bool | None = None,
-    ) -> None:
-        super().__init__(
-            params,
-            lr,
-            betas,
-            eps,
-            weight_decay,
-            amsgrad,
-            maximize=maximize,
-            foreach=foreach,
-            capturable=capturable,
-            differentiable=differentiable,
-            fused=fused,
-            decoupled_weight_decay=True,
-        )
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        for group in self.param_groups:  # also after loading what Adam saved, as in torch
-            group["decoupled_weight_decay"] = True
-
-
 def step_dtype() -> torch.dtype:
     """Of the step count: torch's default dtype if that is float64, else float32."""
     return torch.float64 if torch.get_default_dtype() == torch.float64 else torch.float32
-
-
-def check_betas(betas: tuple[Any, Any]) -> None:
-    """Refuse what is not a pair of decay rates from 0 up to, but not including, 1."""
-    if not hasattr(betas, "__getitem__") or len(betas) != 2:
-        raise ValueError(f"betas must be a pair such as (0.9, 0.999), not {betas!r}")
-    for i, beta in enumerate(betas):
-        check_number(beta, f"betas[{i}]", f"beta parameter at index {i}", below=1)
-    if not (all(isinstance(b, float) for b in betas) or all(isinstance(b, Tensor) for b in betas)):
-        raise ValueError(f"betas must be either both floats or both Tensors, not {betas!r}")
-
-
-def refuse_tensors(options: dict[str, Any]) -> None:
-    """The foreach operations take the learning rate and the betas as plain numbers."""
-    named = {"lr": options["lr"], "betas[0]": options["betas"][0], "betas[1]": options["betas"][1]}
-    for name, value in named.items():
-        if isinstance(value, Tensor):
-            raise ValueError(
-                f"{name} as a Tensor is not supported for capturable=False and foreach=True. "
-                f"Write {name.partition('[')[0]} as plain numbers, or leave foreach out"
-            )

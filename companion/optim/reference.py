@@ -125,3 +125,19 @@ def plus(grads: Tensors, others: Tensors, factor: float, given: Tensors) -> Tens
         return torch._foreach_add(grads, others, alpha=factor)
     torch._foreach_add_(grads, others, alpha=factor)
     return grads
+
+
+AVERAGES = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
+
+
+def as_real(
+    param: Tensor, grad: Tensor, state: dict[str, Any]
+) -> tuple[Tensor, Tensor, dict[str, Any]]:
+    """Views in which a complex number is two real ones, each with averages of its own."""
+    averages = {name: torch.view_as_real(state[name]) for name in AVERAGES if name in state}
+    return torch.view_as_real(param), torch.view_as_real(grad), averages
+
+
+def like(beta: Scalar, other: Tensor) -> Scalar:
+    """A tensor beta cast to the device and dtype of another tensor; a plain one as it is."""
+    return beta.to(other) if isinstance(beta, Tensor) else beta

@@ -1,1 +1,1 @@
-"""Views of a trace. They read records and never measure."""
+"""Views of a trace: text, rows, a figure, the player. They read records and never measure."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
-from companion._extras import require
-from companion._visible import visible
-from companion.probes import by_layer, layer_of
-from companion.records import LineRecord
+from companion.course.extras import require
+from companion.course.style import PALETTE, RC
+from companion.records.line import LineRecord
+from companion.records.reading import by_layer, layer_of
+from companion.records.visible import visible
 from companion.render.layers import Value, chosen_layers, number
 from companion.render.listing import listing
-from companion.render.style import PALETTE, RC
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

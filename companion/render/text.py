@@ -11,9 +11,10 @@ import textwrap
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from companion._visible import visible
-from companion.findings import Finding
-from companion.records import LineRecord
+from companion.records.finding import Finding
+from companion.records.line import LineRecord
+from companion.records.visible import visible
+from companion.render.finding import as_text
 from companion.render.listing import code, listing, margins
 from companion.render.notes import also, notes
 
@@ -62,7 +63,7 @@ def text(
         title += f", {len(records)} lines run in {count_steps(records)} steps"
     table = _table(rows, runs=not short)
     last = ["\n".join(rest)] if rest else []
-    return "\n\n".join(["\n".join([title, *table]), *map(str, findings), *last])
+    return "\n\n".join(["\n".join([title, *table]), *map(as_text, findings), *last])
 
 
 def count_steps(records: Sequence[LineRecord]) -> int:

@@ -28,8 +28,8 @@ import torch.optim.optimizer as optimizers
 import torch.utils.checkpoint
 import torch.utils.data
 
-from companion import __main__ as command
-from companion import starting
+from companion.command import main as command
+from companion.command import report, starting
 from tests.fuzzing.parts import HUNG
 
 SECONDS = 30  # then a script hangs
@@ -121,9 +121,9 @@ def _alone(path: str) -> None:
 
 def _report_elsewhere() -> None:
     """What companion says goes into a file, so that stderr is the script's own."""
-    original = command._Report.__init__
+    original = report.Report.__init__
 
-    def begin(self: command._Report, *args: object) -> None:
+    def begin(self: report.Report, *args: object) -> None:
         script, sys.stderr = sys.stderr, open("report", "w")  # noqa: SIM115
         _KEPT.append(sys.stderr)  # else Python would warn of it, where it warns of all
         try:
@@ -131,7 +131,7 @@ def _report_elsewhere() -> None:
         finally:
             sys.stderr = script
 
-    command._Report.__init__ = begin  # type: ignore[assignment,method-assign]
+    report.Report.__init__ = begin  # type: ignore[assignment,method-assign]
 
 
 def _status(error: SystemExit) -> int:

@@ -1,0 +1,1 @@
+"""What `python -m companion` does: run a script, find its loop, report."""

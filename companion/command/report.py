@@ -1,0 +1,185 @@
+"""What the command says on stderr and writes into files."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import sys
+from typing import Any
+
+import torch
+
+from companion.command.scout.scout import Scout
+from companion.isolation.wall import is_ours
+from companion.isolation.words import words_of
+from companion.records.visible import encodable
+from companion.render.text import count_steps, text
+
+FOUND = 3  # exit code of a script that ends well, with a certain finding
+# One process of several, says the launcher: if one ends with a code, the others are ended, too.
+_RANKS = ("TORCHELASTIC_RUN_ID", "RANK")
+_SIZES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_NTASKS")
+
+
+class Report:
+    """What is said on stderr and written into files."""
+
+    scout: Scout
+
+    def __init__(self, given: argparse.Namespace) -> None:
+        self._given = given
+        self._out = _Out(sys.stderr)
+        self._pid = os.getpid()
+        self._printed = self._insisted = False
+        self._certain = False
+        self._is_alone = not _is_one_of_several()
+
+    def finish(self) -> None:
+        """The steps to be watched are over."""
+        self._print()
+        if self._given.stop:
+            self.scout.insist(self._insist)
+            raise SystemExit(self.exit_code())
+
+    def _insist(self) -> None:
+        """The script has caught the exit, and trains on."""
+        if not self._insisted:
+            self._insisted = True
+            self._say("the script caught the SystemExit of --stop; each step now raises it again")
+        raise SystemExit(self.exit_code())
+
+    def end(self, error: BaseException | None) -> None:
+        """The script is over."""
+        try:
+            self.scout.stop(error)
+            self._print()
+            if self.scout.routine is not None and self.scout.unwatched and self._is_here():
+                self._say(*self._unwatched())
+                self._write()
+        except Exception as failure:
+            if not is_ours(failure):
+                raise
+            self._say(f"there is no report ({words_of(failure)})")
+
+    def exit_code(self) -> int:
+        """0, or `FOUND`; one of several processes must not end all others."""
+        return FOUND if self._certain and self._is_here() and self._is_alone else 0
+
+    def _is_here(self) -> bool:
+        """Whether this is the process that was started, not a fork of it."""
+        return os.getpid() == self._pid
+
+    def _print(self) -> None:
+        """Say what was seen, the first time this is called."""
+        if self._printed or not self._is_here():
+            return
+        self._printed = True
+        self._is_alone = self._is_alone and not _is_in_a_group()
+        routine = self.scout.routine
+        self._records = () if routine is None else routine.records
+        self._findings = [] if routine is None else routine.diagnose()
+        self._certain = any(finding.certain for finding in self._findings)
+        self._steps = count_steps(self._records)
+        if routine is not None and self._records:
+            table = text(
+                self._records, network=routine.network, findings=self._findings, as_written=True
+            )
+            verdict = _count(len(self._findings), "finding")
+            self._say(f"watched {_count(self._steps, 'step')}, {verdict}\n{table}")
+        elif self.scout.problem is not None:
+            self._say(f"this script cannot be watched: {self.scout.problem}")
+        elif self.scout.unwatched:
+            self._say("no training loop was watched", *self._unwatched())
+        else:
+            self._say(
+                "no training loop ran in this process: nothing called backward(), nor an "
+                "optimizer's step(), for a network"
+            )
+        self._write()
+        if self._given.html is not None and routine is not None:
+            try:
+                routine.play().save(self._given.html)
+            except OSError as error:
+                if not is_ours(error):
+                    raise
+                self._say(f"no page was written: {error}")
+
+    def _unwatched(self) -> list[str]:
+        return [f"not watched: {words}" for words in self.scout.unwatched]
+
+    def _say(self, *sentences: str) -> None:
+        try:
+            if type(sys.stdout) is io.TextIOWrapper:  # another one is the script's own
+                sys.stdout.flush()
+        except Exception as error:  # closed, or no file at all
+            if not is_ours(error):
+                raise
+        for words in sentences:
+            self._out.say(f"companion: {words}")
+
+    def _write(self) -> None:
+        if self._given.json is None:
+            return
+        whole = {
+            "script": self._given.script,
+            "steps": self._steps,
+            "lines": len(self._records),
+            "findings": [finding.to_dict() for finding in self._findings],
+            "unwatched": self.scout.unwatched,
+        }
+        try:
+            self._given.json.write_text(json.dumps(whole, indent=1), encoding="utf-8")
+        except OSError as error:
+            if not is_ours(error):
+                raise
+            self._say(f"no JSON was written: {error}")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number or 'no'} {what}{'' if number == 1 else 's'}"
+
+
+class _Out:
+    """Where a stream goes, by a number of our own: the script may close it, and use its number."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._encoding = getattr(stream, "encoding", None)
+        try:
+            self._number: int | None = os.dup(stream.fileno())
+        except (AttributeError, OSError, ValueError):  # none, closed, or no file
+            self._number = None
+
+    def say(self, words: str) -> None:
+        """Write a line; where it cannot be written, nobody reads it."""
+        line = encodable(f"{words}\n", self._encoding)
+        try:
+            if self._number is not None:
+                raw = line.replace("\n", os.linesep).encode(self._encoding or "utf-8", "replace")
+                while raw:
+                    raw = raw[os.write(self._number, raw) :]
+            elif self._stream is not None:
+                self._stream.write(line)
+        except Exception as error:
+            if not is_ours(error):
+                raise
+
+
+def _is_one_of_several() -> bool:
+    """Whether a launcher started this process as one of several."""
+    sizes = [os.environ.get(name, "") for name in _SIZES]
+    return any(name in os.environ for name in _RANKS) or any(
+        size.isdecimal() and int(size) > 1 for size in sizes
+    )
+
+
+def _is_in_a_group() -> bool:
+    """Whether the script has joined a process group by itself."""
+    distributed = torch.distributed
+    return bool(
+        distributed.is_available()
+        and distributed.is_initialized()
+        and distributed.get_world_size() > 1
+    )

@@ -1,0 +1,120 @@
+"""The networks, optimizers and scaler of a running program, by the user's names for them."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable, Mapping
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+from torch.amp.grad_scaler import GradScaler
+from torch.optim.optimizer import (
+    Optimizer,
+)
+
+from companion.isolation.objects import attributes
+from companion.measure.modules import named_modules, parameters
+from companion.measure.watched import Watchable, alive, held
+from companion.tracing.code.frames import local_variables
+
+if TYPE_CHECKING:
+    pass
+
+
+class Found:
+    """Networks, optimizers and scaler of a running program, by the user's names for them.
+
+    They are told by their ids: some cannot be hashed, or would be compared by their own code.
+
+    Attributes:
+        changes: How often something new was found.
+    """
+
+    def __init__(self) -> None:
+        self.optimizers: dict[int, weakref.ref[Optimizer]] = {}
+        self.forwarded: dict[int, weakref.ref[nn.Module]] = {}
+        self.changes = 0
+
+    def add_optimizer(self, optimizer: Optimizer) -> None:
+        """An optimizer is being built."""
+        self.optimizers[id(optimizer)] = weakref.ref(optimizer)
+        self.changes += 1
+
+    def add_network(self, network: nn.Module) -> None:
+        """A network is called."""
+        if not _has(self.forwarded, network) and any(p.requires_grad for p in parameters(network)):
+            self.forwarded[id(network)] = weakref.ref(network)
+            self.changes += 1
+
+    def knows(self, optimizer: object) -> bool:
+        """Whether it was seen how this was built."""
+        return _has(self.optimizers, optimizer)
+
+    def belongs(self, network: nn.Module) -> bool:
+        """Whether some optimizer holds a parameter of the network."""
+        living = [one for one in (known() for known in self.optimizers.values()) if one is not None]
+        return _is_held(network, _all_held(filter(_is_built, living)))
+
+    def named(self, frames: list[FrameType]) -> dict[str, Watchable]:
+        """All that is to be watched; `frames` are the user's, outermost first."""
+        modules = [module for module in alive(nn.Module) if "_modules" in attributes(module)]
+        optimizers = list(filter(_is_built, alive(Optimizer)))
+        everything = _all_held(optimizers)
+        networks = [m for m in modules if _has(self.forwarded, m) or _is_held(m, everything)]
+        outermost = _outermost(networks)
+        ours = {id(p) for net in outermost for p in parameters(net)}
+        fitting = [o for o in optimizers if not ours.isdisjoint(held(o))]
+        scalers = [s for s in alive(GradScaler) if attributes(s).get("_enabled") is True][:1]
+        names = _names(frames)
+        named: dict[str, Watchable] = {}
+        everything_named: list[Watchable] = [*outermost, *fitting, *scalers]
+        for one in everything_named:
+            name = names.get(id(one), type(one).__name__)
+            while name in named:
+                name += "_"
+            named[name] = one
+        return named
+
+
+def _has(known: Mapping[int, weakref.ref[Any]], one: object) -> bool:
+    found = known.get(id(one))
+    return found is not None and found() is one
+
+
+def _is_built(optimizer: Optimizer) -> bool:
+    """Whether torch's own `__init__` has been through: not for a wrapper, nor one that failed."""
+    return {"param_groups", "_optimizer_step_post_hooks"} <= attributes(optimizer).keys()
+
+
+def _all_held(optimizers: Iterable[Optimizer]) -> set[int]:
+    return {number for optimizer in optimizers for number in held(optimizer)}
+
+
+def _is_held(network: nn.Module, numbers: set[int]) -> bool:
+    return any(id(p) in numbers for p in parameters(network))
+
+
+def _outermost(networks: list[nn.Module]) -> list[nn.Module]:
+    """Those with trainable parameters that are no part of another one; criteria drop out."""
+    parts = {id(m) for net in networks for _, m in named_modules(net) if m is not net}
+    return [
+        net
+        for net in networks
+        if id(net) not in parts and any(p.requires_grad for p in parameters(net))
+    ]
+
+
+def _names(frames: list[FrameType]) -> dict[int, str]:
+    """The user's variables, and the attributes of `self`, by the id of what they hold."""
+    names: dict[int, str] = {}
+    for frame in frames:
+        local = local_variables(frame)
+        own = attributes(local.get("self"))
+        for name, value in [*own.items(), *local.items()]:
+            if type(name) is str and not name.startswith("_") and name != "self":
+                names[id(value)] = name
+        inside = own.get("_modules")
+        for name, value in [*inside.items()] if type(inside) is dict else ():
+            names.setdefault(id(value), name)
+    return names

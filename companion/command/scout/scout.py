@@ -1,0 +1,274 @@
+"""Finding the training loop of a script that nobody edited, and watching its first steps.
+
+`Scout` waits for the training to begin, then a `Follower` takes over.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable
+from types import FrameType, MethodType
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.utils.data
+from torch import nn
+from torch.optim.optimizer import (
+    Optimizer,
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
+
+from companion.command.scout.found import Found
+from companion.command.scout.own import CALL, is_direct, is_in_forward, is_own, is_special
+from companion.command.scout.unwatched import Unwatched
+from companion.isolation.budget import Budget
+from companion.isolation.objects import attributes, is_a
+from companion.isolation.wall import aside, is_calm, is_ours, keep_out_dynamo, leave_out_us
+from companion.isolation.words import words_of
+from companion.measure.modules import parameters
+from companion.measure.watched import Watched, held
+from companion.tracing.events.recognise import is_recognised
+from companion.tracing.follower import Follower
+from companion.tracing.options import Options
+from companion.tracing.result import Trace
+
+if TYPE_CHECKING:
+    from _typeshed import TraceFunction
+_BACKWARD = torch.autograd.backward.__code__
+_BUILD = inspect.unwrap(Optimizer.__init__).__code__
+
+
+class Scout:
+    """Python's trace function until the training begins; then a `Follower` takes over.
+
+    Args:
+        steps: How many steps to watch.
+        done: Called when they are over.
+        place: The script, or the folder of the package, that runs.
+
+    Attributes:
+        routine: What was seen; None as long as no training has begun.
+        problem: What made watching impossible, if anything did.
+    """
+
+    def __init__(self, steps: int, done: Callable[[], None], place: str | None = None) -> None:
+        self._found = Found()
+        self._done, self._steps, self._place = done, steps, place
+        self._follower: Follower | None = None
+        self._tried = -1
+        self._counted = Counter[int]()  # steps since the training began, by optimizer
+        self._watched: set[int] = set()  # optimizers, by id
+        self._ours: set[int] = set()  # parameters, by id
+        self._missed = Unwatched(place)
+        self._insist: Callable[[], None] | None = None
+        self._search = Budget(grace=5, share=0.2)  # for finding the loop
+        self.routine: Trace | None = None
+        self.problem: str | None = None
+
+    @property
+    def unwatched(self) -> list[str]:
+        """Which lines made an optimizer step unwatched, and why: a sentence for each."""
+        if self.routine is None:
+            return self._missed.except_for(())
+        return [*self.routine.unwatched, *self._missed.except_for(self.routine.records)]
+
+    def start(self) -> None:
+        """Begin to wait for the training."""
+        self._pid, self._thread = os.getpid(), threading.get_ident()
+        self._top = sys._getframe(1)
+        self._previous: TraceFunction | None = sys.gettrace()
+        # From here to the end: what torch.compile makes of a step is compiled anew where hooks are
+        # others than before.
+        self._hooks = [
+            register_optimizer_step_pre_hook(self._on_step),
+            register_optimizer_step_post_hook(self._on_stepped),
+        ]
+        sys.settrace(self._on_call)
+
+    def stop(self, error: BaseException | None) -> None:
+        """The script is over."""
+        for hook in self._hooks:
+            hook.remove()
+        if self._follower is not None and self._follower.running:
+            self._follower.stop(error)
+        elif sys.gettrace() == self._on_call:
+            sys.settrace(self._previous)
+
+    def insist(self, act: Callable[[], None]) -> None:
+        """Call this, which raises, at every optimizer's step from now on."""
+        self._insist = act
+
+    def _on_call(self, frame: FrameType, event: Any, arg: Any) -> Any:
+        try:
+            code = frame.f_code
+            if code is _BUILD or is_recognised(code):
+                if self._search.is_spent:
+                    self._give_up("finding the loop had taken too long")
+                else:
+                    with self._search:
+                        aside(self._look, frame)
+                if self._follower is not None:  # it passes the call on to the tracer before us
+                    return self._follower.on_global_event(frame, event, arg)
+            if self._previous is None:
+                return None
+            local = self._previous(frame, event, arg)
+            if self.problem is None and sys.gettrace() != self._on_call:
+                sys.settrace(self._on_call)  # coverage's C tracer puts itself first
+            return local
+        except BaseException as error:
+            if self._passes(error):
+                raise
+            return None
+
+    def _passes(self, error: BaseException) -> bool:
+        """Whether an exception in our own work goes on to the script; then it is without us."""
+        try:
+            if is_ours(error):
+                self._give_up(words_of(error))
+                return False
+            leave_out_us(error)
+        except RecursionError:  # nothing can be called here any more; we look again later
+            return False
+        return True
+
+    def _give_up(self, words: str) -> None:
+        """The script runs on, as it would alone."""
+        if sys.gettrace() == self._on_call:
+            sys.settrace(self._previous)
+        if self.routine is not None and self.routine.records:
+            self._missed.other.append(f"the rest: companion cannot go on ({words})")
+            return
+        self.problem = words
+        if self._follower is not None:
+            self._follower.abandon()
+        self.routine = self._follower = None
+
+    def _look(self, frame: FrameType) -> None:
+        """Take over, if a call of torch is the training's first."""
+        if frame.f_code is _BUILD:
+            self._found.add_optimizer(frame.f_locals["self"])
+        elif self._begins(frame) and self._tried != self._found.changes:
+            self._tried = self._found.changes
+            self._take_over(frame)
+
+    def _begins(self, frame: FrameType) -> bool:
+        """Whether a call of torch is the training's first."""
+        code, found = frame.f_code, self._found
+        if not is_calm():  # jit.trace would record what is measured
+            return False
+        if code is _BACKWARD:
+            return True
+        owner = frame.f_locals.get("self")
+        if code is CALL:
+            if not torch.is_grad_enabled() or not is_a(owner, nn.Module):
+                return False
+            found.add_network(owner)
+            return bool(found.optimizers) and found.belongs(owner)
+        if is_a(owner, Optimizer):
+            return found.knows(owner)
+        return found.knows(attributes(owner).get("optimizer")) and bool(
+            frame.f_back is not None and frame.f_back.f_code.co_name != "_initial_step"
+        )
+
+    def _take_over(self, frame: FrameType) -> None:
+        frames: list[FrameType] = []
+        outer: FrameType | None = frame
+        while outer is not None and outer is not self._top:
+            if is_own(outer.f_code, self._place) and not is_in_forward(outer):
+                frames.insert(0, outer)
+            outer = outer.f_back
+        named = self._found.named(frames) if frames else {}
+        if not any(isinstance(one, nn.Module) for one in named.values()):
+            return
+        watched = Watched((named,), {})
+        self._watched = {id(optimizer) for optimizer in watched.optimizers.values()}
+        self._ours = {id(p) for net in watched.networks.values() for p in parameters(net)}
+        self.routine = Trace(watched.title)
+        running = {id(frame.f_code): frame.f_code for frame in frames}
+        options = Options(
+            lambda code: id(code) in running
+            or (is_own(code, self._place) and not is_special(code)),
+            steps=self._steps, admits=is_direct, ended=self._end, hooks=False,
+        )  # fmt: skip
+        self._follower = Follower(watched, self.routine, options)
+        sys.settrace(self._previous)
+        self._follower.start()
+        self._follower.follow(frames, begun=True)
+        self._follower.install()
+        self._follower.record_line_under_way()
+
+    def _end(self) -> None:
+        """As much has been watched as was asked for."""
+        if self._follower is not None:
+            self._follower.stop(None)
+            self._follower = None  # and the copies it has kept
+        self._done()
+
+    def _is_endless(self, optimizer: Optimizer) -> bool:
+        """Whether optimizers have stepped so often that the lines of a loop do not come round.
+
+        One that is made anew for each epoch counts with those before it.
+        """
+        watched = id(optimizer) in self._watched
+        ours = watched or not self._watched or not self._ours.isdisjoint(held(optimizer))
+        key = id(optimizer) if watched else -ours
+        self._counted[key] += 1
+        return self._counted[key] > (4 if ours else 100) * self._steps
+
+    def _on_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        """Any optimizer is about to step, in any thread."""
+        if torch.compiler.is_compiling():
+            return
+        try:
+            aside(self._note_step, optimizer, sys._getframe(1))
+        except BaseException as error:
+            if self._passes(error):
+                raise
+
+    def _on_stepped(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        if not torch.compiler.is_compiling() and self._follower is not None:
+            self._follower.on_step(optimizer, args, kwargs)
+
+    def _note_step(self, optimizer: Optimizer, frame: FrameType) -> None:
+        if os.getpid() != self._pid:
+            return
+        if threading.get_ident() != self._thread:
+            self._missed.note(optimizer, "only the main thread is watched", frame)
+        elif self._insist is not None:
+            self._insist()
+        elif self._follower is not None:
+            if self._is_endless(optimizer):
+                if id(optimizer) in self._watched:
+                    self._missed.note_library(frame)
+                self._end()
+        elif self.routine is not None:
+            self._missed.note(optimizer, "only the first loop's first steps are watched", frame)
+        elif self.problem is not None:
+            self._missed.note(optimizer, f"the loop could not be watched ({self.problem})", frame)
+        elif sys.gettrace() is None:
+            why = "something else (sys.settrace, or a RecursionError) had switched tracing off"
+            self._missed.note(optimizer, why, frame)
+        elif sys.gettrace() != self._on_call:
+            why = "something else (a debugger, or sys.settrace) had taken Python's tracing over"
+            self._missed.note(optimizer, why, frame)
+        else:
+            self._missed.note(optimizer, "it moves parameters of no network", frame)
+
+
+keep_out_dynamo(Scout._on_call, Scout._on_step, Scout._on_stepped)
+
+
+def _forget_in_a_fork() -> None:
+    """A forked process is not watched."""
+    function = sys.gettrace()
+    if type(function) is MethodType and type(function.__self__) is Scout:
+        sys.settrace(function.__self__._previous)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_in_a_fork)

@@ -1,0 +1,49 @@
+"""The diagnosis: every rule looks at the finished trace, and what they see becomes findings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from companion.diagnosis.ledger import Ledger
+from companion.diagnosis.rules import RULES, Rule, Sighting
+from companion.records.finding import CHAPTER, Finding
+from companion.records.line import LineRecord
+
+
+def diagnose(records: Sequence[LineRecord]) -> list[Finding]:
+    """Findings, worst first: certain before possible, then in the order of the table.
+
+    Each rule speaks once for each line; `times` says how often it saw the same there.
+
+    Example:
+        >>> diagnose([])
+        []
+    """
+    ledger = Ledger(records)
+    findings = []
+    for rule in RULES:
+        lines: dict[tuple[str, int], list[Sighting]] = {}
+        for sighting in rule.see(ledger):
+            lines.setdefault(sighting.record.place, []).append(sighting)
+        findings += [_finding(rule, sightings) for sightings in lines.values()]
+    return sorted(findings, key=lambda finding: not finding.certain)
+
+
+def _finding(rule: Rule, sightings: Sequence[Sighting]) -> Finding:
+    """One finding for all that a rule saw on one line: the first sure sighting speaks."""
+    chosen = next((one for one in sightings if one.settle is None), sightings[0])
+    record = chosen.record
+    return Finding(
+        rule=rule.name,
+        certain=chosen.settle is None,
+        file=record.file,
+        line=record.line,
+        source=record.source,
+        observed=chosen.observed,
+        why=rule.why,
+        cure=rule.cure,
+        settle=chosen.settle,
+        chapter=f"{CHAPTER}#{rule.section}",
+        index=record.index,
+        times=len({one.record.index for one in sightings}),
+    )

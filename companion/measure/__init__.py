@@ -1,0 +1,1 @@
+"""Tensors become readings, and two moments become "what changed"."""

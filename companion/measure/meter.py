@@ -1,0 +1,282 @@
+"""Measuring networks again and again: what they read now, and what changed since the last time.
+
+From simple to complex: `Measurement`, `Meter`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from companion.isolation.budget import Budget
+from companion.isolation.wall import is_calm
+from companion.measure.flags import Flags
+from companion.measure.memory import is_shared, owns_its_memory, storage_of
+from companion.measure.seen import Room, Seen
+from companion.measure.seens import Seens
+from companion.measure.tree import Tree
+from companion.measure.values import has_values, is_plain
+from companion.measure.watched import Watched
+from companion.records.line import State
+from companion.records.reading import Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """The state now, and the names of what has other values than at the measurement before."""
+
+    state: State
+    changed_gradients: tuple[str, ...]
+    changed_parameters: tuple[str, ...]
+
+
+class Meter:
+    """Measures the watched networks: after each line, what they read and what changed.
+
+    A tensor counts as unchanged where its version counter, its address and the object stand
+    still. A write through `.data` does not move the counter, so before code that could write so
+    (see `companion.tracing.code.uncounted`) `guard` keeps copies to compare with. A write that is
+    counted has changed something if the reading is another one, to the last bit, or, for a tensor
+    of at most 1024 entries, if any entry is. The same holds beyond `MOST_BYTES` of copies.
+
+    A tensor whose memory was freed is as it was until it has memory again. One that only a type
+    of somebody's own could read has no reading, and counts as changed where it was written; of a
+    DTensor this process's shard is read.
+
+    Args:
+        watched: The networks.
+        budget: How long keeping and comparing copies may take; beyond it a line that may write
+            uncounted is not looked at.
+
+    Attributes:
+        overlooked: Whether that happened since it was last set to False.
+    """
+
+    def __init__(self, watched: Watched, budget: Budget | None = None) -> None:
+        self._watched = watched
+        self._tree = Tree(watched)
+        self._budget = Budget(math.inf, 0) if budget is None else budget
+        self._room = Room()
+        self._gradients = Seens(self._room, "{}.grad")
+        self._parameters = Seens(self._room, "{}")
+        self._secrets: dict[str, tuple[int, int]] = {}  # what no one may read: object, version
+        self._guarded: dict[tuple[bool, str], None] = {}  # is it a gradient, whose
+        self._doubted: set[str] = set()
+        self._state = State({}, {})
+        self._flags = Flags(watched)
+        self._has_begun = False
+        self.overlooked = False
+        self.measure()
+        self._guarded = dict.fromkeys((g, name) for _, _, g, name in self._pairs())
+        self._relax()  # something may hold an alias already
+
+    @property
+    def state(self) -> State:
+        """The state at the last measurement."""
+        return self._state
+
+    @property
+    def parameters(self) -> Mapping[str, nn.Parameter]:
+        """The parameters, by name, as they were at the last measurement."""
+        return self._tree.parameters
+
+    def doubt(self, names: Iterable[str]) -> None:
+        """Read these parameters and their gradients again, whatever their version says."""
+        self._doubted.update(names)
+
+    def guard(self, tensors: Sequence[Tensor] | None = None) -> None:
+        """Keep a copy of what is unchanged so far: the code to come could write uncounted.
+
+        Args:
+            tensors: What that code reaches for, if that is known: what shares no memory with
+                these is left out.
+        """
+        if not is_calm():
+            return
+        names = None if tensors is None else self._reached(tensors)
+        if names is not None and not names:
+            return
+        if self._budget.is_spent:
+            self.overlooked = True
+            return
+        with self._budget:
+            for tensor, seen, is_gradient, name in self._pairs(names):
+                if not seen.careful and has_values(tensor) and seen.is_untouched(tensor):
+                    seen.keep(tensor)
+                    seen.careful = True
+                    self._guarded[is_gradient, name] = None
+
+    def _reached(self, tensors: Sequence[Tensor]) -> set[str]:
+        """The parameters that, or whose gradients, share memory with one of these tensors."""
+        names = self._tree.names
+        found = {names[id(tensor)] for tensor in tensors if id(tensor) in names}
+        others = [tensor for tensor in tensors if id(tensor) not in names and is_plain(tensor)]
+        storages = [storage for storage in map(storage_of, others) if storage is not None]
+        if storages:
+            addresses = {storage.data_ptr() for storage in storages}
+            for tensor, _, _, name in self._pairs():
+                if name not in found:
+                    mine = storage_of(tensor)
+                    if mine is not None and mine.data_ptr() in addresses:
+                        found.add(name)
+        return found
+
+    def _pairs(self, names: set[str] | None = None) -> Iterator[tuple[Tensor, Seen, bool, str]]:
+        parameters = self._tree.parameters
+        for name in parameters if names is None else names:
+            p = parameters[name]
+            for tensor, is_gradient in ((_grad(p), True), (p, False)):
+                if tensor is not None and self._tree.has_odd:
+                    tensor = _within(tensor)
+                seen = (self._gradients if is_gradient else self._parameters).get(name)
+                if tensor is not None and seen is not None:
+                    yield tensor, seen, is_gradient, name
+
+    def measure(self) -> Measurement:
+        """Read the networks. While torch traces or transforms what runs, nothing is read."""
+        if not is_calm():
+            return Measurement(self._state, (), ())
+        rewalked = self._tree.refresh()
+        parameters: Mapping[str, Any] = self._tree.parameters
+        # Asked for anew each time: `.grad` is another object after zero_grad and backward.
+        if self._tree.has_leaves_only:
+            gradients = {name: p.grad for name, p in parameters.items()}
+        else:
+            gradients = {name: _grad(p) for name, p in parameters.items()}
+        secret: set[str] = set()
+        if self._tree.has_odd:
+            secret = self._look_at_secrets(gradients, parameters)
+            gradients = {n: None if g is None else _within(g) for n, g in gradients.items()}
+            parameters = {name: _within(p) for name, p in parameters.items()}
+        new_gradients = self._look(gradients, self._gradients)
+        new_parameters = self._look(parameters, self._parameters)
+        if self._doubted:
+            self._doubted = set()
+        if self._guarded:
+            self._relax()
+        self._renew_state(bool(new_gradients) or rewalked, bool(new_parameters) or rewalked)
+        if not self._has_begun:  # what is there when values can first be read is no line's doing
+            self._has_begun = True
+            return Measurement(self._state, (), ())
+        return Measurement(
+            self._state,
+            self._changed(new_gradients, {name[:-5] for name in secret if name.endswith(".grad")}),
+            self._changed(new_parameters, secret),
+        )
+
+    def _changed(self, new: Mapping[str, bool], secret: set[str]) -> tuple[str, ...]:
+        """The names of what a line changed, in the order of the networks' parameters."""
+        if not new and not secret:
+            return ()
+        order = dict.fromkeys([*self._tree.parameters, *new])
+        return tuple(name for name in order if new.get(name) or name in secret)
+
+    def _look_at_secrets(self, *both: Mapping[str, Tensor | None]) -> set[str]:
+        """Those that only a type of somebody's own could read: which of them were written."""
+        marks = {
+            (f"{name}.grad" if tensors is both[0] else name): (id(tensor), tensor._version)
+            for tensors in both
+            for name, tensor in tensors.items()
+            if tensor is not None and _within(tensor) is None
+        }
+        before, self._secrets = self._secrets, marks
+        return {name for name in before.keys() | marks if before.get(name) != marks.get(name)}
+
+    def _look(self, tensors: Mapping[str, Tensor | None], seens: Seens) -> dict[str, bool]:
+        """See all tensors of one kind again: those with other values, and if a line did that."""
+        missing: list[str] = [name for name in seens if tensors.get(name) is None] if seens else []
+        suspects: list[tuple[str, Tensor]] = []
+        unsure: set[str] = set()
+        for name, tensor in tensors.items():
+            if tensor is None:
+                continue
+            seen = seens.get(name)
+            # `is_untouched`, written out: this is where a line without effect spends its time.
+            if (
+                seen is None
+                or name in self._doubted
+                or seen.identity != id(tensor)
+                or seen.memory() is None
+                or tensor._version != seen.version
+                or tensor.data_ptr() != seen.pointer
+            ):
+                suspects.append((name, tensor))
+            elif seen.careful:
+                suspects.append((name, tensor))
+                unsure.add(name)
+        if not suspects and not missing:
+            return {}
+        if not unsure:
+            changed = seens.look(suspects)
+        elif self._budget.is_spent:
+            self.overlooked = True
+            for name in unsure:
+                seens[name].blind = True
+                seens[name].forget()
+            known = [(name, tensor) for name, tensor in suspects if name not in unsure]
+            changed = seens.look(known)
+        else:
+            blind = {name for name in unsure if seens[name].blind}
+            with self._budget:
+                changed = seens.look(suspects)
+            changed = {name: name not in blind for name in changed}
+        for name in missing:
+            del seens[name]
+            changed[name] = True
+        return changed
+
+    def _relax(self) -> None:
+        """Drop the copies of tensors whose memory nobody else holds (any more)."""
+        guarded, self._guarded = self._guarded, {}
+        for tensor, seen, is_gradient, name in self._pairs({name for _, name in guarded}):
+            if (is_gradient, name) not in guarded or not has_values(tensor):
+                continue
+            if not seen.counts or not owns_its_memory(tensor):
+                continue  # never without its copy
+            seen.careful = is_shared(tensor)
+            if seen.careful:
+                seen.keep(tensor)
+                self._guarded[is_gradient, name] = None
+            else:
+                seen.drop()
+
+    def _renew_state(self, gradients: bool, parameters: bool) -> None:
+        """Build the state anew, in the parts that are not as they were."""
+        flags, names, last = self._flags, self._tree.parameters, self._state
+        others = flags.renew(self._tree)
+        if not gradients and not parameters and not others:
+            return
+        if not self._has_begun:
+            gradients = parameters = True
+        flags.name(self._tree)
+        self._state = State(
+            _readings(names, self._gradients) if gradients else last.gradients,
+            _readings(names, self._parameters) if parameters else last.parameters,
+            flags.requires_grad,
+            flags.training,
+            flags.learning_rates,
+            flags.scale,
+        )
+
+
+def _grad(p: Tensor) -> Tensor | None:
+    """A parameter's gradient; torch warns of who asks for that of a tensor that keeps none."""
+    return p.grad if p.is_leaf or p.retains_grad else None
+
+
+def _within(tensor: Tensor) -> Tensor | None:
+    """What holds a tensor's values: itself; of a DTensor this process's shard; else nothing."""
+    if is_plain(tensor):
+        return tensor
+    if type(tensor).__module__ == "torch.distributed.tensor":
+        shard: Tensor = tensor._local_tensor  # type: ignore[attr-defined]
+        return shard if is_plain(shard) else None
+    return None
+
+
+def _readings(names: Mapping[str, object], seens: Seens) -> dict[str, Reading | None]:
+    return {name: seens[name].reading if name in seens else None for name in names}

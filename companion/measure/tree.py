@@ -1,0 +1,91 @@
+"""The parameters and modules of the watched networks, by name, asked for again after every line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from companion.isolation.objects import attributes, is_a
+from companion.measure.modules import children, named_modules, named_parameters, own_parameters
+from companion.measure.watched import Watched
+
+
+class Tree:
+    """Names the parameters and modules of several networks; a tied parameter has its first name.
+
+    A line may replace a Parameter object, or add and remove layers. Walking a network and
+    building its names costs more than all else that a line without effect does, so the walk is
+    kept, and `refresh` only checks that it still holds.
+
+    Attributes:
+        parameters: The parameters, by name.
+        modules: The modules, by name.
+        names: The names of the parameters, by the parameter's id.
+        has_leaves_only: Whether all parameters are leaves, as they should be.
+        has_odd: Whether some parameter is of a type that knows itself how it is read.
+    """
+
+    def __init__(self, watched: Watched) -> None:
+        self._watched = watched
+        self._cachable = all(map(_is_ordinary, self._all_modules()))
+        self._walk()
+
+    def _all_modules(self) -> Iterator[nn.Module]:
+        for net in self._watched.networks.values():
+            yield from (module for _, module in named_modules(net))
+
+    def _walk(self) -> None:
+        self.parameters: dict[str, nn.Parameter] = {}
+        self.modules: dict[str, nn.Module] = {}
+        seen: set[int] = set()
+        for name, net in self._watched.networks.items():
+            prefix = self._watched.prefix(name)
+            for parameter_name, parameter in named_parameters(net):
+                if id(parameter) not in seen:
+                    seen.add(id(parameter))
+                    self.parameters[prefix + parameter_name] = parameter
+            for module_name, module in named_modules(net):
+                self.modules[(prefix + module_name).rstrip(".")] = module
+        modules = list(self.modules.values())
+        self._children = [(held, tuple(dict.values(held))) for held in map(children, modules)]
+        self._own = [(held, tuple(dict.values(held))) for held in map(own_parameters, modules)]
+        self._kept = [None if is_a(m, torch.jit.ScriptModule) else attributes(m) for m in modules]
+        self.names = {id(p): name for name, p in self.parameters.items()}
+        self.has_leaves_only = all(p.is_leaf for p in self.parameters.values())
+        self.has_odd = any(
+            type(p).__torch_dispatch__ is not Tensor.__torch_dispatch__
+            for p in self.parameters.values()
+        )
+
+    def training(self) -> list[bool]:
+        """Whether each module is in training mode."""
+        return [
+            bool(module.training) if kept is None else kept.get("training") is True
+            for module, kept in zip(self.modules.values(), self._kept, strict=True)
+        ]
+
+    def refresh(self) -> bool:
+        """Walk again if the networks' layers or Parameter objects are not the same any more."""
+        if self._cachable and all(map(_holds, self._children)) and all(map(_holds, self._own)):
+            return False
+        self._cachable = self._cachable and all(map(_is_ordinary, self._all_modules()))
+        self._walk()
+        return True
+
+
+def _holds(entry: tuple[dict[str, Any], tuple[Any, ...]]) -> bool:
+    now, then = entry
+    if len(now) != len(then):
+        return False
+    for a, b in zip(dict.values(now), then):  # noqa: B905, SIM110  # strict and all() cost time here
+        if a is not b:
+            return False
+    return True
+
+
+def _is_ordinary(module: nn.Module) -> bool:
+    """Whether its parameters and children stand in plain dicts."""
+    return type(own_parameters(module)) is dict and type(children(module)) is dict

@@ -1,0 +1,153 @@
+"""What a trace is made of: immutable records, one for each executed line.
+
+From simple to complex: `Event` (a call of torch that a line made), `State` (what was there at one
+moment), `LineRecord` (one line: its state before and after, and its events).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+from typing import Any
+
+from companion.records.reading import Reading
+
+
+def _frozen(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A read-only mapping; one that is read-only already is shared, not copied."""
+    return mapping if isinstance(mapping, MappingProxyType) else MappingProxyType(dict(mapping))
+
+
+def _plain(record: Any) -> tuple[Any, ...]:
+    """The fields of a record in order, read-only mappings as dicts: pickle knows no proxy."""
+    values = (getattr(record, f.name) for f in fields(record))
+    return tuple(dict(v) if isinstance(v, MappingProxyType) else v for v in values)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A call of torch that a line made, directly or in what it called.
+
+    Attributes:
+        kind: "forward", "backward", "step" (an optimizer's), "clear" (a zero_grad), "clip",
+            "scale", "unscale", "scaler step" (a GradScaler's), "schedule" (a scheduler's step),
+            "shapes" (a loss between tensors of different shapes), "non-leaf" (a `.grad` that is
+            never kept) or "graph kept" (a variable that holds a growing graph).
+        name: What it was done to or by: a network, an optimizer, a function, a variable; ""
+            for a backward.
+        details: Numbers, texts and tuples of them, by name; which ones depends on the kind.
+
+    Example:
+        >>> import torch
+        >>> from companion import trace
+        >>> net = torch.nn.Linear(2, 1)
+        >>> with trace(net) as routine:
+        ...     net(torch.ones(4, 2)).sum().backward()
+        >>> [(event.kind, event.name) for event in routine.records[0].events]
+        [('forward', 'net'), ('backward', '')]
+    """
+
+    kind: str
+    name: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "details", _frozen(self.details))
+
+    def __reduce__(self) -> tuple[type[Event], tuple[Any, ...]]:
+        return Event, _plain(self)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What every parameter of the watched networks, and its gradient, read at one moment.
+
+    Names are those of `named_parameters()`, with the network's name in front ("critic.fc.bias")
+    where several networks are watched.
+
+    Attributes:
+        gradients: Reading by parameter name; None where there is no gradient.
+        parameters: Reading by parameter name; None where a lazy parameter has no values yet.
+        requires_grad: Whether autograd computes a gradient for it, by parameter name.
+        training: Whether the module is in training mode, by module name; "" is the network.
+        learning_rates: One float for each parameter group, by optimizer name.
+        scale: The factor of the GradScaler, if one is watched.
+
+    Example:
+        >>> import torch
+        >>> from companion import trace
+        >>> net = torch.nn.Linear(2, 1)
+        >>> with trace(net) as routine:
+        ...     net(torch.ones(4, 2)).sum().backward()
+        >>> (record,) = routine.records
+        >>> record.before.gradients["bias"] is None, record.after.gradients["bias"].sum
+        (True, 4.0)
+    """
+
+    gradients: Mapping[str, Reading | None]
+    parameters: Mapping[str, Reading | None]
+    requires_grad: Mapping[str, bool] = field(default_factory=dict)
+    training: Mapping[str, bool] = field(default_factory=dict)
+    learning_rates: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    scale: float | None = None
+
+    def __post_init__(self) -> None:
+        for one in fields(self)[:-1]:
+            object.__setattr__(self, one.name, _frozen(getattr(self, one.name)))
+
+    def __reduce__(self) -> tuple[type[State], tuple[Any, ...]]:
+        return State, _plain(self)
+
+
+@dataclass(frozen=True, slots=True)
+class LineRecord:
+    """One executed line (a statement, however many lines it is spread over).
+
+    Attributes:
+        index: Position in the trace, counted from 0.
+        file: The file's name, or "Cell In[3]" for a notebook cell.
+        line: Number of the statement's first line, counted from 1.
+        source: The statement as written, without its indentation; "" where it is not known.
+        indent: How many columns that indentation had.
+        before: The state before the line ran.
+        after: The state after it.
+        changed_gradients: Names of the parameters whose `.grad` this line changed: set, cleared,
+            or given other values. Decided on the values, never on their sum.
+        changed_parameters: Names of the parameters whose values this line changed.
+        raised: "ValueError: ..." when this line ended the trace by raising; else None.
+        events: The calls of torch that the line made, in order.
+        function: Name of the function the line stands in; "" at the top of a file or cell.
+        depth: 0 for the lines of the block, 1 for those of a function followed from there, ...
+        step: The training step it belongs to, counted from 0 (see `companion.tracing.steps`).
+
+    Example:
+        >>> import torch
+        >>> from companion import trace
+        >>> net = torch.nn.Linear(2, 1)
+        >>> with trace(net) as routine:
+        ...     net(torch.ones(4, 2)).sum().backward()
+        >>> (record,) = routine.records
+        >>> record.source, record.changed_gradients
+        ('net(torch.ones(4, 2)).sum().backward()', ('weight', 'bias'))
+    """
+
+    index: int
+    file: str
+    line: int
+    source: str
+    indent: int
+    before: State
+    after: State
+    changed_gradients: tuple[str, ...]
+    changed_parameters: tuple[str, ...]
+    raised: str | None = None
+    events: tuple[Event, ...] = ()
+    function: str = ""
+    depth: int = 0
+    step: int = 0
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """File and line, the same for every run of a line."""
+        return self.file, self.line

@@ -1,0 +1,247 @@
+"""What a statement's text says without running it: which variables it reads, adds to, rebinds."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+
+from companion.isolation.wall import is_ours
+from companion.records.parse import parse
+
+# Attributes that hand out a tensor's memory, or write without counting (torch's own names).
+PAST_THE_COUNTER = frozenset(
+    {
+        "data",  # p.data.mul_(2): an alias with a counter of its own
+        "numpy",
+        "__array__",
+        "__array_interface__",
+        "__cuda_array_interface__",
+        "__dlpack__",
+        "to_dlpack",
+        "_to_dlpack",
+        "data_ptr",  # the address, for C code and Triton kernels
+        "storage",
+        "_typed_storage",
+        "untyped_storage",
+        "replay",  # a CUDA graph writes where it was captured
+        "_unsafe_set_version_counter",
+        "_unsafe_preserve_version_counter",
+        "_AutoDispatchBelowADInplaceOrView",
+    }
+)
+
+# Beyond these a statement is not read: code that a machine wrote, or that is meant to do harm.
+# CPython's own parser and what walks its trees are recursive, and before 3.11 could crash.
+LONGEST = 10_000  # characters
+DEEPEST = 100  # levels of its tree
+
+
+def _tree(text: str) -> ast.AST | None:
+    if len(text) > LONGEST:
+        return None
+    for whole in (text, f"{text} pass"):  # a header alone, "for x in y:", is no statement yet
+        try:
+            tree = parse(whole)
+        except SyntaxError:
+            continue
+        except (ValueError, RecursionError, MemoryError) as error:
+            if not is_ours(error):
+                raise
+            return None  # null characters; too many brackets
+        return tree if _is_flat(tree) else None
+    return None
+
+
+def _is_flat(tree: ast.AST) -> bool:
+    level = [tree]
+    for _ in range(DEEPEST):
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+        if not level:
+            return True
+    return False
+
+
+def _nodes(text: str) -> Iterator[ast.AST]:
+    tree = _tree(text)
+    return iter(()) if tree is None else ast.walk(tree)
+
+
+def _dotted(node: ast.AST) -> str | None:
+    """Such as "loss" or "self.total"; None for anything that would have to be computed."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        owner = _dotted(node.value)
+        return None if owner is None else f"{owner}.{node.attr}"
+    return None
+
+
+@lru_cache(maxsize=4096)
+def read_grads(text: str) -> tuple[str, ...]:
+    """The variables whose `.grad` a statement reads.
+
+    Example:
+        >>> read_grads("w = w - lr * w.grad")
+        ('w',)
+    """
+    if ".is_leaf" in text:
+        return ()
+    tree = _tree(text)
+    nodes = [] if tree is None else list(_sure(tree))
+    bound = _bound(list(_nodes(text)))
+    found = [
+        _dotted(node.value)
+        for node in nodes
+        if isinstance(node, ast.Attribute)
+        and node.attr == "grad"
+        and isinstance(node.ctx, ast.Load)
+        and not _starts_with(node.value, bound)
+    ]
+    return tuple(dict.fromkeys(name for name in found if name is not None))
+
+
+def _sure(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a tree that are surely evaluated, if it ends without an exception."""
+    yield node
+    parts: Iterable[ast.AST] = ast.iter_child_nodes(node)
+    if isinstance(node, (ast.IfExp, ast.If, ast.While, ast.Assert)):
+        parts = [node.test]
+    elif isinstance(node, (ast.For, ast.AsyncFor)):
+        parts = [node.iter]
+    elif isinstance(node, ast.BoolOp):
+        parts = node.values[:1]
+    elif isinstance(node, ast.Compare):
+        parts = [node.left, node.comparators[0]]
+    elif isinstance(node, (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
+        parts = [node.generators[0].iter]
+    elif isinstance(node, (ast.Lambda, ast.FunctionDef, ast.AsyncFunctionDef, ast.Try, ast.Match)):
+        parts = []
+    for part in parts:
+        yield from _sure(part)
+
+
+def _reaches(value: object) -> bool:
+    return isinstance(value, str) and value in PAST_THE_COUNTER
+
+
+def _bound(nodes: Sequence[ast.AST]) -> set[str]:
+    """The variables that a statement itself binds, in a loop, a comprehension or a lambda."""
+    loops = [n.target for n in nodes if isinstance(n, (ast.comprehension, ast.For))]
+    bound = {n.id for loop in loops for n in ast.walk(loop) if isinstance(n, ast.Name)}
+    return bound | {node.arg for node in nodes if isinstance(node, ast.arg)}
+
+
+def _starts_with(node: ast.AST, bound: set[str]) -> bool:
+    """Whether a dotted name begins with a variable that the statement itself binds."""
+    return (_dotted(node) or "").partition(".")[0] in bound
+
+
+@lru_cache(maxsize=4096)
+def added_to(text: str) -> tuple[str, ...]:
+    """The variables a statement adds to: `total += x`, `total = total + x`, `total.append(x)`.
+
+    Example:
+        >>> added_to("total += loss"), added_to("self.losses.append(loss)")
+        (('total',), ('self.losses',))
+    """
+    found = []
+    for node in _nodes(text):
+        if isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Add):
+            found.append(_dotted(node.target))
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.BinOp):
+            operands = {_dotted(operand) for operand in ast.walk(node.value)}
+            if isinstance(node.value.op, ast.Add):
+                found += [name for t in node.targets if (name := _dotted(t)) in operands]
+        elif isinstance(node, ast.Call):
+            called = node.func
+            if isinstance(called, ast.Attribute) and called.attr == "append":
+                found.append(_dotted(called.value))
+    return tuple(dict.fromkeys(name for name in found if name is not None))
+
+
+@lru_cache(maxsize=4096)
+def rebound_with_grad(text: str) -> str | None:
+    """What `w = w - lr * w.grad` binds anew; None for every other statement.
+
+    Example:
+        >>> rebound_with_grad("w = w - lr * w.grad")
+        'w'
+        >>> rebound_with_grad("w -= lr * w.grad") is None
+        True
+    """
+    for node in _nodes(text):
+        if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.BinOp):
+            continue
+        try:
+            parts = node.targets[0], node.value, node.value.left
+            target, value, left = map(ast.unparse, parts)
+        except ValueError:  # a hexadecimal number with too many digits to be written in decimal
+            continue
+        descends = isinstance(node.value.op, ast.Sub) and f"{left}.".startswith(f"{target}.")
+        if descends and read_grads(value):
+            return target
+    return None
+
+
+@lru_cache(maxsize=4096)
+def subtracted(text: str) -> tuple[str, ...]:
+    """The variables that stand on either side of a minus.
+
+    Example:
+        >>> subtracted("loss = ((net(x) - y) ** 2).mean()")
+        ('y',)
+    """
+    found = [
+        _dotted(side)
+        for node in _nodes(text)
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub)
+        for side in (node.left, node.right)
+    ]
+    return tuple(dict.fromkeys(name for name in found if name is not None))
+
+
+@lru_cache(maxsize=4096)
+def assigned(text: str) -> tuple[str, ...]:
+    """The variables a statement assigns a computed value to.
+
+    Example:
+        >>> assigned("loss = ((outputs - labels) ** 2).mean()"), assigned("a = b")
+        (('loss',), ())
+    """
+    found = [
+        _dotted(target)
+        for node in _nodes(text)
+        if isinstance(node, ast.Assign) and not isinstance(node.value, (ast.Name, ast.Constant))
+        for target in node.targets
+    ]
+    return tuple(name for name in found if name is not None)
+
+
+@lru_cache(maxsize=4096)
+def reached(text: str) -> tuple[str, ...] | None:
+    """The variables whose memory a statement reaches for, by `.data`, `.numpy()` and the like.
+
+    None where a name does not tell: `nets[0].weight.data`, `getattr(p, "data")`.
+
+    Example:
+        >>> reached("norm = p.data.norm()"), reached("x = batch['data']"), reached("f(x).data")
+        (('p',), (), None)
+    """
+    nodes = list(_nodes(text))
+    if not nodes:
+        return None
+    keys = {id(node.slice) for node in nodes if isinstance(node, ast.Subscript)}
+    bound = _bound(nodes)
+    if sum(isinstance(node, ast.stmt) for node in nodes) > 1:  # one may bind what the next reaches
+        bound |= {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    found: list[str] = []
+    for node in nodes:
+        if isinstance(node, ast.Attribute) and node.attr in PAST_THE_COUNTER:
+            name = _dotted(node.value)
+            if name is None or name.partition(".")[0] in bound:
+                return None
+            found.append(name)
+        elif isinstance(node, ast.Constant) and id(node) not in keys and _reaches(node.value):
+            return None
+    return tuple(dict.fromkeys(found))

@@ -1,0 +1,1 @@
+"""A running frame becomes records: `trace()`, who follows it, who records, what a call means."""

@@ -1,0 +1,59 @@
+"""Which modules of a network do something else in the other mode."""
+
+from __future__ import annotations
+
+import torch
+import torch.utils.checkpoint
+from torch import nn
+
+from companion.isolation.objects import attributes, is_a
+from companion.measure.modules import named_modules, parameters
+
+# Modules whose forward differs between train() and eval().
+_MODAL = (nn.modules.batchnorm._NormBase, nn.modules.dropout._DropoutNd, nn.RReLU, nn.RNNBase)
+
+
+def is_training(module: nn.Module) -> bool:
+    """Whether a module is in training mode."""
+    if is_a(module, torch.jit.ScriptModule):
+        return bool(module.training)
+    return attributes(module).get("training") is True
+
+
+def modal_kinds(net: nn.Module, *, training: bool) -> tuple[str, ...]:
+    """The kinds of modules in this mode that do something else in the other one.
+
+    None in a network in eval mode with a part in training mode, or whose parameters do not learn:
+    that is a backbone kept as it is on purpose.
+    """
+    modules = [module for _, module in named_modules(net)]
+    if not training and any(map(is_training, modules)):
+        return ()
+    kinds = (
+        type(m).__name__
+        for m in modules
+        if is_training(m) == training
+        and issubclass(type(m), _MODAL)
+        and _is_modal(m)
+        and (training or _learns(m))
+    )
+    return tuple(dict.fromkeys(kinds))
+
+
+def _is_modal(module: nn.Module) -> bool:
+    kept = attributes(module)
+    if is_a(module, nn.RNNBase):
+        return _positive(kept.get("dropout"))
+    if is_a(module, nn.modules.batchnorm._NormBase):
+        return kept.get("track_running_stats") is True
+    return _positive(kept.get("p", 1))
+
+
+def _positive(number: object) -> bool:
+    return (is_a(number, float) or is_a(number, int)) and number > 0
+
+
+def _learns(module: nn.Module) -> bool:
+    """Whether a module has no parameters, or one that requires a gradient."""
+    found = list(parameters(module))
+    return not found or any(p.requires_grad for p in found)

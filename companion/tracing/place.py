@@ -1,0 +1,67 @@
+"""One followed frame, and the statement that is under way in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from types import CodeType, FrameType
+from typing import Any
+
+from companion.tracing.code.source import Source, Statement
+from companion.tracing.code.uncounted import reaches_past
+
+
+class Place:
+    """One followed frame, and the statement that is under way in it.
+
+    Attributes:
+        previous: The frame's trace function before ours.
+        recorded: Whether the statement under way has its record, or needs none.
+    """
+
+    def __init__(
+        self, frame: FrameType, previous: Any, depth: int, source: Source, header: Statement | None
+    ) -> None:
+        self.frame = frame
+        self.previous = previous
+        self.depth = depth
+        self.source = source
+        self.uncounted = reaches_past(frame.f_code)
+        name = getattr(frame.f_code, "co_qualname", frame.f_code.co_name)
+        self.function = "" if name.startswith("<") else name
+        self.header = header  # the `with trace(...)` or `def ...` that is entered
+        self.begin(frame)
+        self.recorded = True  # the line under way on entering has begun before
+
+    def begin(self, frame: FrameType) -> None:
+        """A statement begins."""
+        self.current = self.source.at(frame.f_lineno)
+        self.start = frame.f_lasti
+        self.recorded = self.current is self.header
+
+    def where(self) -> str:
+        """Where it stands, as the beginning of a sentence."""
+        return f"line {self.current.first} of {os.path.basename(self.source.name)}: "
+
+    def reaches_past(self) -> bool:
+        """Whether the statement under way may write past the version counters."""
+        lines = range(self.current.first, self.current.last + 1)
+        return any(line in self.uncounted for line in lines)
+
+
+def line_of(
+    error: BaseException | None, places: Sequence[Place], follows: Callable[[CodeType], bool]
+) -> tuple[str, int] | None:
+    """File and line of the innermost followed statement that an exception came through."""
+    frames = {place.frame: place for place in places}
+    traceback = None if error is None else error.__traceback__
+    line: tuple[str, int] | None = None
+    while traceback is not None:
+        place = frames.get(traceback.tb_frame)
+        if place is not None:
+            line = place.source.name, place.source.at(traceback.tb_lineno).first
+        elif follows(traceback.tb_frame.f_code):
+            source = Source(traceback.tb_frame)
+            line = source.name, source.at(traceback.tb_lineno).first
+        traceback = traceback.tb_next
+    return line

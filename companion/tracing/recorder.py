@@ -1,0 +1,257 @@
+"""What lines did: measured when each is over, and recorded with the step it belongs to.
+
+A recorder knows no trace function. It is told when a line begins, what it calls, when an optimizer
+steps, and when the line is over, by whoever sees that: today a `companion.tracing.follower`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import FrameType
+
+from torch.optim.optimizer import Optimizer
+
+from companion.isolation.budget import Budget
+from companion.isolation.wall import is_calm
+from companion.isolation.words import words_of
+from companion.measure.meter import Measurement, Meter
+from companion.measure.watched import Watched
+from companion.records.line import Event, LineRecord
+from companion.tracing.calls import Call
+from companion.tracing.code.frames import local_variables
+from companion.tracing.code.uncounted import counts_no_writes
+from companion.tracing.events import variables
+from companion.tracing.events.graph import Spent
+from companion.tracing.events.holdings import Holdings, unregistered, wrapper_of
+from companion.tracing.events.recognise import Known
+from companion.tracing.options import Options
+from companion.tracing.place import Place
+from companion.tracing.result import Trace
+from companion.tracing.steps import Steps
+
+MOST_LINES = 100_000  # then the trace stops watching; it would fill the memory
+MOST_IDLE = 1000  # lines without effect in a row; then nothing is watched until the next backward
+MORE = 1  # reference to a network is the meter's
+NEAR = 40  # nodes below a backward's roots by which its graph is known again
+MOST_NODES = 100_000  # nodes that are remembered so
+
+
+class Recorder:
+    """Turns lines that begin and end into records.
+
+    Attributes:
+        ended: Nothing is watched any more: it has seen enough, or could not go on.
+        silent: In the rest of the step before a watched one: lines are followed, not recorded.
+        budget: How long all that we do may take; whoever calls this adds the time.
+    """
+
+    def __init__(self, watched: Watched, routine: Trace, options: Options) -> None:
+        self._watched, self._options = watched, options
+        self._records, self._unwatched = routine._records, routine.unwatched
+        names = {
+            id(one): name for name, one in [*watched.networks.items(), *watched.optimizers.items()]
+        }
+        self._known = Known(names, Spent(NEAR, MOST_NODES))
+        self._steps = Steps(watched.optimizers)
+        self._events: list[Event] = []
+        self._holdings = Holdings()
+        self._watched_steps = 0
+        self._other_steps = 0  # of optimizers that nobody named, with the networks' parameters
+        self._last_step = 0
+        self._idle = 0
+        self._overlooked: dict[tuple[str, int], None] = {}
+        self._copies = Budget(grace=1, share=0.5)  # for keeping and comparing copies
+        self.budget = Budget(grace=3, share=1)
+        self.ended = self.silent = False
+
+    # What there is before a line, and how long it goes on.
+
+    def measure_anew(self) -> None:
+        """What is there now is the state before the next line."""
+        self._meter = Meter(self._watched, self._copies)
+        self._loose = self._watched.left(MORE)  # made in the call of trace() itself
+        self._state = self._meter.state
+        self._events = []
+
+    def forget(self) -> None:
+        """Keep nothing of the script's alive; if it is the end, not even what was watched."""
+        self._idle = 0
+        self._holdings.clear()
+        vars(self).pop("_meter", None)
+        if self.ended:
+            self._watched.let_go()
+
+    def is_enough(self) -> bool:
+        """Whether the line that is over was the last one to be watched for now."""
+        every, steps = self._options.every, self._options.steps
+        self.ended |= steps is not None and self._watched_steps >= steps
+        if steps is not None and self._other_steps > 4 * steps:
+            self._end("only an optimizer's first steps are watched")
+        if len(self._records) >= MOST_LINES:
+            self._end(f"only the first {MOST_LINES} lines are watched")
+        if self.budget.is_spent:
+            self._end(f"watching had taken {self.budget.spent:.0f} s, more than the script itself")
+        return self.ended or (self._steps.number % every != 0 and not self.silent)
+
+    def is_idle(self) -> bool:
+        """Whether lines have changed nothing for so long that they are no training."""
+        self._idle += 1
+        return self._idle > MOST_IDLE
+
+    def note_gone(self) -> None:
+        """End where the networks or the optimizers are to be freed."""
+        if self._watched.left(MORE) - self._loose:
+            self._end("the network or the optimizer that was watched is gone")
+
+    def _end(self, words: str) -> None:
+        if not self.ended:
+            self.give_up(f"the rest: {words}")
+
+    def give_up(self, words: str) -> None:
+        """Watch no more, and say why."""
+        self.ended = True
+        self.note(words)
+
+    def note(self, words: str) -> None:
+        """Say what was not looked at, and why."""
+        self._unwatched.append(words)
+
+    # A line.
+
+    def count(self, frame: FrameType, first: int) -> None:
+        """A line begins; it may be the first of a new step."""
+        self._steps.begin((id(frame.f_code), first))
+        if self._steps.number != self._last_step:
+            self._last_step = self._steps.number
+            self._watched_steps += not self.silent
+            self.silent = False
+
+    def begin(self, place: Place) -> None:
+        """A line that is watched is about to run."""
+        text = place.current.text
+        if place.reaches_past():
+            self._meter.guard(variables.reached_by(text, place.frame))
+        self._events += variables.before(text, place.frame)
+
+    def called(self, call: Call, frame: FrameType) -> None:
+        """The line under way calls something that matters, or that may write uncounted."""
+        if call.recogniser is not None and is_calm():
+            seen = call.recogniser(local_variables(frame), frame, self._known)
+            if seen is not None:
+                self._events.append(seen)
+        if call.past:
+            self._meter.guard(variables.given_to(frame) if call.aimed else None)
+        if call.unscaling:
+            self._meter.doubt(self._meter.parameters)
+
+    def finish(self, place: Place, *, begun: bool = False) -> None:
+        """The line under way is over: what changed since it began is its doing.
+
+        With `begun` it only calls a function that is followed from there.
+        """
+        text = place.current.text
+        if not begun and variables.reads(text):
+            self._events += variables.after(text, place.frame, self._known.spent)
+        measured = self._meter.measure()
+        changed = measured.changed_gradients or measured.changed_parameters
+        if changed or any(event.kind != "forward" for event in self._events):
+            self._idle = 0
+        if self._meter.overlooked:
+            self._meter.overlooked = False
+            self._overlook(place)
+        if not self.silent and (changed or self._events or not place.recorded):
+            self._record(place, measured)
+        self._note(bool(measured.changed_parameters))
+        place.recorded |= begun
+        self._state = measured.state
+        self._events = []
+
+    def _overlook(self, place: Place) -> None:
+        """Say once of a line that it was not looked at in every way."""
+        key = place.source.name, place.current.first
+        if key not in self._overlooked:
+            self._overlooked[key] = None
+            self.note(
+                f"{place.where()}writes that torch does not count (through .data, .numpy() and "
+                "the like): comparing values had taken more than half of the script's own time"
+            )
+
+    def _record(self, place: Place, measured: Measurement) -> None:
+        record = LineRecord(
+            index=len(self._records),
+            file=place.source.name,
+            line=place.current.first,
+            source=place.current.text,
+            indent=place.current.indent,
+            before=self._state,
+            after=measured.state,
+            changed_gradients=measured.changed_gradients,
+            changed_parameters=measured.changed_parameters,
+            events=tuple(self._events),
+            function=place.function,
+            depth=place.depth,
+            step=self._steps.number,
+        )
+        self._records.append(record)
+
+    def _note(self, moved: bool) -> None:
+        """What a line did, as far as it tells the steps."""
+        for event in self._events:
+            if event.kind == "backward":
+                self._steps.note_backward()
+            elif event.kind == "step" and event.name in self._watched.optimizers:
+                self._steps.note(event.name)
+        if moved:
+            self._steps.note_move()
+
+    def note_raised(self, line: tuple[str, int], error: BaseException) -> None:
+        """An exception that ends the trace came through this line."""
+        if self.silent:
+            return
+        for i in reversed(range(len(self._records))):
+            if (self._records[i].file, self._records[i].line) == line:
+                self._records[i] = replace(self._records[i], raised=words_of(error))
+                return
+
+    # An optimizer's step.
+
+    def knows(self, optimizer: Optimizer) -> bool:
+        """Whether it is one of those that are watched."""
+        return id(optimizer) in self._known.names
+
+    def stepped(self, optimizer: Optimizer) -> None:
+        """A watched optimizer has stepped on a watched line."""
+        details = self._holdings.of(optimizer, self._meter.parameters)
+        if counts_no_writes(optimizer):
+            self._meter.doubt(details["held"])
+        if not self._steps.number:  # once is enough: it walks all modules' attributes
+            details["unregistered"] = unregistered(
+                self._watched.networks, self._watched.optimizers.values()
+            )
+        self._events.append(Event("step", self._known.names[id(optimizer)], details))
+
+    def other_stepped(self, optimizer: Optimizer) -> None:
+        """An optimizer that nobody named has stepped; it may hold what is watched, or held once."""
+        if counts_no_writes(optimizer):
+            self._meter.doubt(self._meter.parameters)
+        kind = type(optimizer).__name__
+        name = wrapper_of(optimizer, self._watched.optimizers) or kind
+        if name == kind and name in self._watched.optimizers:
+            name = f"{name} (not watched)"  # one without a name is called so
+        holdings = self._holdings.of(optimizer, self._meter.parameters)
+        self._other_steps += bool(holdings["held"])
+        self._events.append(Event("step", name, holdings))
+
+    def note_step(self, optimizer: Optimizer) -> None:
+        """A watched optimizer has stepped on a line that was not watched, in a watched step."""
+        self._steps.note(self._known.names[id(optimizer)])
+
+    def skip(self, optimizer: Optimizer) -> bool:
+        """It has stepped between watched steps; whether the next step is to be watched again."""
+        name = self._known.names[id(optimizer)]
+        if self._steps.is_last_skipped(name, self._options.every):
+            self._steps.note(name)
+            self._last_step = self._steps.number
+            return True
+        self._steps.skip(name)
+        return False

@@ -1,0 +1,214 @@
+"""The trace: what was seen, and every way to look at it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from companion.diagnosis.diagnose import diagnose
+from companion.records.finding import Finding
+from companion.records.line import LineRecord
+from companion.records.loading import load
+from companion.records.saving import save
+from companion.records.visible import encodable, visible
+from companion.render.player.fragment import Player, player
+from companion.render.rows import rows
+from companion.render.text import text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Trace:
+    """What a `trace` saw: its records, and views of them. It can be read while it still grows.
+
+    `print` shows your lines and what each of them changed; in a notebook the trace itself, as the
+    last line of a cell, is shown as the player.
+
+    Attributes:
+        network (str): The class name of the traced network; of several, their own names.
+        unwatched (list[str]): What was not looked at, and why: a sentence for each; usually none.
+
+    Example:
+        >>> import torch
+        >>> from companion import trace
+        >>> net = torch.nn.Linear(2, 1)
+        >>> optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+        >>> with trace(net, optimizer) as routine:
+        ...     optimizer.zero_grad()
+        ...     net(torch.ones(4, 2)).mean().backward()
+        ...     optimizer.step()
+        >>> routine
+        <Trace of Linear: 3 lines>
+        >>> routine.records[-1].changed_parameters
+        ('weight', 'bias')
+    """
+
+    def __init__(self, network: str) -> None:
+        self.network = network
+        self.unwatched: list[str] = []
+        self._records: list[LineRecord] = []
+
+    @property
+    def records(self) -> tuple[LineRecord, ...]:
+        """One `LineRecord` for each executed line, in the order of execution."""
+        return tuple(self._records)
+
+    def diagnose(self) -> list[Finding]:
+        """What is wrong, or may be: findings, worst first; none for a loop that is right.
+
+        A finding is certain, or says that it is only possible and what would settle it. What
+        cannot be told from the records is not guessed at; `companion.diagnosis` lists it.
+
+        Example:
+            >>> import torch
+            >>> from companion import trace
+            >>> net = torch.nn.Linear(2, 1)
+            >>> optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+            >>> with trace(net, optimizer) as routine:
+            ...     for _ in range(3):
+            ...         loss = net(torch.ones(4, 2)).square().mean()
+            ...         loss.backward()
+            ...         optimizer.step()
+            >>> [(finding.rule, finding.source) for finding in routine.diagnose()]
+            [('accumulates', 'loss.backward()')]
+        """
+        return diagnose(self.records)
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """Flat dicts, one for each line and parameter, for pandas.DataFrame or csv.DictWriter.
+
+        Keys: index, step, file, line, function, depth, source, raised, events, parameter, layer,
+        requires_grad, then for the gradient and for the parameter after the line: changed (bool),
+        sum, norm, nonfinite (None where there is no gradient). All values are numbers, texts,
+        booleans or None; the sum of a complex tensor is complex. Texts are as they were recorded:
+        of a stranger's trace, a spreadsheet may take one that begins with "=" for a formula.
+        """
+        return rows(self._records)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the trace into a JSON file, which `Trace.load` reads on any machine.
+
+        Args:
+            path: The file; an existing one is replaced.
+
+        Raises:
+            OSError: If the file cannot be written.
+        """
+        save(path, self.network, self._records)
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> Trace:
+        """Read what `save` wrote. Nothing in the file is ever executed.
+
+        A trace from a stranger can be looked at: whatever loads, each view can show. `print`,
+        `plot` and the player write out control characters, such as those a terminal obeys, and
+        take names and code for text. Only its size is the stranger's choice: a large file takes
+        as much time and memory as a large trace of your own.
+
+        Args:
+            path: The file.
+
+        Returns:
+            A trace equal to the saved one; it can no longer grow.
+
+        Raises:
+            OSError: If the file cannot be read.
+            ValueError: If it is no saved trace; the message says what is wrong with it.
+
+        Example:
+            >>> import os, tempfile
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     path = os.path.join(folder, "routine.json")
+            ...     Trace("Net").save(path)
+            ...     Trace.load(path)
+            <Trace of Net: 0 lines>
+        """
+        network, records = load(path)
+        loaded = Trace(network)
+        loaded._records = records
+        return loaded
+
+    def plot(
+        self,
+        what: Literal["gradients", "parameters"] | None = None,
+        *,
+        value: Literal["sum", "norm"] = "sum",
+        layers: Sequence[str] | str | None = None,
+    ) -> Figure:
+        """The two diagrams of the training routine: what each layer holds after each line.
+
+        Above, the sum of every layer's gradient; below, the sum of its parameters. The row before
+        the first line is what was there on entering. A cell that its line changed is filled and
+        framed. None is written as None, unlike 0; "≈ 0" is a sum of entries that cancel.
+
+        Args:
+            what: "gradients" or "parameters" for one of the two diagrams; both by default.
+            value: "sum", or "norm" for the L2 norms.
+            layers: Names of the layers to draw, in this order; all of them by default.
+
+        Returns:
+            A matplotlib figure. As the last line of a notebook cell it is shown once; elsewhere
+            use `plt.show()` or `.savefig(...)`.
+
+        Raises:
+            ImportError: If matplotlib is missing; it comes with the extra "plot".
+            ValueError: If nothing was recorded, a layer's name is not in the trace, `what` or
+                `value` is none of the above, or the figure would be larger than matplotlib
+                can draw (about 1100 lines).
+        """
+        from companion.render.figure import figure  # only here: it needs the extra
+
+        return figure(self._records, what, value=value, layers=layers)
+
+    def play(self, *, predict: bool = False, layers: Sequence[str] | str | None = None) -> Player:
+        """The player: step through the lines, and see what every layer holds after each.
+
+        A notebook shows it where it ends a cell, as it does for the trace itself; elsewhere
+        `.save("loop.html")` writes it as a page. It needs no network and no kernel. Where
+        scripts are stripped it is a complete table. A trace of more than 60 lines is cut to its
+        first and last ones and those around each finding; a network of many layers to fewer.
+
+        Args:
+            predict: Ask before each line what it will change, then show it.
+            layers: Names of the layers to show, in this order; by default all of them, or of
+                more than 32 the first and last 16.
+
+        Returns:
+            The player, with `save`.
+
+        Raises:
+            ValueError: If a layer's name is not in the trace.
+
+        Example:
+            >>> import torch
+            >>> from companion import trace
+            >>> net = torch.nn.Linear(2, 1)
+            >>> optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+            >>> with trace(net, optimizer) as routine:
+            ...     net(torch.ones(4, 2)).sum().backward()
+            >>> routine.play(predict=True)
+            <Player: Trace of Linear, 2 parameters>
+        """
+        return player(
+            self.records,
+            network=self.network,
+            findings=self.diagnose(),
+            predict=predict,
+            layers=layers,
+        )
+
+    def _repr_html_(self) -> str:
+        return self.play().html
+
+    def __str__(self) -> str:
+        findings = self.diagnose()
+        whole = text(
+            self._records, network=self.network, findings=findings, unwatched=self.unwatched
+        )
+        return encodable(whole, getattr(sys.stdout, "encoding", None))  # a file of cp1252 lacks →
+
+    def __repr__(self) -> str:
+        return f"<Trace of {visible(self.network)}: {len(self._records)} lines>"
