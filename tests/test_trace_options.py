@@ -1092,7 +1092,7 @@ def test_a_network_that_cannot_be_read_leaves_no_hook(
     def refuse(tensors: object) -> None:
         raise RuntimeError("no")
 
-    monkeypatch.setattr("companion.measure.meter.read_all", refuse)
+    monkeypatch.setattr("companion.measure.seens.read_all", refuse)
     net.odd = nn.Parameter(torch.ones(2000))
     tracer = trace(net, sgd)
     with pytest.raises((TypeError, RuntimeError)):

@@ -36,7 +36,8 @@ class Event:
             never kept) or "graph kept" (a variable that holds a growing graph).
         name: What it was done to or by: a network, an optimizer, a function, a variable; ""
             for a backward.
-        details: Numbers, texts and tuples of them, by name; which ones depends on the kind.
+        details: Numbers, texts and tuples of them, by name; `companion.records.kinds.KINDS` says
+            which ones a kind has, and what they mean.
 
     Example:
         >>> import torch

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from companion.records.kinds import KINDS, Kind, Type
 from companion.records.line import Event, LineRecord, State
 from companion.records.reading import Reading
 from companion.records.saving import FORMAT, VERSION
@@ -118,14 +119,16 @@ def _state_in(value: Any) -> State:
 
 def _event(value: Any) -> Event:
     kind, name, details = _list(value)
-    for key in _NEEDED.get(_text(kind), ()):
-        _dict(details)[key]
+    known = KINDS.get(_text(kind), Kind("")).details
+    for key, one in known.items():
+        if one.needed:
+            _dict(details)[key]
     return Event(kind, _text(name), {k: _detail(k, v) for k, v in _dict(details).items()})
 
 
 def _detail(name: str, value: Any) -> Any:
-    check = _DETAILS.get(name)
-    return _tuple(value) if check is None else check(value)
+    kind = _DETAILS.get(name)
+    return _tuple(value) if kind is None else _CHECKS[kind](value)
 
 
 def _tuple(value: Any, deeper: int = _DEEPEST) -> Any:
@@ -158,25 +161,17 @@ def _or_none(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda value: None if value is None else check(value)
 
 
-# What the rules rely on: the kinds of the details, and those that an event cannot be without.
-_DETAILS: dict[str, Callable[[Any], Any]] = {
-    **dict.fromkeys(("held", "unregistered", "modal"), _all(_text)),
-    **dict.fromkeys(("input", "target"), _shape),
-    **dict.fromkeys(("idle", "length"), _count),
-    "nodes": _or_none(_three),
-    "classes": _or_none(_count),
-    **dict.fromkeys(("made_by", "scheduler"), _text),
-    "twice": _or_none(_text),
-    **dict.fromkeys(("grad", "training", "mean", "cut", "inputs", "first", "stepped"), _bool),
+_CHECKS: dict[Type, Callable[[Any], Any]] = {
+    "text": _text,
+    "text?": _or_none(_text),
+    "texts": _all(_text),
+    "flag": _bool,
+    "count": _count,
+    "count?": _or_none(_count),
+    "counts?": _or_none(_three),
+    "shape": _shape,
 }
-_NEEDED = {
-    "forward": ("grad", "training", "modal"),
-    "step": ("held",),
-    "schedule": ("scheduler", "first", "stepped"),
-    "shapes": ("input", "target"),
-    "non-leaf": ("made_by",),
-    "graph kept": ("length",),
-}
+_DETAILS = {name: one.type for kind in KINDS.values() for name, one in kind.details.items()}
 
 
 def _record(index: int, value: Any, states: Sequence[State]) -> LineRecord:
