@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -82,14 +81,14 @@ def run_all(notebook: Page) -> None:
     JupyterLab may open its socket to the kernel twice, and loses what it sent through the first.
     """
     idle = '.jp-Notebook-ExecutionIndicator[data-status="idle"]'
-    first = notebook.locator(".jp-CodeCell .jp-InputArea-prompt").first
     for _ in range(START // 3):
         notebook.wait_for_selector(idle, timeout=START * 1000, state="attached")
         notebook.get_by_role("menuitem", name="Run", exact=True).first.click()
         notebook.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-        notebook.wait_for_timeout(3000)
-        if re.search(r"[\d*]", first.inner_text()):  # it has run, or does
-            return
+        for _ in range(30):
+            notebook.wait_for_timeout(100)
+            if not notebook.locator(idle).count() or notebook.locator(".rp-app").count():
+                return  # it runs, or has run
 
 
 DOLLARS = 'price = "$5"; other = "$6"'
