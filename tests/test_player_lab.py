@@ -85,10 +85,10 @@ def run_all(notebook: Page) -> None:
         notebook.wait_for_selector(idle, timeout=START * 1000, state="attached")
         notebook.get_by_role("menuitem", name="Run", exact=True).first.click()
         notebook.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-        for _ in range(30):
-            notebook.wait_for_timeout(100)
-            if not notebook.locator(idle).count() or notebook.locator(".rp-app").count():
-                return  # it runs, or has run
+        notebook.wait_for_timeout(3000)
+        waiting = notebook.locator(".jp-InputArea-prompt", has_text="*")
+        if waiting.count() or notebook.locator(".rp-app").count():
+            return  # they run, or have run
 
 
 DOLLARS = 'price = "$5"; other = "$6"'
