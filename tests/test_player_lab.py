@@ -76,10 +76,7 @@ def test_all_cells_are_run_and_the_player_is_played(notebook: Page) -> None:
 
 
 def run_all(notebook: Page) -> None:
-    """By the menu, once the kernel is there; again where nothing came of it.
-
-    JupyterLab may open its socket to the kernel twice, and loses what it sent through the first.
-    """
+    """By the menu, once the kernel is there; again where no cell runs: now and then none does."""
     idle = '.jp-Notebook-ExecutionIndicator[data-status="idle"]'
     for _ in range(START // 3):
         notebook.wait_for_selector(idle, timeout=START * 1000, state="attached")

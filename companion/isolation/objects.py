@@ -11,8 +11,9 @@ from typing import Any, TypeGuard, TypeVar
 
 T = TypeVar("T")
 
-_mro = type.__dict__["__mro__"].__get__  # a metaclass may answer otherwise
-_own = type.__dict__["__dict__"].__get__
+# A metaclass may answer otherwise.
+types_of = type.__dict__["__mro__"].__get__
+own_of = type.__dict__["__dict__"].__get__
 
 
 def is_a(value: object, kind: type[T]) -> TypeGuard[T]:
@@ -41,8 +42,8 @@ def attributes(one: object) -> dict[str, Any]:
         >>> attributes(Loud()), attributes(3)
         ({'x': 1}, {})
     """
-    for kind in _mro(type(one)):
-        found = _own(kind).get("__dict__")
+    for kind in types_of(type(one)):
+        found = own_of(kind).get("__dict__")
         if found is not None:  # a property of that name is the object's own code
             inside = found.__get__(one) if type(found) is GetSetDescriptorType else None
             return inside if type(inside) is dict else {}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from types import WrapperDescriptorType
 
-_mro = type.__dict__["__mro__"].__get__
-_own = type.__dict__["__dict__"].__get__
+from companion.isolation.objects import own_of, types_of
+
 _arguments = BaseException.__dict__["args"].__get__
 _BARE = (str, bytes, int, float, bool, type(None))
 
@@ -34,8 +34,8 @@ def words_of(error: BaseException) -> str:
 
 def _is_plain(kind: type) -> bool:
     """Whether Python itself turns the exceptions of a type into text."""
-    for one in _mro(kind):
-        found = _own(one).get("__str__")
+    for one in types_of(kind):
+        found = own_of(one).get("__str__")
         if found is not None:
             return type(found) is WrapperDescriptorType
     return False

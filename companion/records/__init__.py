@@ -1,6 +1,6 @@
 """The immutable data of a trace and of a diagnosis, their file, and how their texts may be shown.
 
-Pickles of earlier releases name these modules, and others that are aliases now.
+Pickles from before the package had rooms name this module, and two that are aliases now.
 """
 
 from __future__ import annotations

@@ -14,19 +14,23 @@ WIDTH = 80  # columns of a printed finding; the book's page has little more
 def as_text(finding: Finding) -> str:
     """Which mistake, on which line, what was seen, why it matters, the cure, the chapter."""
     source = finding.source.splitlines()[0] if finding.source else "(source not known)"
-    cure = ("    cure: " + finding.cure).replace("\n", "\n          ")
     out = [
         f"{_rule(finding)}, line {finding.line}{_often(finding)}: {visible(source)}",
-        *map(_wrapped, _said(finding, "to settle it: ")),
+        _wrapped(finding.observed),
+        _wrapped(finding.why),
+        ("    cure: " + finding.cure).replace("\n", "\n          "),
+        *([] if finding.settle is None else [_wrapped(f"to settle it: {finding.settle}")]),
         f"    explained in: {finding.chapter}",
     ]
-    after = 3  # what was seen, and why
-    return "\n".join([*out[:after], cure, *out[after:]])
+    return "\n".join(out)
 
 
 def as_html(finding: Finding) -> str:
     """The same, word for word; the line stands above it."""
-    said = "".join(f"<p>{shown(words)}</p>" for words in _said(finding, "To settle it: "))
+    words = [finding.observed, finding.why]
+    if finding.settle is not None:
+        words.append(f"To settle it: {finding.settle}")
+    said = "".join(f"<p>{shown(one)}</p>" for one in words)
     return (
         f"<p><strong>{escape(_rule(finding))}</strong>{_often(finding)}</p>{said}"
         f"<p>Cure:</p><pre>{escape(finding.cure)}</pre>"
@@ -45,11 +49,6 @@ def _rule(finding: Finding) -> str:
 
 def _often(finding: Finding) -> str:
     return f", {finding.times} times" if finding.times > 1 else ""
-
-
-def _said(finding: Finding, settle: str) -> list[str]:
-    words = [finding.observed, finding.why]
-    return words if finding.settle is None else [*words, settle + finding.settle]
 
 
 def _wrapped(words: str) -> str:

@@ -102,11 +102,11 @@ class Follower(Hooked):
                 raise
 
     def abandon(self) -> None:
-        """Leave what is followed as it was found, and record no more."""
+        """Leave everything as it was found, and record no more."""
         self._awaited, self._base = None, None
         self._calls, self._kept = {}, []  # for a thread that we cannot reach: `on_global_event`
         try:
-            self._hand_back()
+            super().abandon()
         finally:
             hooks = torch_optimizer._global_optimizer_post_hooks
             for key in [key for key, hook in [*hooks.items()] if hook == self.on_step]:
@@ -152,8 +152,8 @@ class Follower(Hooked):
             code = frame.f_code
             if self._previous_global is not None:
                 local = self._previous_global(frame, event, arg)
-                still = self.is_still or not self.running
-                if not still and sys.gettrace() != self.on_global_event:
+                watches = self.running and not self.is_still
+                if watches and sys.gettrace() != self.on_global_event:
                     sys.settrace(self.on_global_event)  # coverage's C tracer puts itself first
             call = self._calls.get(id(code))
             if call is None:

@@ -55,10 +55,6 @@ class Hooked:
         """Whether it has no trace function now."""
         return self.phase in ("paused", "deep")
 
-    def abandon(self) -> None:
-        """Leave everything as it was found, and watch no more."""
-        self._hand_back()
-
     def on_global_event(self, frame: FrameType, event: Any, arg: Any) -> Any:
         """Python calls a function: the trace function."""
         raise NotImplementedError
@@ -129,8 +125,8 @@ class Hooked:
         """Whether nobody has taken Python's trace function from this."""
         return sys.gettrace() == self.on_global_event or self._failure is not None
 
-    def _hand_back(self) -> None:
-        """Hand everything back, whatever state it is in."""
+    def abandon(self) -> None:
+        """Hand everything back, whatever state it is in, and watch no more."""
         places, self._places = self._places, []
         self.phase = "off"
         _running.discard(self)
