@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import inspect
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import companion
+from companion.records.kinds import KINDS
 
 PACKAGE = Path(companion.__file__).parent
 ROOMS = {
@@ -86,6 +88,11 @@ def test_trace_is_the_function() -> None:
 def test_public_names_are_documented() -> None:
     for name in companion.__all__:
         assert getattr(companion, name).__doc__, name
+
+
+def test_the_docstring_of_event_names_every_kind() -> None:
+    attributes = inspect.cleandoc(companion.Event.__doc__ or "").partition("name: ")[0]
+    assert set(re.findall(r'"([a-z -]+)"', attributes)) == {*KINDS}
 
 
 def test_importing_needs_torch_alone() -> None:

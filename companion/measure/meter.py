@@ -210,20 +210,21 @@ class Meter:
                 unsure.add(name)
         if not suspects and not missing:
             return {}
+        blind: set[str] = set()
         if not unsure:
-            changed = seens.look(suspects)
+            names = seens.look(suspects)
         elif self._budget.is_spent:
             self.overlooked = True
             for name in unsure:
                 seens[name].blind = True
                 seens[name].forget()
             known = [(name, tensor) for name, tensor in suspects if name not in unsure]
-            changed = seens.look(known)
+            names = seens.look(known)
         else:
             blind = {name for name in unsure if seens[name].blind}
             with self._budget:
-                changed = seens.look(suspects)
-            changed = {name: name not in blind for name in changed}
+                names = seens.look(suspects)
+        changed = {name: name not in blind for name in names}
         for name in missing:
             del seens[name]
             changed[name] = True

@@ -29,24 +29,23 @@ class Seens(dict[str, Seen]):
         self._room, self._what = room, what
         self._last_pack: Pack | None = None
 
-    def look(self, suspects: Sequence[tuple[str, Tensor]]) -> dict[str, bool]:
+    def look(self, suspects: Sequence[tuple[str, Tensor]]) -> list[str]:
         """Read these; which of them have other values."""
-        changed: dict[str, bool] = {}
+        changed: list[str] = []
         small: dict[tuple[torch.dtype, torch.device], list[tuple[str, Tensor]]] = {}
         large: list[tuple[str, Tensor]] = []
         for name, tensor in suspects:
             if not has_values(tensor):
                 never = tensor.is_meta or is_lazy(tensor)
                 if never and self.pop(name, None) is not None:
-                    changed[name] = True  # else its memory is freed for now
+                    changed.append(name)  # else its memory is freed for now
             elif packs(tensor):
                 small.setdefault((tensor.dtype, tensor.device), []).append((name, tensor))
             else:
                 large.append((name, tensor))
         for group in small.values():
-            changed.update(dict.fromkeys(self._look_at_small(group), True))
-        changed.update(dict.fromkeys(self._look_at_large(large), True))
-        return changed
+            changed += self._look_at_small(group)
+        return changed + self._look_at_large(large)
 
     def _look_at_small(self, named: Sequence[tuple[str, Tensor]]) -> list[str]:
         """All small tensors at once; those that changed."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from companion.records.kinds import KINDS, Kind, Type
+from companion.records.kinds import KINDS, Type
 from companion.records.line import Event, LineRecord, State
 from companion.records.reading import Reading
 from companion.records.saving import FORMAT, VERSION
@@ -119,10 +119,10 @@ def _state_in(value: Any) -> State:
 
 def _event(value: Any) -> Event:
     kind, name, details = _list(value)
-    known = KINDS.get(_text(kind), Kind("")).details
-    for key, one in known.items():
-        if one.needed:
-            _dict(details)[key]
+    if _text(kind) in KINDS:
+        for key, one in KINDS[kind].details.items():
+            if one.needed:
+                _dict(details)[key]
     return Event(kind, _text(name), {k: _detail(k, v) for k, v in _dict(details).items()})
 
 
