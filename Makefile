@@ -45,8 +45,8 @@ test-all: $(READY)
 	$(PY) -m pytest -m ""
 
 notebooks: $(READY)
-	@$(PY) book/_tools/execute.py
-	@$(PY) book/_tools/picture.py
+	@$(PY) tools/execute.py
+	@$(PY) tools/picture.py
 
 bench: $(READY)
 	@$(PY) benchmarks/optim.py
@@ -58,7 +58,7 @@ bench-trace: $(READY)
 
 # Needs nothing but Python: a workflow sets the address before anything is installed.
 address:
-	@$(PYTHON) book/_tools/set_address.py --url "$$URL" --branch "$$BRANCH" --site "$$SITE"
+	@$(PYTHON) tools/set_address.py --url "$$URL" --branch "$$BRANCH" --site "$$SITE"
 
 lighthouse: book
 	@$(PY) benchmarks/lighthouse.py
@@ -70,10 +70,10 @@ fresh:
 	@$(MAKE) --no-print-directory book
 
 pdf: fresh
-	@$(PY) book/_tools/pdf.py
+	@$(PY) tools/paper/pdf.py
 
 zip: fresh
-	@$(PY) book/_tools/site_zip.py
+	@$(PY) tools/site_zip.py
 
 serve: book
 	@echo "Serving on http://localhost:8000 (Ctrl-C stops it)"
@@ -96,7 +96,7 @@ $(READY): pyproject.toml constraints.txt
 # All Pythons and PyTorches that the metadata allow, each in an environment of its own.
 matrix: $(READY)
 	@$(PY) -m pip install --disable-pip-version-check --quiet uv
-	@$(PY) tests/matrix.py
+	@$(PY) tools/matrix.py
 
 # What a release would publish, in dist/: the same commands as in .github/workflows/release.yml.
 candidate: $(READY)

@@ -30,8 +30,8 @@ from typing import Any
 
 from side_by_side import head, line, processor, told
 
-from tests.browser import HOW_TO_GET_IT, QUIET, chromium
-from tests.serving import pages, serve
+from tools.chromium import HOW_TO_GET_IT, QUIET, chromium
+from tools.serving import pages, serve
 
 LIGHTHOUSE = "12.8.2"  # the last that runs on Node 20; 13 wants 22
 TABLE = Path(__file__).with_name("lighthouse.md")

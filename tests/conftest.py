@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.browser import HOW_TO_GET_IT, QUIET, chromium
-from tests.building import ROOT, build
+from tests import ROOT
+from tests.pages.building import build
+from tools.chromium import HOW_TO_GET_IT, QUIET, chromium
 
 ADDRESS = "https://example.org/course/"  # where the course would be published
 NO_BROWSER = f"no Chromium ({HOW_TO_GET_IT})"

@@ -1,0 +1,196 @@
+"""A notebook opened alone, as on Colab: PyTorch and its neighbours are there, `companion` is not.
+
+The first cell gets the package from the repository's address. Here git is told that this address
+is a folder; everything else is what a reader's machine does: pip, git, a build, a kernel.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from tests import ROOT
+from tests.project.environments import clean, run
+from tests.project.test_address import CHAPTERS, URL, address, copy, without
+
+BRANCH = "published"  # not the repository's default
+# What Colab has, of all that a chapter imports; and what runs a notebook.
+THERE = ["torch", "torchvision", "matplotlib", "scikit-learn", "tqdm", "ipykernel", "nbclient"]
+RUN = """\
+import sys
+import nbformat
+from nbclient import NotebookClient
+path, last = sys.argv[1], int(sys.argv[2])
+notebook = nbformat.read(path, as_version=4)
+notebook.cells = notebook.cells[:last] if last else notebook.cells
+NotebookClient(notebook, timeout=600, allow_errors=bool(last)).execute()
+nbformat.write(notebook, path)
+"""
+
+
+def git(folder: Path, *arguments: str) -> None:
+    subprocess.run(["git", "-C", str(folder), *arguments], check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A git repository with what the package is built from."""
+    folder = tmp_path_factory.mktemp("repository")
+    for name in "pyproject.toml", "README.md", "LICENSE":
+        shutil.copy(ROOT / name, folder)
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "companion", folder / "companion", ignore=ignored)
+    commit = ["-c", "user.name=n", "-c", "user.email=e", "commit", "--quiet", "-m", "All"]
+    git(folder, "init", "--quiet", "--initial-branch", BRANCH)
+    git(folder, "add", ".")
+    git(folder, *commit)
+    git(folder, "checkout", "--quiet", "-b", "other")  # its head is no package
+    git(folder, "rm", "--quiet", "-r", "companion", "pyproject.toml")
+    git(folder, *commit)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def chapters(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The chapters, as they are once the address is set."""
+    folder = copy(tmp_path_factory.mktemp("published"))
+    assert address(folder, "--url", URL, "--branch", BRANCH).returncode == 0
+    return folder / "book"
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return clean(tmp_path_factory.mktemp("colab") / "venv", *THERE)
+
+
+def instead_of(repository: Path | str) -> dict[str, str]:
+    """Environment variables that make git find the address in a folder."""
+    return {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.{repository}.insteadOf",
+        "GIT_CONFIG_VALUE_0": URL,
+        "IPYTHONDIR": "ipython",
+    }
+
+
+def execute(
+    python: Path,
+    notebook: Path,
+    empty: Path,
+    cells: int = 0,
+    variables: dict[str, str] | None = None,
+) -> Any:
+    """Run a copy of it (its first cells, errors and all) in an empty folder; what came out."""
+    shutil.copy(notebook, empty / "alone.ipynb")
+    run(python, "-c", RUN, "alone.ipynb", str(cells), folder=empty, variables=variables)
+    return nbformat.read(empty / "alone.ipynb", as_version=4)
+
+
+def installed(python: Path) -> dict[str, int]:
+    """Every file of the environment's packages, links not followed, and when it was written."""
+    folder = next((python.parents[1] / "lib").glob("python*/site-packages"))
+    return {path.name: path.lstat().st_mtime_ns for path in folder.iterdir()}
+
+
+def first_outputs(
+    python: Path, notebook: Path, empty: Path, variables: dict[str, str] | None = None
+) -> list[Any]:
+    cells = nbformat.read(notebook, as_version=4).cells
+    first = next(i for i, cell in enumerate(cells) if cell.cell_type == "code")
+    return list(execute(python, notebook, empty, first + 1, variables).cells[first].outputs)
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_notebook_alone_gets_the_package_and_runs(
+    chapter: str, python: Path, repository: Path, chapters: Path, tmp_path: Path
+) -> None:
+    run(python, "-m", "pip", "uninstall", "-qq", "--yes", "training-routine")
+    before = installed(python)
+    assert "companion" not in before
+
+    notebook = chapters / f"{chapter}.ipynb"
+    ran = execute(python, notebook, tmp_path, variables=instead_of(repository))
+    setup = next(cell for cell in ran.cells if cell.cell_type == "code")
+    assert "git+https://" in setup.source
+    assert setup.outputs == []  # quiet
+    after = installed(python)
+    assert {*after} - {*before} == {"companion", "training_routine-0.1.0.dist-info"}
+    assert {name: after[name] for name in before} == before  # PyTorch and all others as they were
+    assert sum(cell.cell_type == "code" and bool(cell.outputs) for cell in ran.cells) > 5
+
+
+def test_where_the_package_is_there_nothing_is_done(
+    python: Path, repository: Path, chapters: Path, tmp_path: Path
+) -> None:
+    notebook = chapters / f"{CHAPTERS[0]}.ipynb"
+    run(python, "-m", "pip", "uninstall", "-qq", "--yes", "training-routine")
+    assert first_outputs(python, notebook, tmp_path, instead_of(repository)) == []
+    after = installed(python)
+    assert first_outputs(python, notebook, tmp_path, instead_of("/nowhere")) == []
+    assert installed(python) == after
+
+
+def test_where_the_package_cannot_be_had_the_cell_says_so(
+    python: Path, chapters: Path, tmp_path: Path
+) -> None:
+    run(python, "-m", "pip", "uninstall", "-qq", "--yes", "training-routine")
+    notebook = chapters / f"{CHAPTERS[0]}.ipynb"
+    shown = first_outputs(python, notebook, tmp_path, instead_of("/nowhere"))
+    (error,) = shown
+    assert error.ename == "RuntimeError"
+    wanted = f"pip could not install training-routine from git+{URL}@{BRANCH}:\n"
+    assert error.evalue.startswith(wanted)
+    assert "/nowhere" in error.evalue
+
+
+@pytest.mark.parametrize("name", ["companion.py", "companion/__init__.py", "companion/other.txt"])
+def test_another_companion_is_not_taken_for_ours(
+    name: str, python: Path, repository: Path, chapters: Path, tmp_path: Path
+) -> None:
+    """A folder without modules is passed over by Python itself, once the package is there."""
+    run(python, "-m", "pip", "uninstall", "-qq", "--yes", "training-routine")
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).touch()
+    notebook = chapters / f"{CHAPTERS[0]}.ipynb"
+    shown = first_outputs(python, notebook, tmp_path, instead_of(repository))
+    assert "companion" in installed(python)
+    if name.endswith(".txt"):
+        assert shown == []
+        return
+    (error,) = shown
+    assert error.ename == "ImportError"
+    assert error.evalue.startswith(f"{tmp_path / name} is another 'companion'")
+    assert "Remove or rename it" in error.evalue
+
+
+def test_a_folder_that_is_imported_for_want_of_ours_is_named(
+    python: Path, repository: Path, chapters: Path, tmp_path: Path
+) -> None:
+    """The distribution is said to be there, and its package is gone."""
+    notebook = chapters / f"{CHAPTERS[0]}.ipynb"
+    run(python, "-m", "pip", "uninstall", "-qq", "--yes", "training-routine")
+    (tmp_path / "training_routine-0.1.0.dist-info").mkdir()
+    about = tmp_path / "training_routine-0.1.0.dist-info/METADATA"
+    about.write_text("Metadata-Version: 2.1\nName: training-routine\nVersion: 0.1.0\n")
+    (tmp_path / "companion").mkdir()
+    (error,) = first_outputs(python, notebook, tmp_path, instead_of(repository))
+    assert error.ename == "ImportError"
+    assert error.evalue.startswith(f"{tmp_path / 'companion'} is another 'companion'")
+
+
+def test_without_an_address_the_cell_says_how_to_get_the_package(
+    python: Path, tmp_path: Path
+) -> None:
+    run(python, "-m", "pip", "uninstall", "-qq", "--yes", "training-routine")
+    notebook = without(tmp_path / "course") / f"book/{CHAPTERS[0]}.ipynb"
+    for other in None, "companion.py":
+        if other:
+            (tmp_path / other).touch()
+        (error,) = first_outputs(python, notebook, tmp_path)
+        assert error.ename == "ModuleNotFoundError"
+        assert error.evalue.endswith('repository, run: python -m pip install ".[course]"')

@@ -1,0 +1,117 @@
+"""--stop, --json, --html, and what ends a script; Python itself, as a reader starts it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tests.package.command.running import LOOP, NO_LOOP, SETUP, STEP, Start, indented, python, write
+from tests.package.command.test_watched import BROKEN
+
+# --stop, --json, and what ends it.
+
+
+def test_stop(start: Start, tmp_path: Path) -> None:
+    write(tmp_path, SETUP + "try:\n" + indented(LOOP) + "finally:\n    print('cleaned up')\n")
+    ran = start("--stop", "--steps", "1", "script.py")
+    assert ran.code == 0
+    assert [line.split()[:2] for line in ran.out.splitlines()] == [["step", "0"], ["cleaned", "up"]]
+    assert ran.err.startswith("companion: watched 1 step, no findings")
+    write(tmp_path, BROKEN["scheduler-first"]["script.py"])
+    ran = start("--stop", "--steps", "2", "script.py")
+    assert ran.code == 3
+    assert len(ran.out.splitlines()) == 2
+    write(tmp_path, BROKEN["other-parameters"]["script.py"].replace("range(6)", "range(99)"))
+    ran = start("--stop", "script.py")  # no line of it ever moves a watched parameter
+    assert ran.code == 3
+    assert len(ran.out.splitlines()) < 20
+
+
+def test_stop_is_caught(start: Start, tmp_path: Path) -> None:
+    text = indented(STEP) + "    except:\n        print('caught')\n"
+    write(tmp_path, SETUP + "for step in range(7):\n    try:\n" + text)
+    ran = start("--stop", "--steps", "2", "script.py")
+    assert ran.code == 0
+    assert [line.split()[0] for line in ran.out.splitlines()] == ["step"] * 2 + ["caught"] * 5
+    assert ran.err.count("the script caught the SystemExit of --stop") == 1
+
+
+def test_json(start: Start, tmp_path: Path) -> None:
+    """It is written where the command was given, wherever the script goes."""
+    (tmp_path / "elsewhere").mkdir()
+    write(tmp_path, "import os\nos.chdir('elsewhere')\n" + SETUP + LOOP)
+    start("--steps", "2", "--json", "report.json", "script.py")
+    report: dict[str, Any] = json.loads((tmp_path / "report.json").read_text())
+    assert report == {
+        "script": "script.py", "steps": 2, "lines": 12, "findings": [], "unwatched": [],
+    }  # fmt: skip
+
+
+def test_html(start: Start, tmp_path: Path) -> None:
+    """A page that plays the watched steps; none where nothing was watched."""
+    write(tmp_path, SETUP + LOOP)
+    ran = start("--steps", "2", "--html", "loop.html", "script.py")
+    assert ran.code == 0
+    page = (tmp_path / "loop.html").read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    assert page.count("data-place=") == 12
+    write(tmp_path, "print(1)")
+    start("--html", "none.html", "script.py")
+    assert not (tmp_path / "none.html").exists()
+
+
+def test_stdout_closed(start: Start, tmp_path: Path) -> None:
+    """As in `python -m companion script.py | head -1`."""
+    write(tmp_path, SETUP + LOOP)
+    alone = start("script.py", alone=True, closed=True)
+    ran = start("script.py", closed=True)
+    assert ran.code == alone.code != 0
+    assert ran.err.startswith("companion: watched ")
+    assert ran.err.splitlines()[-1] == alone.err.splitlines()[-1]
+
+
+# Python itself, as a reader starts it.
+
+
+def test_interrupted(tmp_path: Path) -> None:
+    """Python ends itself by the signal, which no fork of another process shows."""
+    write(
+        tmp_path,
+        "import os, signal, time\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "os.kill(os.getpid(), signal.SIGINT)\ntime.sleep(9)\n",
+    )
+    alone = python(tmp_path, "script.py")
+    ran = python(tmp_path, "-m", "companion", "script.py")
+    assert ran.code == alone.code
+    assert ran.err.splitlines()[1:] == alone.err.splitlines()
+
+
+def test_module(start: Start, tmp_path: Path) -> None:
+    write(tmp_path, "", "package/__init__.py")
+    write(tmp_path, "from . import engine\nengine.run()\nprint(__file__)\n", "package/__main__.py")
+    write(tmp_path, SETUP + "def run():\n" + indented(LOOP), "package/engine.py")
+    write(tmp_path, "import sys\nprint(__spec__.name, sys.argv)\n1 / 0\n", "package/fails.py")
+    ran = python(tmp_path, "-m", "companion", "-m", "package")
+    assert ran.code == 0
+    assert len(ran.out.splitlines()) == 7
+    assert ran.out.endswith(str(tmp_path / "package/__main__.py") + "\n")
+    assert ran.err.startswith("companion: watched 3 steps, no findings")
+    assert "engine.py" in ran.err
+    for name in "package.fails", "package.none", "none":
+        alone = python(tmp_path, "-m", name, "-m", "x")
+        ran = start("-m", name, "-m", "x")
+        assert (ran.code, ran.out) == (alone.code, alone.out)
+        assert [
+            line for line in ran.err.splitlines() if not line.startswith(NO_LOOP)
+        ] == alone.err.splitlines()
+
+
+def test_coverage_goes_on(tmp_path: Path) -> None:
+    write(tmp_path, SETUP + LOOP)
+    ran = python(tmp_path, "-m", "coverage", "run", "-m", "companion", "script.py")
+    assert ran.code == 0
+    assert "companion: watched 3 steps, no findings" in ran.err
+    python(tmp_path, "-m", "coverage", "json", "-q", "-o", "report.json", "--include=script.py")
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["files"]["script.py"]["missing_lines"] == []

@@ -1,0 +1,108 @@
+"""Debuggers, coverage, generators, threads: who else follows lines, and what runs beside."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from companion import Trace, trace
+from tests.package.tracing.watching import Loop, counts, spy
+
+
+def test_another_tracer_goes_on_seeing_every_event_and_is_handed_back(loop: Loop) -> None:
+    def helper() -> None:
+        loop.net(loop.inputs).sum().backward()
+
+    def step(traced: bool) -> None:
+        with trace(loop.net, loop.optimizer) if traced else contextlib.nullcontext() as routine:
+            helper()
+            loop.optimizer.step()
+        if routine is not None:
+            assert counts(routine) == [("helper()", 4, 0), ("loop.optimizer.step()", 0, 4)]
+
+    seen: dict[bool, list[tuple[str, str, int]]] = {False: [], True: []}
+    before = sys.gettrace()
+    for traced in False, True:
+        loop.optimizer.zero_grad()
+        tracer = spy(seen[traced])
+        sys.settrace(tracer)
+        try:
+            step(traced)
+            assert sys.gettrace() is tracer
+        finally:
+            sys.settrace(before)
+    ours = [event for event in seen[True] if event[1] in ("step", "helper")]
+    theirs = [event for event in seen[False] if event[1] in ("step", "helper")]
+    lines = {event for event in theirs if event[0] in ("line", "call")}
+    assert len(lines) > 5
+    assert lines <= set(ours)
+
+
+def test_a_tracer_installed_inside_the_block_ends_the_trace_with_a_warning(loop: Loop) -> None:
+    before = sys.gettrace()
+    tracer = spy([])
+    try:
+        with pytest.warns(RuntimeWarning, match="took Python's tracing over"):  # noqa: SIM117
+            with trace(loop.net, loop.optimizer) as routine:
+                loop.net(loop.inputs).sum().backward()
+                sys.settrace(tracer)
+                loop.optimizer.step()
+        assert sys.gettrace() is tracer
+    finally:
+        sys.settrace(before)
+    assert counts(routine)[0] == ("loop.net(loop.inputs).sum().backward()", 4, 0)
+
+
+@pytest.mark.parametrize("traced_by_another", [False, True])
+def test_a_generator_that_is_left_and_resumed(loop: Loop, traced_by_another: bool) -> None:
+    def steps() -> Iterator[Trace]:
+        with trace(loop.net, loop.optimizer) as routine:
+            loop.optimizer.zero_grad()
+            yield routine
+            loop.net(loop.inputs).sum().backward()
+            loop.optimizer.step()
+
+    before = sys.gettrace()
+    if traced_by_another:
+        sys.settrace(spy([]))
+    try:
+        (routine,) = steps()
+    finally:
+        sys.settrace(before)
+    assert counts(routine) == [
+        ("loop.net(loop.inputs).sum().backward()", 4, 0),
+        ("loop.optimizer.step()", 0, 4),
+    ]
+
+
+def test_traces_that_overlap_without_nesting(loop: Loop) -> None:
+    before, frame = sys.gettrace(), sys._getframe()
+    one, two = trace(loop.net, loop.optimizer), trace(loop.net, loop.optimizer)
+    first = one.__enter__()
+    second = two.__enter__()
+    loop.net(loop.inputs).sum().backward()
+    one.__exit__(None, None, None)
+    loop.optimizer.step()
+    two.__exit__(None, None, None)
+    assert sys.gettrace() is before
+    assert frame.f_trace is None
+    assert counts(first) == [("loop.net(loop.inputs).sum().backward()", 4, 0)]
+    assert counts(second) == [*counts(first), ("loop.optimizer.step()", 0, 4)]
+
+
+def test_other_threads_are_not_traced(loop: Loop) -> None:
+    def work() -> None:
+        tracers.append(sys.gettrace())
+
+    tracers: list[object] = []
+    before = threading.gettrace() if hasattr(threading, "gettrace") else None
+    with trace(loop.net, loop.optimizer) as routine:
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    assert tracers == [before]
+    assert len(routine.records) == 3

@@ -1,0 +1,306 @@
+"""A real browser, and what can be wrong with a page in it.
+
+A check is a function `problems_...` of a page, or of a visit where it matters what happened while
+the page was loaded. It returns one line for each problem and nothing for a page without any.
+`test_the_checks.py` shows each of them a page that it must object to.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
+
+WIDE = (1280, 900)
+PHONE = (390, 844)
+NARROW = (360, 740)
+
+# How long to wait for what must come, in milliseconds: a machine may be busy with something else.
+PATIENCE = 30_000
+expect.set_options(timeout=PATIENCE)
+
+# Pictures and what a player plays are content: they weigh what they weigh.
+ASIDE = "svg, img[src^='data:'], .routine-player table"
+
+
+class Visit:
+    """A page in a context of its own, with all that it said and asked for since it was opened."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.said: list[str] = []
+        self.requests: list[Request] = []
+        page.on("console", self._console)
+        page.on("pageerror", lambda error: self.said.append(f"uncaught: {error}"))
+        page.on("request", lambda request: self.requests.append(request))
+
+    def _console(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.said.append(f"{message.type}: {message.text} ({message.location['url']})")
+
+
+@contextmanager
+def visit(
+    browser: Browser, address: str, size: tuple[int, int] = WIDE, **options: Any
+) -> Iterator[Visit]:
+    """A new reader, with nothing in the cache, opens a page."""
+    width, height = size
+    with browser.new_context(viewport={"width": width, "height": height}, **options) as context:
+        context.set_default_timeout(PATIENCE)
+        visit = Visit(context.new_page())
+        visit.page.goto(address)
+        yield visit
+
+
+def problems_said(visit: Visit) -> list[str]:
+    """Errors and warnings in the console, and what no script caught."""
+    return visit.said
+
+
+def problems_foreign(visit: Visit) -> list[str]:
+    """Requests that leave the page's own host."""
+    home = urlsplit(visit.page.url)
+    asked = [request.url for request in visit.requests]
+    return [
+        f"asks another host: {url}"
+        for url in asked
+        if (parts := urlsplit(url)).scheme not in ("data", "blob")
+        and (parts.scheme, parts.netloc) != (home.scheme, home.netloc)
+    ]
+
+
+def weight(visit: Visit) -> dict[str, int]:
+    """Bytes that came, by address; of pictures and of what a player plays, none."""
+    sizes = {}
+    for request in visit.requests:
+        response = request.response()
+        if request.resource_type == "image" or response is None:
+            continue
+        came = request.sizes()
+        sizes[request.url] = came["responseHeadersSize"] + came["responseBodySize"]
+        if request.resource_type == "document":
+            packed = response.headers.get("content-encoding") == "gzip"
+            sizes[request.url] -= _pictures_inside(visit.page, packed)
+    return sizes
+
+
+def _pictures_inside(page: Page, packed: bool) -> int:
+    """What the page's HTML would weigh less without its pictures."""
+    whole, bare = page.evaluate(
+        """selector => {
+            const copy = document.documentElement.cloneNode(true);
+            const whole = copy.outerHTML;
+            copy.querySelectorAll(selector).forEach(element => element.remove());
+            return [whole, copy.outerHTML];
+        }""",
+        ASIDE,
+    )
+    sizes = [len(gzip.compress(t.encode(), 6) if packed else t.encode()) for t in (whole, bare)]
+    return sizes[0] - sizes[1]
+
+
+def problems_weight(visit: Visit, kilobytes: int) -> list[str]:
+    """More than a page may weigh, and what of it weighs most."""
+    sizes = weight(visit)
+    total = sum(sizes.values()) / 1000
+    if total <= kilobytes:
+        return []
+    heaviest = sorted(sizes.items(), key=lambda item: -item[1])[:5]
+    parts = ", ".join(f"{urlsplit(url).path} {n / 1000:.0f}" for url, n in heaviest)
+    return [f"{total:.0f} KB, more than {kilobytes}: {parts}"]
+
+
+def problems_shift(page: Page) -> list[str]:
+    """What moves while the page is loaded and scrolled to its end, as Chromium scores it."""
+    score = page.evaluate(
+        """async () => {
+            const frame = () => new Promise(requestAnimationFrame);
+            for (let y = 0; y < document.documentElement.scrollHeight; y += 2 * innerHeight) {
+                scrollTo({top: y, behavior: "instant"});
+                await frame();
+            }
+            scrollTo({top: 0, behavior: "instant"});
+            await frame();
+            let score = 0;
+            const add = entries => entries.forEach(entry => {
+                score += entry.hadRecentInput ? 0 : entry.value;
+            });
+            const observer = new PerformanceObserver(list => add(list.getEntries()));
+            observer.observe({type: "layout-shift", buffered: true});
+            await new Promise(done => setTimeout(done, 50));
+            add(observer.takeRecords());
+            return score;
+        }"""
+    )
+    return [f"layout shift {score:.3f}"] if score > 0.01 else []
+
+
+def problems_axe(page: Page) -> list[str]:
+    """What axe-core objects to, all rules.
+
+    Nearly all of its time would go into the contrast of thousands of pieces of code in a few
+    colours. Of texts that look the same, in parents of the same kind, three are measured.
+    """
+    page.evaluate((files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8"))
+    found = page.evaluate(
+        """async () => {
+            const grounds = new Map();
+            const ground = element => {
+                if (!grounds.has(element)) {
+                    const {backgroundColor, backgroundImage, opacity} = getComputedStyle(element);
+                    const own = [backgroundColor, backgroundImage, opacity].join();
+                    const clear = own === "rgba(0, 0, 0, 0),none,1" && element.parentElement;
+                    grounds.set(element, clear ? ground(element.parentElement) : own);
+                }
+                return grounds.get(element);
+            };
+            const kinds = new Map();
+            for (const element of document.body.querySelectorAll("*")) {
+                const texts = [...element.childNodes].filter(node => node.nodeType === 3);
+                if (!texts.some(text => text.data.trim().length > 1)) continue;
+                const {color, fontSize, fontWeight} = getComputedStyle(element);
+                const parent = element.parentElement;
+                const kind = [element.localName, parent.localName, parent.className, color,
+                    fontSize, fontWeight, ground(element), element.checkVisibility()].join();
+                kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+                if (kinds.get(kind) <= 3) element.dataset.look = "";
+            }
+            axe.configure({rules: [{id: "color-contrast", selector: "[data-look]"}]});
+            const found = await axe.run(document, {resultTypes: ["violations"], preload: false});
+            return found.violations;
+        }"""
+    )
+    return [
+        f"{rule['id']}, {len(rule['nodes'])} times: {node['html'][:120]} {_why(node)}"
+        for rule in found
+        for node in rule["nodes"][:1]
+    ]
+
+
+def _why(node: dict[str, Any]) -> str:
+    """The first reason that axe gives."""
+    return next(
+        (str(check["message"]) for kind in ("any", "all", "none") for check in node[kind]), ""
+    )
+
+
+def problems_sideways(page: Page) -> list[str]:
+    """A page that scrolls sideways, and what sticks out of it or is cut at its edge.
+
+    What lies in a scroller of its own may be wide, and a drawer may wait beyond the edge.
+    """
+    found: list[str] = page.evaluate(
+        """() => {
+            const edge = document.documentElement.clientWidth;
+            const wide = document.documentElement.scrollWidth;
+            const problems = wide > edge ? [`scrolls sideways, ${wide} px in ${edge}`] : [];
+            const name = e => e.outerHTML.slice(0, e.outerHTML.indexOf(">") + 1).slice(0, 120);
+            const out = box => box.width > 0 && box.height > 0
+                && (box.left < edge && box.right > edge + 1 || box.right > 0 && box.left < -1);
+            const scrolls = e => /auto|scroll/.test(getComputedStyle(e).overflowX);
+            const look = element => {
+                if (!element.checkVisibility({visibilityProperty: true})) return;
+                if (out(element.getBoundingClientRect())) {
+                    problems.push("sticks out: " + name(element));
+                } else if (!scrolls(element) && element.localName !== "svg") {
+                    for (const child of element.children) look(child);
+                }
+            };
+            for (const child of document.body.children) look(child);
+            return problems;
+        }"""
+    )
+    return found
+
+
+def problems_offline(page: Page) -> list[str]:
+    """Of a page opened from a file: what is missing beside it."""
+    seen = page.evaluate(
+        """() => ({
+            links: [...document.querySelectorAll("[href], [src]")]
+                .map(element => element.href ?? element.src).filter(url => typeof url === "string"),
+            images: [...document.images].filter(i => !(i.complete && i.naturalWidth))
+                .map(image => image.src),
+        })"""
+    )
+    missing = [
+        url
+        for url in seen["links"]
+        if (parts := urlsplit(url)).scheme == "file" and not Path(unquote(parts.path)).is_file()
+    ]
+    return [
+        *[f"leads nowhere: {url}" for url in missing],
+        *[f"picture not shown: {url}" for url in seen["images"]],
+    ]
+
+
+def problems_without_scripts(page: Page) -> list[str]:
+    """Of a page whose scripts do not run: what cannot be read, and buttons that do nothing.
+
+    What a closed <details> holds is there for the asking.
+    """
+    found: list[str] = page.evaluate(
+        """() => {
+            const main = document.querySelector("main, [role=main]");
+            if (!main) return ["no main text"];
+            const shown = element => element.checkVisibility(
+                {visibilityProperty: true, opacityProperty: true});
+            const name = element => element.outerHTML.slice(0, 100).replace(/\\s+/g, " ");
+            const read = "h1, h2, h3, h4, p, li, dt, dd, pre, table, img, summary, figure";
+            const closed = "details:not([open]) > :not(summary), details:not([open]) > * *";
+            const text = [...main.querySelectorAll(read)].filter(
+                element => element.localName === "summary" || !element.matches(closed));
+            const dead = document.querySelectorAll("button, [role=button]:not(input)");
+            return [
+                ...(main.querySelector("h1") ? [] : ["no heading"]),
+                ...text.filter(e => e.innerHTML.trim() || e.localName === "img")
+                    .filter(e => !shown(e)).map(e => "hidden: " + name(e)),
+                ...[...dead].filter(shown).map(e => "does nothing: " + name(e)),
+            ];
+        }"""
+    )
+    return found
+
+
+def problems_focus(page: Page, stops: int) -> list[str]:
+    """Walks with Tab: each stop must be on the screen, and look as if it had the focus."""
+    problems = []
+    page.evaluate(  # not as an element: a page's policy may forbid that
+        """() => {
+            const sheet = new CSSStyleSheet();
+            sheet.replaceSync("* {scroll-behavior: auto !important; transition: none !important}");
+            document.adoptedStyleSheets.push(sheet);
+        }"""
+    )
+    for _ in range(stops):
+        page.keyboard.press("Tab")
+        problem = page.evaluate(
+            """() => {
+                const active = document.activeElement;
+                if (!active || active === document.body) return null;
+                // A hidden switch is seen by its label.
+                const labels = [...(active.labels ?? [])];
+                const element = labels.find(label => label.offsetWidth > 1) ?? active;
+                const style = getComputedStyle(element);
+                const box = element.getBoundingClientRect();
+                const ring = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0
+                    || style.boxShadow !== "none";
+                const seen = box.right > 0 && box.left < innerWidth
+                    && box.bottom > 0 && box.top < innerHeight && box.width > 1
+                    && element.checkVisibility({visibilityProperty: true, opacityProperty: true});
+                const name = element.outerHTML.slice(0, 120);
+                if (!seen) return "focus on what is not seen: " + name;
+                return ring ? "" : "focus not seen on: " + name;
+            }"""
+        )
+        if problem is None:
+            break
+        if problem:
+            problems.append(problem)
+    return problems

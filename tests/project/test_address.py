@@ -1,0 +1,260 @@
+"""The address of the repository: set by one command, the same wherever it stands."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from bs4 import BeautifulSoup
+
+from tests import ROOT
+from tests.pages.building import build
+
+TOOL = "tools/set_address.py"
+# No owner can have this name there: it has a dot.
+URL = "https://github.com/no.owner/no-name"
+SITE = "https://example.org/course/"
+CHAPTERS = sorted(path.stem for path in (ROOT / "book").glob("[0-9][0-9]_*.ipynb"))
+PLACES = ["_config.yml", "pyproject.toml", "README.md", "CITATION.cff", "book/index.md"]
+
+
+def copy(folder: Path) -> Path:
+    """A copy of all that can name the address, as committed."""
+    folder.mkdir(exist_ok=True)
+    ignored = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
+    shutil.copytree(ROOT / "book", folder / "book", ignore=ignored)
+    for path in [*PLACES, "Makefile"]:
+        shutil.copy(ROOT / path, folder / path)
+    return folder
+
+
+def without(folder: Path) -> Path:
+    """The same, and the address taken out: whoever owns the repository may have committed one."""
+    copy(folder)
+    done = address(folder, "--url", "none", "--site", "none")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def texts(root: Path) -> dict[str, str]:
+    paths = [*map(Path, PLACES), *(p.relative_to(root) for p in (root / "book").glob("*.ipynb"))]
+    return {str(path): (root / path).read_text(encoding="utf-8") for path in paths}
+
+
+def address(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the tool as a fresh machine can: -I -S leaves only the standard library."""
+    return subprocess.run(
+        [sys.executable, "-I", "-S", TOOL, *arguments],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_every_place_agrees(tmp_path: Path) -> None:
+    """What is committed is what the command would write."""
+    before = texts(copy(tmp_path))
+    said = address(tmp_path)
+    assert said.returncode == 0, said.stderr
+    assert "written:    nothing, all agree" in said.stdout
+    assert texts(tmp_path) == before
+    assert len(before) == len(PLACES) + len(CHAPTERS)
+
+
+def test_a_place_that_was_edited_by_hand_is_put_right(tmp_path: Path) -> None:
+    before = texts(copy(tmp_path))
+    chapter = tmp_path / "book/03_computing_gradients.ipynb"
+    chapter.write_text(chapter.read_text().replace("version(", "verzion("))
+    assert "written:    book/03_computing_gradients.ipynb\n" in address(tmp_path).stdout
+    assert texts(tmp_path) == before
+
+
+@pytest.mark.parametrize("host", ["github.com", "git.example.org"])
+def test_set_and_taken_out_again(tmp_path: Path, host: str) -> None:
+    before = texts(without(tmp_path))
+    url = URL.replace("github.com", host)
+    assert not any(url in text for text in before.values())
+    assert address(tmp_path, "--url", f"{url}/", "--site", SITE).returncode == 0
+    after = texts(tmp_path)
+    for name, text in after.items():
+        assert url in text, name
+        assert ("git+" in text) == (f"git+{url}@main" in text), name
+        other_hosts = set(re.findall(r"https://[\w.-]+", text)) - set(
+            re.findall(r"https://[\w.-]+", before[name])
+        )
+        buttons = {"https://mybinder.org", "https://colab.research.google.com"}
+        assert other_hosts <= {f"https://{host}", "https://example.org", *buttons}, name
+    assert ("colab" in after["README.md"].lower().split("\n## ")[0]) == (host == "github.com")
+    for name in "README.md", "book/index.md":
+        assert ("On Colab there is nothing to install" in after[name]) == (host == "github.com")
+    assert SITE in after["CITATION.cff"]
+    assert f'Homepage = "{SITE}"' in after["pyproject.toml"]
+
+    again = address(tmp_path)
+    assert "nothing, all agree" in again.stdout
+    assert f"repository: {url}\n" in again.stdout
+    assert address(tmp_path, "--url", "none", "--site", "none").returncode == 0
+    assert texts(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "github.com/owner/name",
+        "http://github.com/owner/name",
+        "git@github.com:owner/name",
+        "https://github.com/owner",
+        "https://github.com/owner/name/tree",
+        "https://github.com/owner/..",
+        "https://github.com:443/owner/name",
+        "https://git.example.org/./name",
+        "https://-/owner/name",
+        "https://github.com/owner/name.git",
+        "https://someone:secret@github.com/owner/name",
+        "https://github.com/owner/na me",
+        'https://github.com/owner/name"; import os #',
+        "https://github.com/owner/name\n",
+    ],
+)
+def test_what_is_no_address_is_refused(tmp_path: Path, url: str) -> None:
+    before = texts(copy(tmp_path))
+    done = address(tmp_path, "--url", url)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"make address: not the address of a repository: {url!r}; "
+        "write it as https://HOST/OWNER/NAME, without .git, a user or a password\n"
+    )
+    assert texts(tmp_path) == before
+
+
+def test_a_branch_or_site_that_is_none_is_refused(tmp_path: Path) -> None:
+    copy(tmp_path)
+    refused = {
+        "branch": ["a b", "a..b", "x/", "/x", "a//b", "x.lock", "x.lock/y", ".a", "a.", "-a"],
+        "site": [
+            "example.org",
+            "https://x.org:80:80/",
+            "https://x.org/../y/",
+            "https://x.org/a b/",
+            "https://x:y@x.org/",
+        ],
+    }
+    for what, values in refused.items():
+        for value in values:
+            done = address(tmp_path, f"--{what}={value}")
+            assert done.returncode == 1, value
+            assert re.match(rf"make address: not the (name|address) of a {what}: ", done.stderr)
+            assert value in done.stderr
+
+
+def test_a_branch_is_text_whatever_yaml_would_make_of_it(tmp_path: Path) -> None:
+    copy(tmp_path)
+    for branch in "no", "true", "null", "007", "1.10", "feature/x":
+        assert address(tmp_path, "--url", URL, "--branch", branch).returncode == 0
+        config = yaml.safe_load((tmp_path / "_config.yml").read_text(encoding="utf-8"))
+        assert config["sphinx"]["config"]["course_branch"] == branch
+        assert f"branch:     {branch}\n" in address(tmp_path).stdout
+        for name in "README.md", "book/index.md", f"book/{CHAPTERS[0]}.ipynb":
+            text = (tmp_path / name).read_text(encoding="utf-8")
+            assert re.search(rf"git\+{URL}@{branch}\\?\"", text), name
+
+
+def test_a_site_without_https_is_taken_with_it(tmp_path: Path) -> None:
+    """So GitHub reports one; it must not stop what publishes."""
+    copy(tmp_path)
+    done = address(tmp_path, "--site", "http://Example.org/course")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(
+        f"site:       http://Example.org/course is taken as {SITE[:-1]}\n"
+    )
+    assert f"site:       {SITE}\n" in done.stdout
+    assert "http://" not in (tmp_path / "CITATION.cff").read_text(encoding="utf-8")
+
+
+def test_none_takes_out_the_site_too(tmp_path: Path) -> None:
+    before = texts(without(tmp_path))
+    address(tmp_path, "--url", URL, "--branch", "published", "--site", SITE)
+    assert texts(tmp_path) != before
+    assert address(tmp_path, "--url", "none").returncode == 0
+    assert texts(tmp_path) == before
+
+
+def test_a_host_is_written_small(tmp_path: Path) -> None:
+    """github.com by another name would lose its buttons."""
+    copy(tmp_path)
+    done = address(tmp_path, "--url", URL.replace("https://github.com", "HTTPS://GitHub.com"))
+    assert f"repository: {URL}\n" in done.stdout
+
+
+def test_make_hands_the_address_on_untouched(tmp_path: Path) -> None:
+    """Also what a shell would read otherwise."""
+    copy(tmp_path)
+    for url, expected in {URL: 0, "https://h.org/a/b';touch x;'": 2, "$(touch x)": 2}.items():
+        done = subprocess.run(
+            ["make", "address", f"URL={url.replace('$', '$$')}", f"PYTHON={sys.executable}"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == expected, done.stderr
+        assert url.partition(" ")[0] in done.stdout + done.stderr
+    assert not (tmp_path / "x").exists()
+
+
+def test_every_notebook_has_the_same_first_cell() -> None:
+    for path in sorted((ROOT / "book").glob("*.ipynb")):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        first = next(cell for cell in cells if cell["cell_type"] == "code")
+        assert first["metadata"]["tags"] == ["setup", "remove-cell"], path.name
+        assert first["outputs"] == []
+
+
+def buttons(page: Path) -> dict[str, str]:
+    """The links above a chapter's text: {words: link}."""
+    html = BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
+    return {link.get_text(): str(link["href"]) for link in html.select(".page-actions a")}
+
+
+def test_without_an_address_there_is_only_the_download(book: Path, tmp_path: Path) -> None:
+    if "repository: not set" not in address(copy(tmp_path / "committed")).stdout:
+        root = without(tmp_path / "without")
+        done = build(root / "book", root, root=root)
+        assert done.returncode == 0, done.stdout + done.stderr
+        book = root / "_build/html"
+    pages = sorted(book.glob("[0-9][0-9]_*.html"))
+    assert len(pages) == len(CHAPTERS)
+    for page in pages:
+        assert list(buttons(page)) == ["Download notebook"]
+    assert "Colab" not in (book / "index.html").read_text(encoding="utf-8")
+
+
+def test_buttons_open_the_right_file(tmp_path: Path) -> None:
+    copy(tmp_path)
+    assert address(tmp_path, "--url", URL, "--branch", "published").returncode == 0
+    done = build(tmp_path / "book", tmp_path, root=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    pages = sorted((tmp_path / "_build/html").glob("[0-9][0-9]_*.html"))
+    assert len(pages) == len(CHAPTERS)
+    for page in pages:
+        path = f"book/{page.stem}.ipynb"
+        assert (ROOT / path).exists()
+        assert buttons(page) == {
+            "Download notebook": f"_sources/{page.stem}.ipynb",
+            "Open in Colab": "https://colab.research.google.com/github/no.owner/no-name/blob/"
+            f"published/{path}",
+            "Open in Binder": "https://mybinder.org/v2/gh/no.owner/no-name/published"
+            f"?urlpath=lab%2Ftree%2F{path.replace('/', '%2F')}",
+        }
+        downloaded = (page.parent / buttons(page)["Download notebook"]).read_text(encoding="utf-8")
+        assert f"git+{URL}@published" in downloaded
+    index = (tmp_path / "_build/html/index.html").read_text(encoding="utf-8")
+    assert f"git+{URL}@published" in index

@@ -1,0 +1,157 @@
+"""The benchmarks run, their tables are whole, and the README says what the tables say."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import companion
+from tests import ROOT
+
+OPTIM = ROOT / "benchmarks/optim.py"
+TRACE = ROOT / "benchmarks/trace.py"
+TRACE_TABLE = TRACE.with_suffix(".md")
+
+
+@pytest.fixture
+def beside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Python does for a script: the scripts beside it can be imported."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+
+
+def rows(table: str) -> list[list[str]]:
+    cells = [re.split(r"\s*\|\s*", line.strip("| ")) for line in table.splitlines() if "|" in line]
+    return cells[2:]
+
+
+def test_the_optimizer_benchmark_runs(tmp_path: Path) -> None:
+    """On one network and for a moment: that it works, not what it says."""
+    out = tmp_path / "optim.md"
+    command = [sys.executable, str(OPTIM), "Net", "--seconds", "0.01", "--output", str(out)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
+    found = rows(out.read_text(encoding="utf-8"))
+    assert len(found) == 10
+    for network, *_, theirs, ours, ratio, quartiles, memory in found:
+        assert network == "Net"
+        assert min(map(float, (theirs, ours, ratio, memory, *quartiles.split(" to ")))) > 0
+    assert found == rows(done.stdout)
+
+
+@pytest.mark.parametrize("script", [OPTIM, TRACE])
+def test_an_unknown_network_is_named(script: Path, tmp_path: Path) -> None:
+    command = [sys.executable, str(script), "resnet19", "--output", str(tmp_path / "table.md")]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 2
+    assert "no such network: resnet19; there are Net, " in done.stderr
+
+
+@pytest.mark.usefixtures("beside")
+def test_the_optimizer_table_is_whole_and_the_readme_quotes_it() -> None:
+    benchmark = runpy.run_path(str(OPTIM))
+    found = rows((ROOT / "benchmarks/optim.md").read_text(encoding="utf-8"))
+    expected = [
+        [network, rule.label, path]
+        for network in benchmark["NETWORKS"]
+        for rule in benchmark["RULES"]
+        for path in ("loop", "foreach")
+    ]
+    assert [row[:3] for row in found] == expected
+    ratios = [float(row[5]) for row in found]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    quoted = re.search(
+        r"in (\d+) cases.* between (\d\.\d+) and (\d\.\d+), median (\d\.\d+)", readme
+    )
+    assert quoted is not None
+    middle = statistics.median(ratios)
+    assert quoted.groups() == (
+        str(len(ratios)),
+        f"{min(ratios):.2f}",
+        f"{max(ratios):.2f}",
+        f"{middle:.2f}",
+    )
+
+
+def trace_tables(text: str) -> tuple[list[list[str]], list[list[str]]]:
+    """Of a way of watching, and of a number of tensors."""
+    ways, tensors = text.split("## More and more tensors")
+    return rows(ways), rows(tensors)
+
+
+def check_way(numbers: list[str]) -> None:
+    bare, watched, ratio, quartiles, once = numbers
+    low, high = map(float, quartiles.split(" to "))
+    assert min(float(bare), float(watched)) > 0
+    assert 0 < low <= float(ratio) <= high
+    float(once)  # of what costs nothing it is noise about 0
+
+
+def check_tensors(numbers: list[str]) -> None:
+    bare, traced, step, tensor, quartiles = numbers
+    low, high = map(float, quartiles.split(" to "))
+    assert min(float(bare), float(traced)) > 0
+    assert low <= float(tensor) <= high
+    float(step)
+
+
+@pytest.mark.usefixtures("beside")
+def test_the_trace_benchmark_runs(tmp_path: Path) -> None:
+    """On one network and for a moment: that it works, not what it says."""
+    ways = runpy.run_path(str(TRACE))["WAYS"]
+    out = tmp_path / "trace.md"
+    tiny = ["--rounds", "3", "--steps", "2", "--tensors", "10", "20"]
+    command = [sys.executable, str(TRACE), "Net", *tiny, "--output", str(out)]
+    subprocess.run(command, check=True, capture_output=True, text=True, timeout=300, cwd=tmp_path)
+    watched, tensors = trace_tables(out.read_text(encoding="utf-8"))
+    assert [row[:2] for row in watched] == [["Net", way.label] for way in ways]
+    for way, (_, _, *numbers) in zip(ways, watched, strict=True):
+        if way.installed:
+            check_way(numbers)
+        else:
+            assert numbers == ["not installed"]
+    assert [row[0] for row in tensors] == ["10", "20"]
+    for _, *numbers in tensors:
+        check_tensors(numbers)
+    assert list(tmp_path.iterdir()) == [out]
+
+
+@pytest.mark.usefixtures("beside")
+def test_the_trace_benchmark_needs_every(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(companion, "trace", lambda net, optimizer: None)
+    monkeypatch.setattr(sys, "argv", [str(TRACE), "--output", str(tmp_path / "trace.md")])
+    with pytest.raises(SystemExit):
+        runpy.run_path(str(TRACE), run_name="__main__")
+    assert "this companion.trace takes no every=" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("beside")
+def test_the_trace_table_is_whole() -> None:
+    """Of a run with every network, every package and every number of tensors."""
+    benchmark = runpy.run_path(str(TRACE))
+    text = TRACE_TABLE.read_text(encoding="utf-8")
+    watched, tensors = trace_tables(text)
+    assert [row[:2] for row in watched] == [
+        [network, way.label] for network in benchmark["NETWORKS"] for way in benchmark["WAYS"]
+    ]
+    for _, _, *numbers in watched:
+        check_way(numbers)
+    assert [row[0] for row in tensors] == [str(number) for number in benchmark["TENSORS"]]
+    for _, *numbers in tensors:
+        check_tensors(numbers)
+    assert re.search(r"; Python [\d.]+, torch [\d.]+, .*wandb [\d.]+, lightning [\d.]+\.", text)
+
+
+def test_the_readme_quotes_the_trace_table() -> None:
+    watched, _ = trace_tables(TRACE_TABLE.read_text(encoding="utf-8"))
+    medians = {(row[0], row[1]): row[4] for row in watched}
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for way in ("trace, every line", "trace, every=100", 'wandb.watch, log="all", log_freq=1'):
+        for network in ("Net", "resnet18"):
+            assert f"{medians[network, way]} " in readme, (network, way)

@@ -1,0 +1,93 @@
+"""The README's code runs and prints what the README says; its picture and commands are real."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+from companion.diagnosis.rules import RULES
+from tests import ROOT
+from tests.chapters.outputs import Output
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, flags=re.M | re.S)
+
+
+def test_the_report_is_what_the_command_says() -> None:
+    picture = runpy.run_path(str(ROOT / "tools/picture.py"))
+    (shown,) = blocks("text")
+    assert Output(shown.strip()) == picture["report"]().strip()
+
+
+def test_the_picture_is_the_table_of_that_report() -> None:
+    picture = runpy.run_path(str(ROOT / "tools/picture.py"))
+    stored = picture["PICTURE"].read_text(encoding="utf-8")
+    assert Output(stored) == picture["picture"]()
+
+
+def test_the_script_is_not_edited_for_us_and_the_others_run(tmp_path: Path) -> None:
+    script, around = blocks("python")
+    assert "companion" not in script
+    prelude = script.replace("total += loss\n", "optimizer.zero_grad()\n")
+    code = f"{prelude.replace('total / 6', 'loss')}\n{around}"
+    (tmp_path / "example.py").write_text(code)
+    done = subprocess.run(
+        [sys.executable, "example.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run.json").exists()
+
+
+def test_every_rule_is_listed() -> None:
+    listed = re.findall(r"^\| `([a-z-]+)` \| ", README, flags=re.M)
+    assert listed[: len(RULES)] == [rule.name for rule in RULES]
+    assert f"{len(RULES)} rules" in README
+
+
+def test_links_into_the_project_resolve() -> None:
+    links = re.findall(r"\]\(([^)]+)\)", README)
+    local = [link for link in links if not link.startswith("http")]
+    assert len(local) >= 6
+    for link in local:
+        assert (ROOT / link).exists(), link
+
+
+def test_commands_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    commands = set(re.findall(r"(?:^|`)make ([a-z]+)", README, flags=re.M))
+    assert {"book", "test", "notebooks", "bench", "serve"} <= commands
+    for command in commands:
+        assert re.search(rf"^{command}:", makefile, flags=re.M), command
+
+
+def test_the_number_of_chapters() -> None:
+    words = ["Six", "Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve"]
+    chapters = list((ROOT / "book").glob("[0-9][0-9]_*.ipynb"))
+    (word,) = re.findall(r"(\w+) chapters, 10 to 20 minutes each", README)
+    assert word == words[len(chapters) - 6]
+
+
+def test_every_public_name_is_mentioned() -> None:
+    for name in (
+        "trace",
+        "gradient_sums",
+        "parameter_sums",
+        "SGD",
+        "Adam",
+        "AdamW",
+        "Net",
+        "digits",
+        "cifar10",
+    ):
+        assert f"`{name}" in README, name
