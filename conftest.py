@@ -1,17 +1,16 @@
-"""nbval compares outputs with `!=`; here they become strings that know what is the same."""
+"""How the chapters are executed, and how the tests are dealt out to two workers."""
 
 from __future__ import annotations
 
-from nbval.plugin import IPyNbCell
+from pathlib import Path
 
-from tests.chapters.outputs import Output
+import pytest
 
-_sanitize = IPyNbCell.sanitize
-
-
-def _output(cell: IPyNbCell, value: object) -> object:
-    sanitized = _sanitize(cell, value)
-    return Output(sanitized) if isinstance(sanitized, str) else sanitized
+from tests.chapters.execution import Chapter
 
 
-IPyNbCell.sanitize = _output
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """A chapter is executed by nbval, in a way of its own."""
+    if file_path.suffix != ".ipynb" or file_path.parent.name != "book":
+        return None
+    return Chapter.from_parent(parent, path=file_path)  # type: ignore[no-any-return]

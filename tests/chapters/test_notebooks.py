@@ -1,7 +1,7 @@
 """Every chapter: was it really run, do its exercises work, does it keep the house style?
 
-That each stored output is what the code computes is nbval's work (see `book/conftest.py`). nbval
-passes a notebook that was never run, and a cell that is said to raise and does not: so here.
+That each stored output is what the code computes is nbval's work (`execution.py`). nbval passes a
+notebook that was never run, and a cell that is said to raise and does not: so here.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from nbformat import NotebookNode
 from companion.diagnosis.rules import RULES
 from companion.records.finding import CHAPTER
 from tests import ROOT
+from tests.chapters.exercises import solutions, tagged
 
 BOOK = ROOT / "book"
 CHAPTERS = sorted(BOOK.glob("[0-9][0-9]_*.ipynb"))
@@ -84,114 +85,76 @@ def test_a_notebook_that_was_not_run_is_noticed() -> None:
     assert len(not_run(quiet)) == 1
 
 
-# nbval with our comparison, on a notebook made for it.
+# nbval, as `conftest.py` has it, on a notebook made for it.
 
 
-def nbval(folder: Path, stored: str, source: str = "print(f'loss {2.25:.3f}')", **cell: Any) -> int:
-    """How many cells nbval fails in a notebook of one cell with this stored output."""
-    output = nbformat.v4.new_output("stream", text=stored)
-    notebook = nbformat.v4.new_notebook(
-        cells=[nbformat.v4.new_code_cell(source, execution_count=1, outputs=[output], **cell)]
-    )
-    (folder / "tests").mkdir(exist_ok=True)
-    shutil.copy(BOOK / "conftest.py", folder)
-    shutil.copy(ROOT / "tests/outputs.py", folder / "tests")
-    nbformat.write(notebook, folder / "one.ipynb")
+def test_what_is_computed_passes_and_what_is_not_fails(tmp_path: Path) -> None:
+    (book := tmp_path / "book").mkdir()
+    shutil.copy(ROOT / "conftest.py", tmp_path)
+    ignored = shutil.ignore_patterns("test_*", "__pycache__")
+    shutil.copytree(ROOT / "tests/chapters", tmp_path / "tests/chapters", ignore=ignored)
+    loss = "print(f'loss {2.25:.3f}')"
+    check = "print('Exercise 1:', 'correct' if answer_1 == 90 else 'not yet: count')"
+    cells = [
+        cell(loss, "loss 2.250\n"),
+        cell(loss, "loss 2.251\n"),  # one unit of the last printed place
+        cell(loss, "loss 2.260\n"),
+        cell("1 / 0", "loss 2.250\n", tags=["raises-exception"]),
+        cell("answer_1 = None", tags=["exercise"]),
+        cell(check, "Exercise 1: not yet: count\n", tags=["check"]),
+        nbformat.v4.new_markdown_cell(
+            "<details>\n<summary>Solution 1</summary>\n\n```python\nanswer_1 = 91\n```\n</details>"
+        ),
+    ]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    nbformat.write(notebook, book / "01_training_routine.ipynb")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "--nbval", "--nbval-current-env", "one.ipynb"],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(folder)},
+        [sys.executable, "-m", "pytest", "-rA", "--tb=no", "--nbval-current-env", "book"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
         capture_output=True,
         text=True,
         check=False,
         timeout=120,
     )
-    assert done.returncode in (0, 1), done.stdout + done.stderr
-    return done.returncode
+    assert re.findall(r"^(\w+) .*::([^-\n]*\w)", done.stdout, re.M) == [
+        ("PASSED", "Cell 0"),
+        ("PASSED", "Cell 1"),
+        ("PASSED", "Cell 4"),
+        ("PASSED", "Cell 5"),
+        ("PASSED", "Exercise 1 answered wrongly"),
+        ("PASSED", "Exercise 1 answered wrongly, checked"),
+        ("PASSED", "Exercise 1 answered rightly"),
+        ("FAILED", "Cell 2"),
+        ("FAILED", "Cell 3"),
+        ("FAILED", "Exercise 1 answered rightly, checked"),
+    ], done.stdout + done.stderr
 
 
-def test_nbval_passes_what_is_computed_and_fails_a_changed_digit(tmp_path: Path) -> None:
-    assert nbval(tmp_path, "loss 2.250\n") == 0
-    assert nbval(tmp_path, "loss 2.251\n") == 0  # one unit of the last printed place
-    assert nbval(tmp_path, "loss 2.260\n") == 1
-    assert nbval(tmp_path, "loss 2.250\n", "1 / 0", metadata={"tags": ["raises-exception"]}) == 1
+def cell(source: str, stored: str = "", **metadata: Any) -> Any:
+    outputs = [nbformat.v4.new_output("stream", text=stored)] if stored else []
+    return nbformat.v4.new_code_cell(source, execution_count=1, outputs=outputs, metadata=metadata)
 
 
-# Exercises.
-
-WRONG = {
-    ("01_training_routine", 1): "answer_1 = 89",
-    ("01_training_routine", 2): "answer_2 = 1.0",
-    ("01_training_routine", 3): "answer_3 = routine",
-    ("02_parameters_and_grad", 1): "answer_1 = 0",
-    ("02_parameters_and_grad", 2): "answer_2 = [1.0, 2.0, 3.0]",
-    ("02_parameters_and_grad", 3): "answer_3 = nn.Linear(1, 1)",
-    ("03_computing_gradients", 1): "answer_1 = 1",
-    ("03_computing_gradients", 2): "answer_2 = 0.0",
-    ("04_updating_parameters", 1): "answer_1 = 10",
-    (
-        "04_updating_parameters",
-        2,
-    ): "my_step = lambda net, lr: optim.SGD(net.parameters(), lr=0.1).step()",
-    ("04_updating_parameters", 3): "answer_3 = True",
-    ("05_sgd_in_full", 1): "answer_1 = 0.1",
-    ("05_sgd_in_full", 2): "answer_2 = 0.5",
-    ("05_sgd_in_full", 3): "my_step = lambda p, buffer, lr, momentum: None",
-    ("06_adam", 1): "answer_1 = 0.05",
-    ("06_adam", 2): "my_adam = lambda p, m, v, t, lr: None",
-    ("06_adam", 3): "answer_3 = False",
-    ("07_when_training_goes_wrong", 1): "answer_1 = 4",
-    ("07_when_training_goes_wrong", 2): "my_epoch = lambda net, optimizer, batches: 0.0",
-    ("07_when_training_goes_wrong", 3): "answer_3 = True",
-    ("08_your_own_loop", 1): 'answer_1 = {"every": 20}',
-    ("08_your_own_loop", 2): "silent = lambda routine: []",
-    ("08_your_own_loop", 3): "answer_3 = 'self.optimizer.step()'",
-}
-
-
-def solutions(notebook: Any) -> list[str]:
-    prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-    hidden = re.findall(
-        r"<details>\n<summary>Solution (\d)</summary>\n(.*?)\n</details>", prose, re.S
-    )
-    assert [int(number) for number, _ in hidden] == list(range(1, len(hidden) + 1))
-    return ["\n".join(re.findall(r"```python\n(.*?)```", text, re.S)) for _, text in hidden]
+# Exercises. That wrong answers are told from right ones is seen where the chapter is executed.
 
 
 @each_chapter
 def test_exercises(path: Path) -> None:
-    """Unanswered, answered wrongly, and solved as the chapter solves it: each check tells."""
     notebook = load(path)
+    checks = tagged(notebook, "check")
     answers = solutions(notebook)
-    exercises = [cell for cell in notebook.cells if "exercise" in tags(cell)]
-    checks = [cell for cell in notebook.cells if "check" in tags(cell)]
-    assert len(answers) == len(exercises) == len(checks)
+    assert len(answers) == len(tagged(notebook, "exercise")) == len(checks)
     assert len(answers) in (2, 3)
     for number, check in enumerate(checks, 1):
         assert check.outputs[0].text == f"Exercise {number}: no answer yet\n"
         assert "hide-input" in tags(check)  # it gives the answer away, in the book and in Jupyter
         assert check.metadata["jupyter"]["source_hidden"]
-
-    cells = []
-    for cell in notebook.cells:
-        if "exercise" in tags(cell):
-            number = exercises.index(cell) + 1
-            wrong, right, check = WRONG[path.stem, number], answers[number - 1], checks[number - 1]
-            cells += [nbformat.v4.new_code_cell(s) for s in (wrong, check.source, right)]
-        else:
-            cells.append(copy.deepcopy(cell))
-    solved = EXECUTE["run"](nbformat.v4.new_notebook(cells=cells))
-    printed = [
-        output.text
-        for cell in solved.cells
-        for output in cell.get("outputs", [])
-        if "text" in output
-    ]
-    verdicts = [text for text in printed if text.startswith("Exercise")]
-    for number, (wrong, right) in enumerate(zip(verdicts[::2], verdicts[1::2], strict=True), 1):
-        assert wrong.startswith(f"Exercise {number}: not yet: "), wrong
-        assert right == f"Exercise {number}: correct\n"
-    assert len(verdicts) == 2 * len(answers)
+    first = notebook.cells.index(tagged(notebook, "exercise")[0])
+    others = {"exercise", "check"}
+    assert all(
+        others & {*tags(cell)} for cell in notebook.cells[first:] if cell.cell_type == "code"
+    )
 
 
 # House style.

@@ -28,7 +28,8 @@ def copy(folder: Path) -> Path:
     """A copy of all that can name the address, as committed."""
     folder.mkdir(exist_ok=True)
     ignored = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
-    shutil.copytree(ROOT / "book", folder / "book", ignore=ignored)
+    for name in "book", "tools":
+        shutil.copytree(ROOT / name, folder / name, ignore=ignored)
     for path in [*PLACES, "Makefile"]:
         shutil.copy(ROOT / path, folder / path)
     return folder

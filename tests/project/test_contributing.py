@@ -143,7 +143,6 @@ def _required(field: dict[str, Any]) -> bool:
 
 # pre-commit: its hooks use the project's own tools.
 
-NOTEBOOKS = "tests/chapters/test_notebooks.py"
 HOOKS = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
 
 
@@ -161,20 +160,3 @@ def test_hooks_download_nothing_and_can_be_run() -> None:
             assert not word.startswith("tests/") or (ROOT / word).exists(), word
         if "files" in hook:
             assert [path for path in tracked if re.search(hook["files"], path)], hook["id"]
-
-
-def test_the_quick_look_at_the_notebooks_looks() -> None:
-    (hook,) = (hook for hook in HOOKS[0]["hooks"] if hook["id"] == "notebooks")
-    (selected,) = re.findall(r'-k "(.*)"', hook["entry"])
-    pytest_only_lists = [sys.executable, "-m", "pytest", "-q", "--collect-only"]
-    done = subprocess.run(
-        [*pytest_only_lists, "-p", "no:cacheprovider", NOTEBOOKS, "-k", selected],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
-    for test in ("test_was_run", "test_form", "test_nothing_of_the_machine_is_stored"):
-        assert test in done.stdout
-    assert "test_exercises" not in done.stdout

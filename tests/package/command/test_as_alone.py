@@ -12,17 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.package.command.running import (
-    ENVIRONMENT,
-    LOOP,
-    NO_LOOP,
-    SETUP,
-    STEP,
-    Start,
-    python,
-    write,
-)
+from tests.package.command.running import LOOP, NO_LOOP, SETUP, STEP, Start
 from tests.package.command.test_watched import BROKEN
+from tests.package.running import ENVIRONMENT, python, write
 
 AS_ALONE = """\
 import dataclasses, inspect, pickle, random, sys, typing, warnings

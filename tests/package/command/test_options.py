@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.package.command.running import LOOP, NO_LOOP, SETUP, STEP, Start, indented, python, write
+from tests.package.command.running import LOOP, NO_LOOP, SETUP, STEP, Start, indented
 from tests.package.command.test_watched import BROKEN
+from tests.package.running import python, write
 
 # --stop, --json, and what ends it.
 

@@ -8,17 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.package.command.running import (
-    LOOP,
-    NO_LOOP,
-    REAL,
-    SETUP,
-    STEP,
-    Start,
-    indented,
-    shown,
-    write,
-)
+from tests.package.command.running import LOOP, NO_LOOP, REAL, SETUP, STEP, Start, indented, shown
+from tests.package.running import write
 
 
 @pytest.mark.parametrize("path", REAL, ids=lambda path: path.stem)

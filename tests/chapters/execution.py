@@ -1,0 +1,82 @@
+"""nbval, as it executes a chapter here: once, in an empty folder, and with its exercises answered.
+
+After the last cell come, for each exercise, a wrong answer and its check, the chapter's own
+solution and its check, all in the same kernel. That every output is compared as `outputs` says is
+done where nbval asks for it, in `sanitize`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from tempfile import TemporaryDirectory
+
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_output
+from nbval.kernel import CURRENT_ENV_KERNEL_NAME, RunningKernel
+from nbval.plugin import IPyNbCell, IPyNbFile
+
+from tests.chapters.exercises import WRONG, solutions, tagged
+from tests.chapters.outputs import Output
+
+
+class Cell(IPyNbCell):  # type: ignore[misc]
+    """A cell, whose stored outputs know what is the same as they are."""
+
+    def sanitize(self, value: object) -> object:
+        """nbval compares with `!=`."""
+        return Output(value) if isinstance(value, str) else value
+
+
+class Beginning(Cell):
+    """A cell of which only the first words are known."""
+
+    def sanitize(self, value: object) -> object:
+        """As many letters as are known."""
+        known = self.cell.outputs[0].text
+        return value[: len(known)] if isinstance(value, str) else value
+
+
+class Chapter(IPyNbFile):  # type: ignore[misc]
+    """A notebook, executed as it would be for a reader who has nothing but that one file."""
+
+    def setup(self) -> None:
+        """Start the kernel."""
+        self.empty = TemporaryDirectory()
+        timeout = self.config.option.nbval_kernel_startup_timeout
+        self.kernel = RunningKernel(CURRENT_ENV_KERNEL_NAME, self.empty.name, timeout)
+        self.setup_sanitize_files()
+
+    def teardown(self) -> None:
+        """Stop it."""
+        super().teardown()
+        self.empty.cleanup()
+
+    def collect(self) -> Iterator[IPyNbCell]:
+        """The chapter's cells, then the answers to its exercises."""
+        last = -1
+        for cell in super().collect():
+            last = cell.cell_num
+            made = Cell.from_parent(
+                self, name=cell.name, cell_num=last, cell=cell.cell, options=cell.options
+            )
+            yield made
+        for number, (name, cell) in enumerate(self.answered(), last + 1):
+            kind = Beginning if name.endswith("wrongly, checked") else Cell
+            options = {"check": True, "skip": False}
+            yield kind.from_parent(self, name=name, cell_num=number, cell=cell, options=options)
+
+    def answered(self) -> Iterator[tuple[str, NotebookNode]]:
+        """What is executed for each exercise, and its name."""
+        checks = tagged(self.nb, "check")
+        for number, (check, right) in enumerate(zip(checks, solutions(self.nb), strict=True), 1):
+            for answer, how, verdict in (
+                (WRONG[self.path.stem, number], "wrongly", "not yet: "),
+                (right, "rightly", "correct\n"),
+            ):
+                name = f"Exercise {number} answered {how}"
+                yield name, new_code_cell(answer)
+                shown = new_output("stream", text=f"Exercise {number}: {verdict}")
+                yield (
+                    f"{name}, checked",
+                    new_code_cell(check.source, outputs=[shown], execution_count=number),
+                )
