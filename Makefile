@@ -9,7 +9,7 @@ READY := $(VENV)/ready
 INSTALL := $(if $(UV_TORCH_BACKEND),uv pip install --python $(PY),$(PY) -m pip install --disable-pip-version-check)
 BOOK := _build/html/index.html
 
-.PHONY: address audit candidate fresh matrix book test test-all notebooks bench bench-trace lighthouse serve pdf zip lab constraints clean help
+.PHONY: address audit candidate check fresh matrix book test test-all notebooks bench bench-trace lighthouse serve pdf zip lab constraints clean help
 
 help:
 	@echo "make book       build the course into $(dir $(BOOK))"
@@ -34,15 +34,23 @@ book: $(READY)
 	@$(VENV)/bin/jupyter-book build book --config _config.yml --path-output . -W -n --keep-going -q
 	@echo "Done. Open $(CURDIR)/$(BOOK)"
 
+# Two workers, each a group of tests at a time (conftest.py), and the types beside them.
+PYTEST := $(PY) -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+
 test: $(READY)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m mypy
-	$(PY) -m pytest
+	$(PY) -m mypy & types=$$! ; $(PYTEST) $(ARGS) && wait $$types
 
 # With the tests that are marked weekly.
 test-all: $(READY)
-	$(PY) -m pytest -m ""
+	$(PYTEST) -m "" $(ARGS)
+
+# Before a commit: what answers within a minute.
+check: $(READY)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy & types=$$! ; $(PYTEST) -q -m "not weekly and not slow" tests/package && wait $$types
 
 notebooks: $(READY)
 	@$(PY) tools/execute.py

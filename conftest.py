@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.chapters.execution import Chapter
+
+if TYPE_CHECKING:
+    from xdist.scheduler.loadscope import LoadScopeScheduling
+
+# Two workers on two cores: a thread that waits for another must not keep a core busy.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+# What shares what is made once (a built book, an environment), in the order in which it is begun.
+# Every other file is a group of its own; they come last, and fill what time is left.
+GROUPS = {
+    "pages": ("tests/pages/", "tests/project/test_address.py"),
+    "environments": ("tests/chapters/test_colab.py", "tests/project/test_wheel.py"),
+    "scripts": ("tests/package/command/",),
+}
+
+
+def group(nodeid: str) -> str:
+    """The tests that one worker runs, one after the other."""
+    file = nodeid.partition("::")[0]
+    return next((name for name, parts in GROUPS.items() if file.startswith(parts)), file)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -14,3 +36,26 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     if file_path.suffix != ".ipynb" or file_path.parent.name != "book":
         return None
     return Chapter.from_parent(parent, path=file_path)  # type: ignore[no-any-return]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The heaviest groups first, then the chapters: what is short fits in at the end."""
+    order = [*GROUPS]
+    items.sort(
+        key=lambda item: (
+            order.index(name) if (name := group(item.nodeid)) in GROUPS else len(order),
+            not item.nodeid.startswith("book/"),
+        )
+    )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """A group at a time to each worker. (`--dist loadgroup` marks are ignored by pytest 9.)"""
+    from xdist.scheduler.loadscope import LoadScopeScheduling
+
+    class Groups(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return group(nodeid)
+
+    return Groups(config, log)

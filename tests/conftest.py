@@ -56,5 +56,5 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def built(target: Path, **environment: str) -> Path:
     done = build(ROOT / "book", target, variables=environment)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.code == 0, done.out + done.err
     return target / "_build/html"

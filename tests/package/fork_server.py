@@ -1,8 +1,8 @@
 """A process that has imported torch, and runs each script in a fork of itself.
 
-That import takes longer than most scripts. Asked on stdin, a line of JSON each time; it answers
-with the exit code when the fork has ended. What the fork writes is in the files stdout and stderr
-of its folder. Run as a script: what it imports is all that a fork finds imported.
+That import takes longer than most scripts. It is asked on stdin, in a line of JSON, and answers
+with the exit code when the fork has ended; what the fork wrote is in the files stdout and stderr.
+Run as a script: what it imports is all that a fork finds imported.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ def run(how: str, arguments: list[str]) -> None:
     return None
 
 
-def redirect(closed: bool) -> None:
+def redirect(told: str, closed: bool) -> None:
     """The fork's own input and output; stdout a pipe that nobody reads, if it is closed."""
     write = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-    os.dup2(os.open("stdout", write), 1)
-    os.dup2(os.open("stderr", write), 2)
+    os.dup2(os.open(os.path.join(told, "stdout"), write), 1)
+    os.dup2(os.open(os.path.join(told, "stderr"), write), 2)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     if closed:
         out, into = os.pipe()
@@ -72,7 +72,7 @@ def main() -> None:
     signal.alarm(LONGEST)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(asked["folder"])
-    redirect(asked["closed"])
+    redirect(asked["told"], asked["closed"])
     sys.path[0] = asked["folder"]
     code = 0
     try:

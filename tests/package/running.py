@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -36,11 +37,13 @@ class Forks:
         whole: bool = False,
         variables: Mapping[str, str] = MappingProxyType({}),
         imported: Sequence[str] = (),
+        told: Path | None = None,
     ) -> Ran:
         """Run a "script", a "module", "code" or the package's own "command"; see `fork_server`.
 
         `imported` is imported before the fork, once for all. `whole`: exits as Python does, with
-        all that is done then. `closed`: nobody reads its output.
+        all that is done then. `closed`: nobody reads its output. `told`: where that is kept, if not
+        in the folder.
         """
         asked = {
             "how": how,
@@ -50,28 +53,29 @@ class Forks:
             "folder": str(folder),
             "arguments": arguments,
             "imported": imported,
+            "told": str(told or folder),
         }
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(asked) + "\n")
         self._process.stdin.flush()
         code = int(self._process.stdout.readline())
-        return Ran(code, (folder / "stdout").read_text(), (folder / "stderr").read_text())
+        told = told or folder
+        return Ran(code, (told / "stdout").read_text(), (told / "stderr").read_text())
 
 
-@contextmanager
-def forks() -> Iterator[Forks]:
-    """The process, while the block runs."""
-    with subprocess.Popen(
+@cache
+def forks() -> Forks:
+    """The one process of this test run; it is started when it is first asked for."""
+    process = subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("fork_server.py"))],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=ENVIRONMENT,
         text=True,
-    ) as process:
-        yield Forks(process)
-        assert process.stdin is not None
-        process.stdin.close()
+    )
+    atexit.register(process.communicate)
+    return Forks(process)
 
 
 def python(folder: Path, *command: str) -> Ran:

@@ -1,30 +1,29 @@
-"""How the tests build the book: as `make book` does."""
+"""How the tests build the book: as `make book` does, in a fork of a process that has Sphinx."""
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests import ROOT
+from tests.package.running import Ran, forks
+
+BUILD = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
 
 
 def build(
-    source: Path, target: Path, root: Path = ROOT, variables: dict[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
+    source: Path, target: Path, root: Path = ROOT, variables: Mapping[str, str] | None = None
+) -> Ran:
     """Build `source` into `target`/_build/html, as `root` configures it."""
-    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(source)]
     options = ["--config", str(root / "_config.yml"), "--path-output", str(target)]
-    return subprocess.run(
-        [*command, *options, "-W", "-n", "--keep-going", "-q"],
-        cwd=root,
-        env={**os.environ, **(variables or {})},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
+    return forks().run(
+        root,
+        *(BUILD, "build", str(source), *options, "-W", "-n", "--keep-going", "-q"),
+        how="code",
+        variables=variables or {},
+        imported=["jupyter_book.cli.main", "sphinx.cmd.build", "myst_nb", "furo"],
+        told=target,
     )
 
 

@@ -75,8 +75,8 @@ def test_a_dead_link_breaks_the_build(tmp_path: Path) -> None:
     """The check above and the build can fail."""
     book = small_book(tmp_path, "[gone](no_such_page)\n")
     done = build(book, tmp_path)
-    assert done.returncode != 0
-    assert "no_such_page" in done.stdout + done.stderr
+    assert done.code != 0
+    assert "no_such_page" in done.out + done.err
 
 
 def figures(page: Page) -> list[str]:
@@ -275,7 +275,7 @@ def test_a_formula_is_mathml_and_loads_nothing(tmp_path: Path) -> None:
         tmp_path, "Inline $p - \\eta g$, and\n\n$$b_t = \\mu b_{t-1} + g_t$$ (rule)\n"
     )
     done = build(book, tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.code == 0, done.out + done.err
     text = (tmp_path / "_build/html/index.html").read_text(encoding="utf-8")
     assert len(re.findall(r"<math\b", text)) == 2
     assert 'display="block"' in text
@@ -284,5 +284,5 @@ def test_a_formula_is_mathml_and_loads_nothing(tmp_path: Path) -> None:
 
 def test_a_wrong_formula_breaks_the_build(tmp_path: Path) -> None:
     done = build(small_book(tmp_path, "Inline $\\nosuchthing{x}$.\n"), tmp_path)
-    assert done.returncode != 0
-    assert "nosuchthing" in done.stdout + done.stderr
+    assert done.code != 0
+    assert "nosuchthing" in done.out + done.err

@@ -245,7 +245,7 @@ def test_a_second_build_renews_the_policy(tmp_path: Path) -> None:
     (source / "glossary.md").write_text("# Two\n")
     for text in "Two.", "Three.":
         done = build(source, tmp_path)
-        assert done.returncode == 0, done.stderr
+        assert done.code == 0, done.err
         (source / "index.md").write_text(f"# Title\n\n{text}\n")
     assert "Two." in (tmp_path / "_build/html/index.html").read_text("utf-8")
     for name, html in each(tmp_path / "_build/html"):
@@ -255,8 +255,8 @@ def test_a_second_build_renews_the_policy(tmp_path: Path) -> None:
 def test_a_script_in_a_text_breaks_the_build(tmp_path: Path) -> None:
     source = small_book(tmp_path, f"Text.\n\n```{{raw}} html\n{SCRIPT}\n```\n")
     done = build(source, tmp_path)
-    assert done.returncode != 0
-    assert "index: a script in the text, which no browser will run" in done.stderr
+    assert done.code != 0
+    assert "index: a script in the text, which no browser will run" in done.err
 
 
 # In a browser.

@@ -229,7 +229,7 @@ def test_without_an_address_there_is_only_the_download(book: Path, tmp_path: Pat
     if "repository: not set" not in address(copy(tmp_path / "committed")).stdout:
         root = without(tmp_path / "without")
         done = build(root / "book", root, root=root)
-        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.code == 0, done.out + done.err
         book = root / "_build/html"
     pages = sorted(book.glob("[0-9][0-9]_*.html"))
     assert len(pages) == len(CHAPTERS)
@@ -242,7 +242,7 @@ def test_buttons_open_the_right_file(tmp_path: Path) -> None:
     copy(tmp_path)
     assert address(tmp_path, "--url", URL, "--branch", "published").returncode == 0
     done = build(tmp_path / "book", tmp_path, root=tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.code == 0, done.out + done.err
     pages = sorted((tmp_path / "_build/html").glob("[0-9][0-9]_*.html"))
     assert len(pages) == len(CHAPTERS)
     for page in pages:

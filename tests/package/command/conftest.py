@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.package.command.running import Start
-from tests.package.running import Forks, Ran
+from tests.package.running import Ran, forks
 
 
 @pytest.fixture
-def start(forked: Forks, tmp_path: Path) -> Start:
+def start(tmp_path: Path) -> Start:
     """Run a script with the command in a process of its own, or alone."""
 
+    if not hasattr(os, "fork"):
+        pytest.skip("no fork on this system")
+
     def run(*arguments: str, alone: bool = False, **options: Any) -> Ran:
-        return forked.run(tmp_path, *arguments, how="script" if alone else "command", **options)
+        return forks().run(tmp_path, *arguments, how="script" if alone else "command", **options)
 
     return run
