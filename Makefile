@@ -14,6 +14,7 @@ BOOK := _build/html/index.html
 help:
 	@echo "make book       build the course into $(dir $(BOOK))"
 	@echo "make test       lint, type check, and test the package, the notebooks and the book"
+	@echo "make check      lint, type check, and the tests of the package: in about a minute"
 	@echo "make test-all   every test, also those that take longest"
 	@echo "make notebooks  execute every chapter in place"
 	@echo "make bench      time our optimizers beside torch's and write the table"

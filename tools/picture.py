@@ -44,9 +44,9 @@ def report() -> str:
     return done.stderr
 
 
-def picture() -> str:
+def picture(report: str) -> str:
     """The table of the report, up to the first empty line, as SVG text."""
-    lines = report().split("\n\n")[0].splitlines()[2:]
+    lines = report.split("\n\n")[0].splitlines()[2:]
     width = round(2 * MARGIN + CHARACTER * max(map(len, lines)))
     height = 2 * MARGIN + LINE * len(lines)
     rows = [_row(i, line) for i, line in enumerate(lines)]
@@ -83,5 +83,5 @@ def _row(i: int, line: str) -> str:
 
 
 if __name__ == "__main__":
-    PICTURE.write_text(picture(), encoding="utf-8")
+    PICTURE.write_text(picture(report()), encoding="utf-8")
     print(f"{PICTURE.relative_to(ROOT)} written")

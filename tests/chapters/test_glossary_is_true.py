@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -15,23 +14,7 @@ from torch.utils.data import DataLoader
 
 import companion
 from companion import Net, trace
-from tests import ROOT
-
-GLOSSARY = (ROOT / "book/glossary.md").read_text(encoding="utf-8")
-
-
-def slug(heading: str) -> str:
-    """The anchor of a heading, as GitHub and MyST make it."""
-    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
-
-
-def sections(text: str) -> dict[str, str]:
-    """Heading → what stands below it."""
-    return dict(re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", text, flags=re.M | re.S))
-
-
-ENTRIES = sections(GLOSSARY)
-
+from tests.chapters.glossary import ENTRIES
 
 told: set[str] = set()  # the entries whose sentences are asserted below
 Test = Callable[[], None]

@@ -9,27 +9,14 @@ import nbformat
 import pytest
 
 from tests import ROOT
+from tests.chapters.glossary import ENTRIES, GLOSSARY, slug
 
 CHAPTERS = sorted((ROOT / "book").glob("[0-9][0-9]_*.ipynb"))
-GLOSSARY = (ROOT / "book/glossary.md").read_text(encoding="utf-8")
 
 each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 
 
 # Entries.
-
-
-def slug(heading: str) -> str:
-    """The anchor of a heading, as GitHub and MyST make it."""
-    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
-
-
-def sections(text: str) -> dict[str, str]:
-    """Heading → what stands below it."""
-    return dict(re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", text, flags=re.M | re.S))
-
-
-ENTRIES = sections(GLOSSARY)
 
 
 def test_entries_are_in_alphabetical_order_and_have_anchors_of_their_own() -> None:

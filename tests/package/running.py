@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
+PYTHON = {"script": [], "module": ["-m"], "code": ["-c"], "command": ["-m", "companion"]}
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
@@ -25,7 +26,7 @@ class Ran(NamedTuple):
 class Forks:
     """Runs what it is asked to in forks of one process."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: subprocess.Popen[str] | None) -> None:
         self._process = process
 
     def run(
@@ -45,6 +46,8 @@ class Forks:
         all that is done then. `closed`: nobody reads its output. `told`: where that is kept, if not
         in the folder.
         """
+        if self._process is None:
+            return python(folder, *PYTHON[how], *arguments)
         asked = {
             "how": how,
             "closed": closed,
@@ -66,7 +69,12 @@ class Forks:
 
 @cache
 def forks() -> Forks:
-    """The one process of this test run; it is started when it is first asked for."""
+    """The one process of this test run; it is started when it is first asked for.
+
+    Where a system has no fork, Python itself runs what is asked for.
+    """
+    if not hasattr(os, "fork"):
+        return Forks(None)
     process = subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("fork_server.py"))],
         stdin=subprocess.PIPE,

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-from playwright.sync_api import Browser, Locator, Page
+from playwright.sync_api import Locator
 
 from companion import Trace
 from companion.records.reading import by_layer
 from companion.render.layers import number
 from companion.render.player.fragment import page
-from tests.package.render.test_player import loop
-from tests.pages.browser import problems_said, visit
 
 
 def write(folder: Path, *fragments: str) -> str:
@@ -21,23 +17,6 @@ def write(folder: Path, *fragments: str) -> str:
     path = folder / "page.html"
     path.write_text(page("Players", "".join(fragments)), encoding="utf-8")
     return path.as_uri()
-
-
-@pytest.fixture(scope="module")
-def right() -> Trace:
-    return loop()
-
-
-@pytest.fixture(scope="module")
-def wrong() -> Trace:
-    return loop(steps=3, clear=False)
-
-
-@pytest.fixture
-def played(browser: Browser, right: Trace, tmp_path: Path) -> Iterator[Page]:
-    with visit(browser, write(tmp_path, right._repr_html_())) as opened:
-        yield opened.page
-        assert problems_said(opened) == []
 
 
 def states(trace: Trace) -> list[list[list[str]]]:

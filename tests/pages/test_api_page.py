@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import doctest
 import importlib
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import companion
 from tests import ROOT
+from tests.package.running import forks
 
 API = (ROOT / "book/api.md").read_text(encoding="utf-8")
 
@@ -43,17 +41,10 @@ def test_public_name_has_an_example_that_is_executed(
     }
 
 
-def test_the_page_shows_what_the_command_says() -> None:
+def test_the_page_shows_what_the_command_says(tmp_path: Path) -> None:
     (shown,) = re.findall(r"^```text\n(usage: .*?)^```$", API, flags=re.M | re.S)
-    done = subprocess.run(
-        [sys.executable, "-m", "companion", "--help"],
-        env={**os.environ, "COLUMNS": "80", "NO_COLOR": "1"},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
-    assert shown == done.stdout
+    variables = {"COLUMNS": "80", "NO_COLOR": "1"}
+    assert shown == forks().run(tmp_path, "--help", how="command", variables=variables).out
 
 
 def test_every_public_name_has_a_link_to_its_source(book: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.package.command.running import LOOP, NO_LOOP, SETUP, STEP, Start, indented
 from tests.package.command.test_watched import BROKEN
-from tests.package.running import python, write
+from tests.package.running import forks, python, write
 
 # --stop, --json, and what ends it.
 
@@ -110,9 +110,10 @@ def test_module(start: Start, tmp_path: Path) -> None:
 
 def test_coverage_goes_on(tmp_path: Path) -> None:
     write(tmp_path, SETUP + LOOP)
-    ran = python(tmp_path, "-m", "coverage", "run", "-m", "companion", "script.py")
+    ran = forks().run(tmp_path, "coverage", "run", "-m", "companion", "script.py", how="module")
     assert ran.code == 0
     assert "companion: watched 3 steps, no findings" in ran.err
-    python(tmp_path, "-m", "coverage", "json", "-q", "-o", "report.json", "--include=script.py")
-    report = json.loads((tmp_path / "report.json").read_text())
-    assert report["files"]["script.py"]["missing_lines"] == []
+    report = ["json", "-q", "-o", "report.json", "--include=script.py"]
+    forks().run(tmp_path, "coverage", *report, how="module")
+    told = json.loads((tmp_path / "report.json").read_text())
+    assert told["files"]["script.py"]["missing_lines"] == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
 import sys
 import textwrap
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor
 
 from companion import Trace, trace
+from tests.package.running import forks
 from tests.package.tracing.watching import Watch, changes, loss_of, spy, traced_steps
 
 
@@ -294,14 +294,9 @@ def run_under_coverage(tmp_path: Path, every: int) -> set[int]:
         "c.start(); runpy.run_path(sys.argv[1]); c.stop();"
         "print(sorted(c.get_data().lines(c.get_data().measured_files().pop())))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(script)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    return set(map(int, done.stdout.strip("[]\n").split(",")))
+    done = forks().run(tmp_path, code, str(script), how="code")
+    assert done.code == 0, done.err
+    return set(map(int, done.out.strip("[]\n").split(",")))
 
 
 def test_coverage_misses_no_line(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
+from tests.package.running import forks, write
+
 SCRIPT = """\
 import sys
 import torch
@@ -50,24 +52,10 @@ print(json.dumps(report))
 """
 
 
-def run(folder: Path, *command: str, stdin: str = "") -> str:
-    done = subprocess.run(
-        [sys.executable, *command],
-        cwd=folder,
-        input=stdin,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr + done.stdout
-    return done.stdout
-
-
-def write(folder: Path, text: str) -> Path:
-    path = folder / "script.py"
-    path.write_text(text)
-    return path
+def run(folder: Path, *arguments: str, how: str = "script") -> str:
+    done = forks().run(folder, *arguments, how=how)
+    assert done.code == 0, done.err + done.out
+    return done.out
 
 
 def test_script(tmp_path: Path) -> None:
@@ -81,7 +69,7 @@ def test_script(tmp_path: Path) -> None:
 
 def test_code_without_a_file(tmp_path: Path) -> None:
     """`python -c` has no source to show: the line numbers stand in for it."""
-    printed = run(tmp_path, "-c", SCRIPT + "print(routine)")
+    printed = run(tmp_path, SCRIPT + "print(routine)", how="code")
     if sys.version_info < (3, 13):
         assert "  18  (line 18, source not known)" in printed
     assert "2 None → value" in printed
@@ -122,13 +110,13 @@ def test_coverage_sees_the_same_lines(tmp_path: Path) -> None:
     seen = []
     for traced in True, False:
         text = SCRIPT if traced else SCRIPT.replace("trace(net, optimizer)", "open(__file__)")
-        write(tmp_path, text + "assert sys.gettrace() is before\n")
-        path = tmp_path / "script.py"
-        path.write_text("import sys; before = sys.gettrace(); 1\n" + path.read_text())
-        run(tmp_path, "-m", "coverage", "run", "script.py")
-        run(tmp_path, "-m", "coverage", "json", "-q", "-o", "report.json", "--include=script.py")
-        report = json.loads((tmp_path / "report.json").read_text())
-        seen.append(report["files"]["script.py"]["executed_lines"])
+        before = "import sys; before = sys.gettrace(); 1\n"
+        write(tmp_path, f"{before}{text}assert sys.gettrace() is before\n")
+        run(tmp_path, "coverage", "run", "script.py", how="module")
+        report = ["json", "-q", "-o", "report.json", "--include=script.py"]
+        run(tmp_path, "coverage", *report, how="module")
+        told = json.loads((tmp_path / "report.json").read_text())
+        seen.append(told["files"]["script.py"]["executed_lines"])
     assert seen[0] == seen[1]
     assert {16, 17, 19, 20, 21} <= set(seen[0])
 
@@ -138,7 +126,15 @@ def test_debugger_stops_inside_the_block(tmp_path: Path) -> None:
     commands = (
         "break 11\nbreak 19\nbreak 20\ncontinue\nwhere\ncontinue\ncontinue\np 6 * 7\ncontinue\n"
     )
-    printed = run(tmp_path, "-m", "pdb", "script.py", stdin=commands)
+    printed = subprocess.run(
+        [sys.executable, "-m", "pdb", "script.py"],
+        cwd=tmp_path,
+        input=commands,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    ).stdout
     assert "> script.py(11)helper()" in printed.replace(f"{tmp_path}/", "")
     assert "script.py(19)main()" in printed
     assert "script.py(20)main()" in printed
