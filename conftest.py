@@ -13,8 +13,8 @@ from tests.chapters.execution import Chapter
 if TYPE_CHECKING:
     from xdist.scheduler.loadscope import LoadScopeScheduling
 
-# Two workers on two cores: a thread that waits for another must not keep a core busy.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Two workers on two cores: each computes on one, or they would wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # What shares what is made once (a built book, an environment), in the order in which it is begun.
 # Every other file is a group of its own; they come last, and fill what time is left.

@@ -307,6 +307,7 @@ def test_nothing_was_made_smaller(paper: Paper) -> None:
     assert sizes[9.5] > 3000, sizes
 
 
+@pytest.mark.weekly  # prints once more
 def test_the_same_site_gives_the_same_paper(paper: Paper, book: Path, tmp_path: Path) -> None:
     output = tmp_path / "course.pdf"
     assert run("paper/pdf.py", "--site", book, "--output", output).returncode == 0
@@ -433,7 +434,7 @@ def test_the_zip_opens_from_a_disk(browser: Browser, packed: Path, tmp_path: Pat
     pages = serving.pages(folder)
     assert {f"{name}.html" for name in ["index", *ORDER, "search", "genindex"]} <= set(pages)
     found = []
-    for name in pages:
+    for name in serving.read_pages(pages):
         with visit(browser, (folder / name).as_uri(), PHONE) as visited:
             problems = [
                 *problems_offline(visited.page),

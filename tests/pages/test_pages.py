@@ -51,14 +51,7 @@ def plain(browser: Browser, book: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def pages(book: Path) -> list[str]:
-    return serving.pages(book)
-
-
-@pytest.fixture(scope="module")
-def read(pages: list[str]) -> list[str]:
-    """The pages that are read; of the others, a module's source each, all but the code is alike."""
-    sources = [page for page in pages if page.startswith("_modules/")]
-    return [page for page in pages if page not in sources[1:]]
+    return serving.read_pages(serving.pages(book))
 
 
 def look_at_all(pages: list[str], look: Callable[[str], list[str]]) -> None:
@@ -85,12 +78,12 @@ def test_wide_light_and_gzipped(browser: Browser, gzipped: str, pages: list[str]
     look_at_all(pages, look)
 
 
-def test_narrow_dark_and_plain(browser: Browser, plain: str, read: list[str]) -> None:
+def test_narrow_dark_and_plain(browser: Browser, plain: str, pages: list[str]) -> None:
     def look(name: str) -> list[str]:
         with visit(browser, plain + name, NARROW, color_scheme="dark") as visited:
             return problems(visited, 450)
 
-    look_at_all(read, look)
+    look_at_all(pages, look)
 
 
 def problems(visited: Visit, kilobytes: int) -> list[str]:
@@ -117,14 +110,14 @@ def problems_downloads(page: Page, name: str) -> list[str]:
     return [] if offered == expected else [f"offers {offered} downloads, not {expected}"]
 
 
-def test_without_scripts(browser: Browser, plain: str, read: list[str]) -> None:
+def test_without_scripts(browser: Browser, plain: str, pages: list[str]) -> None:
     def look(name: str) -> list[str]:
         with visit(browser, plain + name, WIDE, java_script_enabled=False) as visited:
             wide = problems_without_scripts(visited.page)
             visited.page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
             return [*wide, *problems_without_scripts(visited.page)]
 
-    look_at_all(read, look)
+    look_at_all(pages, look)
 
 
 # Finding the way.

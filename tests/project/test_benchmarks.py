@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import runpy
 import statistics
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 
 import companion
 from tests import ROOT
+from tests.package.running import Ran, forks
 
 OPTIM = ROOT / "benchmarks/optim.py"
 TRACE = ROOT / "benchmarks/trace.py"
@@ -25,6 +25,10 @@ def beside(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
 
 
+def run(script: Path, folder: Path, *arguments: str) -> Ran:
+    return forks().run(folder, str(script), *arguments, imported=["torchvision"])
+
+
 def rows(table: str) -> list[list[str]]:
     cells = [re.split(r"\s*\|\s*", line.strip("| ")) for line in table.splitlines() if "|" in line]
     return cells[2:]
@@ -33,22 +37,20 @@ def rows(table: str) -> list[list[str]]:
 def test_the_optimizer_benchmark_runs(tmp_path: Path) -> None:
     """On one network and for a moment: that it works, not what it says."""
     out = tmp_path / "optim.md"
-    command = [sys.executable, str(OPTIM), "Net", "--seconds", "0.01", "--output", str(out)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
+    printed = run(OPTIM, tmp_path, "Net", "--seconds", "0.01", "--output", str(out)).out
     found = rows(out.read_text(encoding="utf-8"))
     assert len(found) == 10
     for network, *_, theirs, ours, ratio, quartiles, memory in found:
         assert network == "Net"
         assert min(map(float, (theirs, ours, ratio, memory, *quartiles.split(" to ")))) > 0
-    assert found == rows(done.stdout)
+    assert found == rows(printed)
 
 
 @pytest.mark.parametrize("script", [OPTIM, TRACE])
 def test_an_unknown_network_is_named(script: Path, tmp_path: Path) -> None:
-    command = [sys.executable, str(script), "resnet19", "--output", str(tmp_path / "table.md")]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 2
-    assert "no such network: resnet19; there are Net, " in done.stderr
+    ran = run(script, tmp_path, "resnet19", "--output", str(tmp_path / "table.md"))
+    assert ran.code == 2
+    assert "no such network: resnet19; there are Net, " in ran.err
 
 
 @pytest.mark.usefixtures("beside")
@@ -105,8 +107,8 @@ def test_the_trace_benchmark_runs(tmp_path: Path) -> None:
     ways = runpy.run_path(str(TRACE))["WAYS"]
     out = tmp_path / "trace.md"
     tiny = ["--rounds", "3", "--steps", "2", "--tensors", "10", "20"]
-    command = [sys.executable, str(TRACE), "Net", *tiny, "--output", str(out)]
-    subprocess.run(command, check=True, capture_output=True, text=True, timeout=300, cwd=tmp_path)
+    ran = run(TRACE, tmp_path, "Net", *tiny, "--output", str(out))
+    assert ran.code == 0, ran.err
     watched, tensors = trace_tables(out.read_text(encoding="utf-8"))
     assert [row[:2] for row in watched] == [["Net", way.label] for way in ways]
     for way, (_, _, *numbers) in zip(ways, watched, strict=True):
@@ -117,7 +119,7 @@ def test_the_trace_benchmark_runs(tmp_path: Path) -> None:
     assert [row[0] for row in tensors] == ["10", "20"]
     for _, *numbers in tensors:
         check_tensors(numbers)
-    assert list(tmp_path.iterdir()) == [out]
+    assert {path.name for path in tmp_path.iterdir()} == {"trace.md", "stdout", "stderr"}
 
 
 @pytest.mark.usefixtures("beside")

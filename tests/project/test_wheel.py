@@ -172,20 +172,19 @@ print(companion.gradient_sums(net, by="layer"), companion.Net())
 def test_with_torch_alone_all_works_but_what_needs_an_extra(
     torch_alone: Path, tmp_path: Path
 ) -> None:
-    run(torch_alone, "-c", LIGHT, folder=tmp_path)
     (tmp_path / "loop.py").write_text(LOOP)
-    printed = run(torch_alone, "loop.py", folder=tmp_path).stdout
-    assert "loss.backward()" in printed
+    *printed, plot, style, digits, cifar10 = run(
+        torch_alone, "-c", f"{LIGHT}import loop\n{MISSING}", folder=tmp_path
+    ).stdout.splitlines()
+    assert any("loss.backward()" in line for line in printed)
+    assert plot == 'routine.plot() needs matplotlib: pip install "training-routine[plot]"'
+    assert style == 'course_style() needs matplotlib: pip install "training-routine[plot]"'
+    assert digits == 'digits() needs sklearn: pip install "training-routine[data]"'
+    assert cifar10 == 'cifar10() needs torchvision: pip install "training-routine[data]"'
     assert (tmp_path / "loop.html").read_text().startswith("<!doctype html>")
     done = run(torch_alone, "-m", "companion", "loop.py", folder=tmp_path, check=False)
     assert done.returncode == 3  # what it says of a loop that is certainly wrong
     assert "accumulates" in done.stderr
-    assert run(torch_alone, "-c", MISSING, folder=tmp_path).stdout.splitlines() == [
-        'plot() needs matplotlib: pip install "training-routine[plot]"',
-        'course_style() needs matplotlib: pip install "training-routine[plot]"',
-        'digits() needs sklearn: pip install "training-routine[data]"',
-        'cifar10() needs torchvision: pip install "training-routine[data]"',
-    ]
 
 
 def test_the_packages_tests_need_nothing_else_of_the_repository() -> None:

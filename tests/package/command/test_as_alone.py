@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import py_compile
-import shlex
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -14,7 +11,7 @@ import pytest
 
 from tests.package.command.running import LOOP, NO_LOOP, SETUP, STEP, Start
 from tests.package.command.test_watched import BROKEN
-from tests.package.running import ENVIRONMENT, python, write
+from tests.package.running import forks, python, write
 
 AS_ALONE = """\
 import dataclasses, inspect, pickle, random, sys, typing, warnings
@@ -228,23 +225,33 @@ def test_whatever_python_runs(start: Start, tmp_path: Path) -> None:
         assert "optimizer.step()  " in ran.err, name
 
 
-def test_from_a_pipe(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "opened",
+    [
+        "os.dup2(os.open('script.py', os.O_RDONLY), 0); name = '-'",  # < script.py
+        "os.dup2(piped(), 0); name = '-'",  # cat script.py |
+        "name = f'/dev/fd/{piped()}'",  # <(cat script.py)
+    ],
+)
+def test_from_a_pipe(tmp_path: Path, opened: str) -> None:
     """`python -` and `python <(...)` read it once: its lines are shown all the same."""
     write(tmp_path, SETUP + LOOP)
-    out = []
-    for command in (
-        "{0} - a < script.py", "cat script.py | {0} - a", "{0} <(cat script.py) a"
-    ):  # fmt: skip
-        watching = command.format(f"{shlex.quote(sys.executable)} -m companion")
-        done = subprocess.run(
-            ["bash", "-c", watching],
-            cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=120,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        assert "optimizer.step()  " in done.stderr
-        out.append(done.stdout)
-    assert len(set(out)) == 1
-    assert len(out[0].splitlines()) == 6
+    code = f"""
+import os
+from pathlib import Path
+from companion.__main__ import main
+def piped():
+    out, into = os.pipe()
+    os.write(into, Path("script.py").read_bytes())
+    os.close(into)
+    return out
+{opened}
+main([name, "a"])
+"""
+    ran = forks().run(tmp_path, code, how="code")
+    assert ran.code == 0, ran.err
+    assert "optimizer.step()  " in ran.err
+    assert len(ran.out.splitlines()) == 6
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_module(start: Start, tmp_path: Path) -> None:
     write(tmp_path, "from . import engine\nengine.run()\nprint(__file__)\n", "package/__main__.py")
     write(tmp_path, SETUP + "def run():\n" + indented(LOOP), "package/engine.py")
     write(tmp_path, "import sys\nprint(__spec__.name, sys.argv)\n1 / 0\n", "package/fails.py")
-    ran = python(tmp_path, "-m", "companion", "-m", "package")
+    ran = start("-m", "package")
     assert ran.code == 0
     assert len(ran.out.splitlines()) == 7
     assert ran.out.endswith(str(tmp_path / "package/__main__.py") + "\n")

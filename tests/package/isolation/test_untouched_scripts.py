@@ -30,7 +30,7 @@ def ended(error):
 try:
     with watched(net, optimizer):
         signal.setitimer(signal.ITIMER_REAL, {seconds})
-        for i in range(10**5):
+        for i in range(10**4):
             optimizer.zero_grad()
             net(torch.ones(4, 4)).square().mean().backward()
             optimizer.step()
@@ -53,7 +53,7 @@ def later(target):
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(target), ctypes.py_object(Late))
 threading.Thread(target=later, args=(threading.get_ident(),)).start()
 try:
-    for i in range(10**5):
+    for i in range(10**4):
         optimizer.zero_grad()
         net(torch.ones(4, 4)).square().mean().backward()
         optimizer.step()

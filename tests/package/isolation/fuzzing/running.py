@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from tests import ROOT
 from tests.package.isolation.fuzzing.parts import FOUND, HUNG
+
+ROOT = Path(__file__).parents[4]
 
 AGAIN = 4  # runs of a script alone, when it seems to end otherwise
 MODES = ("alone", "command", "trace")
