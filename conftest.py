@@ -1,4 +1,4 @@
-"""How the chapters are executed, and how the tests are dealt out to two workers."""
+"""How the chapters are executed, and how the tests are dealt out to the workers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.chapters.execution import Chapter
 if TYPE_CHECKING:
     from xdist.scheduler.loadscope import LoadScopeScheduling
 
-# Two workers on two cores: each computes on one, or they would wait for each other.
+# Each worker computes on one core, or they would wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # What shares what is made once (a built book, an environment), in the order in which it is begun.

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
-import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -15,6 +13,7 @@ from playwright.sync_api import Browser
 
 from tests import ROOT
 from tests.conftest import NO_BROWSER
+from tests.package.running import forks
 from tests.pages.browser import (
     NARROW,
     Visit,
@@ -209,14 +208,17 @@ def test_ci_looks_for_the_same_names() -> None:
 
 @pytest.mark.parametrize("ci", ["", "true"])
 def test_without_a_browser_the_tests_are_skipped_but_not_in_ci(tmp_path: Path, ci: str) -> None:
-    environment = {**os.environ, "PATH": str(tmp_path), "CHROMIUM": "", "CI": ci}
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", __file__, "-k", "is_not"],
-        cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
-    assert done.stdout.count(NO_BROWSER) >= 1
+    ran = forks().run(
+        ROOT,
+        *("pytest", "-p", "no:cacheprovider", __file__, "-k", "is_not"),
+        how="module",
+        variables={"PATH": str(tmp_path), "CHROMIUM": "", "CI": ci},
+        imported=["pytest", "nbval.plugin", "playwright.sync_api"],
+        told=tmp_path,
+    )
+    assert ran.out.count(NO_BROWSER) >= 1
     if ci:
-        assert done.returncode == 1, done.stdout
+        assert ran.code == 1, ran.out
     else:
-        assert done.returncode == 0, done.stdout
-        assert done.stdout.count(NO_BROWSER) == 1
+        assert ran.code == 0, ran.out
+        assert ran.out.count(NO_BROWSER) == 1
