@@ -35,9 +35,8 @@ book: $(READY)
 	@$(VENV)/bin/jupyter-book build book --config _config.yml --path-output . -W -n --keep-going -q
 	@echo "Done. Open $(CURDIR)/$(BOOK)"
 
-# Three workers for two cores, for tests wait for browsers and servers; each takes a group of tests
-# at a time (conftest.py).
-PYTEST := $(PY) -m pytest -n 3 --dist loadscope --no-loadscope-reorder
+# Two workers, each a group of tests at a time (conftest.py), and the types beside them.
+PYTEST := $(PY) -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 test: $(READY)
 	$(PY) -m ruff check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,12 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     if file_path.suffix != ".ipynb" or file_path.parent.name != "book":
         return None
     return Chapter.from_parent(parent, path=file_path)  # type: ignore[no-any-return]
+
+
+def pytest_collection_finish() -> None:
+    """What is there by now stays: else each collection of garbage looks through all of torch."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

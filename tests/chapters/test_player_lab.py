@@ -106,7 +106,7 @@ def run_all(notebook: Page) -> None:
 SHORTCUTS = ["x", "d", "d", "a", "b", "m", "r", "v", "j", "k", "z", "0", "0", "Shift+M", "Escape"]
 
 
-@pytest.mark.parametrize("page", ["lab/tree/lab.ipynb", "notebooks/notebooks.ipynb"])
+@pytest.mark.parametrize("page", ["lab/workspaces/own/tree/lab.ipynb", "notebooks/notebooks.ipynb"])
 def test_no_key_that_is_meant_for_the_player_reaches_the_notebook(
     browser: Browser, lab: str, page: str
 ) -> None:

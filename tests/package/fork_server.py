@@ -7,6 +7,7 @@ Run as a script: what it imports is all that a fork finds imported.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import runpy
@@ -56,6 +57,8 @@ def next_script() -> dict[str, Any]:
         asked: dict[str, Any] = json.loads(line)
         for name in asked["imported"]:
             import_module(name)
+        gc.collect()
+        gc.freeze()  # or each fork would look through all that torch has made
         child = os.fork()
         if not child:
             return asked

@@ -213,7 +213,7 @@ def test_without_a_browser_the_tests_are_skipped_but_not_in_ci(tmp_path: Path, c
         *("pytest", "-p", "no:cacheprovider", __file__, "-k", "is_not"),
         how="module",
         variables={"PATH": str(tmp_path), "CHROMIUM": "", "CI": ci},
-        imported=["pytest", "nbval.plugin", "playwright.sync_api"],
+        imported=["pytest", "playwright.sync_api"],
         told=tmp_path,
     )
     assert ran.out.count(NO_BROWSER) >= 1

@@ -106,7 +106,7 @@ def test_the_trace_benchmark_runs(tmp_path: Path) -> None:
     """On one network and for a moment: that it works, not what it says."""
     ways = runpy.run_path(str(TRACE))["WAYS"]
     out = tmp_path / "trace.md"
-    tiny = ["--rounds", "2", "--steps", "2", "--tensors", "10", "20"]
+    tiny = ["--rounds", "3", "--steps", "2", "--tensors", "10", "20"]
     ran = run(TRACE, tmp_path, "Net", *tiny, "--output", str(out))
     assert ran.code == 0, ran.err
     watched, tensors = trace_tables(out.read_text(encoding="utf-8"))
