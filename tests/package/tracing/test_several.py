@@ -13,7 +13,7 @@ from tests.package.tracing.watching import BOTH, INPUTS, loss_of
 
 
 def test_names_are_the_callers_variables() -> None:
-    generator, critic = nn.Linear(2, 3), nn.Sequential(nn.Linear(3, 1), nn.ReLU())
+    generator, critic = nn.Linear(2, 3), nn.Sequential(nn.Linear(3, 1), nn.Tanh())
     g_adam = torch.optim.Adam(generator.parameters(), lr=0.25)
     c_adam = torch.optim.Adam(critic.parameters(), lr=0.5)
     with trace(generator, critic, g_adam, c_adam) as routine:
