@@ -28,7 +28,7 @@ from pypdf import PageObject, PdfReader
 from pypdf.generic import Destination
 
 from tests import ROOT
-from tests.pages.browser import PHONE, problems_foreign, problems_offline, problems_said, visit
+from tests.pages.browser import PHONE, problems_foreign, problems_offline, problems_said, tour
 from tools import serving
 from tools.chromium import HOW_TO_GET_IT
 from tools.paper.one_document import document
@@ -434,14 +434,14 @@ def test_the_zip_opens_from_a_disk(browser: Browser, packed: Path, tmp_path: Pat
     pages = serving.pages(folder)
     assert {f"{name}.html" for name in ["index", *ORDER, "search", "genindex"]} <= set(pages)
     found = []
-    for name in serving.read_pages(pages):
-        with visit(browser, (folder / name).as_uri(), PHONE) as visited:
-            problems = [
-                *problems_offline(visited.page),
-                *problems_foreign(visited),
-                *problems_said(visited),
-            ]
-            found += [f"{name}: {problem}" for problem in problems]
+    read = serving.read_pages(pages)
+    for name, visited in tour(browser, folder.as_uri() + "/", read, PHONE):
+        problems = [
+            *problems_offline(visited.page),
+            *problems_foreign(visited),
+            *problems_said(visited),
+        ]
+        found += [f"{name}: {problem}" for problem in problems]
     assert found == []
 
 

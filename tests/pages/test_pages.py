@@ -28,6 +28,7 @@ from tests.pages.browser import (
     problems_sideways,
     problems_weight,
     problems_without_scripts,
+    tour,
     visit,
 )
 from tools import serving
@@ -54,9 +55,11 @@ def pages(book: Path) -> list[str]:
     return serving.read_pages(serving.pages(book))
 
 
-def look_at_all(pages: list[str], look: Callable[[str], list[str]]) -> None:
+def look_at_all(
+    visits: Iterator[tuple[str, Visit]], look: Callable[[str, Visit], list[str]]
+) -> None:
     """Fail with the problems of all pages, one a line."""
-    found = [f"{page}: {problem}" for page in pages for problem in look(page)]
+    found = [f"{name}: {problem}" for name, visit in visits for problem in look(name, visit)]
     if found:
         pytest.fail("\n".join(found), pytrace=False)
 
@@ -67,23 +70,21 @@ def test_every_page_is_looked_at(pages: list[str]) -> None:
 
 
 def test_wide_light_and_gzipped(browser: Browser, gzipped: str, pages: list[str]) -> None:
-    def look(name: str) -> list[str]:
-        with visit(browser, gzipped + name, WIDE, color_scheme="light") as visited:
-            return [
-                *problems_search_fields(visited.page),
-                *problems_downloads(visited.page, name),
-                *problems(visited, 150),
-            ]
+    def look(name: str, visited: Visit) -> list[str]:
+        return [
+            *problems_search_fields(visited.page),
+            *problems_downloads(visited.page, name),
+            *problems(visited, 150),
+        ]
 
-    look_at_all(pages, look)
+    look_at_all(tour(browser, gzipped, pages, WIDE, color_scheme="light"), look)
 
 
 def test_narrow_dark_and_plain(browser: Browser, plain: str, pages: list[str]) -> None:
-    def look(name: str) -> list[str]:
-        with visit(browser, plain + name, NARROW, color_scheme="dark") as visited:
-            return problems(visited, 450)
+    def look(_: str, visited: Visit) -> list[str]:
+        return problems(visited, 450)
 
-    look_at_all(pages, look)
+    look_at_all(tour(browser, plain, pages, NARROW, color_scheme="dark"), look)
 
 
 def problems(visited: Visit, kilobytes: int) -> list[str]:
@@ -111,13 +112,12 @@ def problems_downloads(page: Page, name: str) -> list[str]:
 
 
 def test_without_scripts(browser: Browser, plain: str, pages: list[str]) -> None:
-    def look(name: str) -> list[str]:
-        with visit(browser, plain + name, WIDE, java_script_enabled=False) as visited:
-            wide = problems_without_scripts(visited.page)
-            visited.page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
-            return [*wide, *problems_without_scripts(visited.page)]
+    def look(_: str, visited: Visit) -> list[str]:
+        wide = problems_without_scripts(visited.page)
+        visited.page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
+        return [*wide, *problems_without_scripts(visited.page)]
 
-    look_at_all(pages, look)
+    look_at_all(tour(browser, plain, pages, WIDE, java_script_enabled=False), look)
 
 
 # Finding the way.
@@ -309,13 +309,10 @@ def test_a_box_shows_at_which_side_it_goes_on(browser: Browser, plain: str) -> N
 def test_charts_and_errors_are_seen_whole(browser: Browser, plain: str) -> None:
     """Of a chart the point may be at its right edge, of an error the cure at the end."""
     seen = []
-    for name in CHAPTERS:
-        with visit(browser, plain + f"{name}.html", PHONE) as visited:
-            boxes = visited.page.locator(".course-figure:not(:has-text('p.')), .traceback pre")
-            seen += [
-                (name, box.evaluate("box => box.scrollWidth - box.clientWidth"))
-                for box in boxes.all()
-            ]
+    for name, visited in tour(browser, plain, [f"{name}.html" for name in CHAPTERS], PHONE):
+        boxes = visited.page.locator(".course-figure:not(:has-text('p.')), .traceback pre")
+        hidden = "boxes => boxes.map(box => box.scrollWidth - box.clientWidth)"
+        seen += [(name, columns) for columns in boxes.evaluate_all(hidden)]
     assert len(seen) >= 14
     assert [(name, hidden) for name, hidden in seen if hidden > 0] == []
 

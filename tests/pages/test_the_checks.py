@@ -26,6 +26,7 @@ from tests.pages.browser import (
     problems_sideways,
     problems_weight,
     problems_without_scripts,
+    tour,
     visit,
     weight,
 )
@@ -140,6 +141,24 @@ def test_a_broken_page_is_objected_to(
     browser: Browser, folder: Path, plain: str, check: str, body: str, said: str
 ) -> None:
     assert said in "\n".join(problems(browser, folder, plain, check, body))
+
+
+def test_page_after_page_is_objected_to_for_its_own_faults(
+    browser: Browser, folder: Path, plain: str
+) -> None:
+    """What comes from a cache would weigh nothing."""
+    bodies = {
+        "heavy.html": "<script src='big.js'></script>",
+        "sound.html": "",
+        "again.html": "<script src='big.js'></script><script>console.error('oh')</script>",
+    }
+    for name, body in bodies.items():
+        (folder / name).write_text(SOUND.format(body))
+    found = [
+        (name, len(problems_weight(visited, 20)), len(problems_said(visited)))
+        for name, visited in tour(browser, plain, [*bodies])
+    ]
+    assert found == [("heavy.html", 1, 0), ("sound.html", 0, 0), ("again.html", 1, 1)]
 
 
 @pytest.mark.parametrize("check", [*CHECKS, *OFFLINE, *SCRIPTLESS])
