@@ -9,13 +9,14 @@ READY := $(VENV)/ready
 INSTALL := $(if $(UV_TORCH_BACKEND),uv pip install --python $(PY),$(PY) -m pip install --disable-pip-version-check)
 BOOK := _build/html/index.html
 
-.PHONY: address audit candidate check fresh matrix book test test-all notebooks bench bench-trace lighthouse serve pdf zip lab constraints clean help
+.PHONY: address audit candidate check fresh matrix book test test-all times notebooks bench bench-trace lighthouse serve pdf zip lab constraints clean help
 
 help:
 	@echo "make book       build the course into $(dir $(BOOK))"
 	@echo "make test       lint, type check, and test the package, the notebooks and the book"
 	@echo "make check      lint, type check, and the tests of the package: in about a minute"
 	@echo "make test-all   every test, also those that take longest"
+	@echo "make times      as make test, and write what is guaranteed where into tests/README.md"
 	@echo "make notebooks  execute every chapter in place"
 	@echo "make bench      time our optimizers beside torch's and write the table"
 	@echo "make bench-trace  time a watched step beside a bare one and write the table"
@@ -46,6 +47,10 @@ test: $(READY)
 # With the tests that are marked weekly.
 test-all: $(READY)
 	$(PYTEST) -m "" $(ARGS)
+
+# The same, and tests/README.md is written anew.
+times:
+	@$(MAKE) --no-print-directory test ARGS=--times
 
 # Before a commit: what answers within a minute.
 check: $(READY)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import gc
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.chapters.execution import Chapter
+from tools.guarantees import README, table
 
 if TYPE_CHECKING:
     from xdist.scheduler.loadscope import LoadScopeScheduling
+
+BEGAN = time.monotonic()
 
 # Each worker computes on one core, or they would wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -30,6 +34,22 @@ def group(nodeid: str) -> str:
     """The tests that one worker runs, one after the other."""
     file = nodeid.partition("::")[0]
     return next((name for name, parts in GROUPS.items() if file.startswith(parts)), file)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`make times`."""
+    parser.addoption("--times", action="store_true", help="write tests/README.md anew")
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Write down what was guaranteed, and how long it took."""
+    if config.getoption("--times"):
+        reports = [r for kind in terminalreporter.stats.values() for r in kind]
+        runs = [(r.nodeid, r.duration) for r in reports if isinstance(r, pytest.TestReport)]
+        workers = config.getoption("numprocesses", None) or 1
+        README.write_text(table(runs, time.monotonic() - BEGAN, workers), encoding="utf-8")
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

@@ -1,0 +1,1 @@
+"""The package against torch and Python alone: all that `make matrix` copies."""

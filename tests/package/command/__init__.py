@@ -1,0 +1,1 @@
+"""`python -m companion`: what it says, and that the script runs as it would alone."""

@@ -1,0 +1,1 @@
+"""What the chapters import: the network, the data, the routine itself."""

@@ -1,0 +1,1 @@
+"""A watched script ends as it would alone."""

@@ -1,0 +1,1 @@
+"""What counts as a change, whichever way a tensor was written."""

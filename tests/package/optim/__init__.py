@@ -1,0 +1,1 @@
+"""Our optimizers are torch's, bit for bit, and refuse what torch refuses."""

@@ -1,0 +1,1 @@
+"""How a trace, a finding and the player are shown, whatever stands in them."""

@@ -1,0 +1,70 @@
+"""What the tests guarantee, where, and how long that took: `make times` writes `tests/README.md`.
+
+What is guaranteed is said by the docstring on top of each room and each file; how many tests stand
+for it, and their seconds, come from the run.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "tests/README.md"
+OTHERS = {"book": "Every cell of every chapter, by nbval.", "companion": "Examples in docstrings."}
+
+HEAD = """\
+# What is guaranteed where
+
+Written by `make times` on {date}, from the docstrings of the tests and one run of {tests} tests:
+{minutes:.1f} minutes with {workers} workers.
+The seconds are those of a file's tests, with what was made for them; less than one is one.
+
+"""
+
+
+def first(path: Path) -> str:
+    """The first paragraph of a file's docstring, on one line."""
+    said = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return " ".join(said.split("\n\n")[0].split())
+
+
+def row(name: str, said: str, tests: int, seconds: float) -> str:
+    """A line of a table."""
+    return f"| {name} | {said} | {tests} | {max(1, round(seconds))} |"
+
+
+def table(runs: Iterable[tuple[str, float]], wall: float, workers: int) -> str:
+    """The whole text, of a test's id and its seconds, once for each phase of it."""
+    tests: Counter[str] = Counter()
+    seconds: Counter[str] = Counter()
+    seen = set()
+    for nodeid, duration in runs:
+        file = nodeid.partition("::")[0]
+        seconds[file] += duration
+        if nodeid not in seen:
+            seen.add(nodeid)
+            tests[file] += 1
+    lines = [
+        HEAD.format(
+            date=f"{date.today():%Y-%m-%d}", tests=len(seen), minutes=wall / 60, workers=workers
+        )
+    ]
+    rooms = sorted({Path(file).parent for file in tests if file.startswith("tests/")})
+    for room in rooms:
+        files = sorted(file for file in tests if Path(file).parent == room)
+        lines.append(f"## {room}\n\n{first(ROOT / room / '__init__.py')}\n")
+        lines.append("| file | what holds | tests | seconds |\n|---|---|---|---|")
+        lines += [
+            row(Path(file).name, first(ROOT / file), tests[file], seconds[file]) for file in files
+        ]
+        lines.append("")
+    lines.append("## Beside them\n\n| folder | what holds | tests | seconds |\n|---|---|---|---|")
+    for folder, said in OTHERS.items():
+        inside = [file for file in tests if file.startswith(f"{folder}/")]
+        total = sum(seconds[file] for file in inside)
+        lines.append(row(folder, said, sum(tests[file] for file in inside), total))
+    return "\n".join(lines) + "\n"
