@@ -56,7 +56,7 @@ times:
 check: $(READY)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m mypy & types=$$! ; $(PYTEST) -q -m "not weekly and not slow" tests/package && wait $$types
+	$(PY) -m mypy & types=$$! ; $(PYTEST) -q tests/package && wait $$types
 
 notebooks: $(READY)
 	@$(PY) tools/execute.py

@@ -7,7 +7,7 @@ for it, and their seconds, come from the run.
 from __future__ import annotations
 
 import ast
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
@@ -40,7 +40,7 @@ def row(name: str, said: str, tests: int, seconds: float) -> str:
 def table(runs: Iterable[tuple[str, float]], wall: float, workers: int) -> str:
     """The whole text, of a test's id and its seconds, once for each phase of it."""
     tests: Counter[str] = Counter()
-    seconds: Counter[str] = Counter()
+    seconds: defaultdict[str, float] = defaultdict(float)
     seen = set()
     for nodeid, duration in runs:
         file = nodeid.partition("::")[0]

@@ -103,7 +103,7 @@ def test_where_torch_refuses_too_the_message_begins_with_its_words(
         assert str(ours).startswith(str(theirs))
 
 
-def test_what_torch_accepts() -> None:
+def test_torch_still_accepts_what_our_docstrings_say_it_does() -> None:
     """The docstrings' lists of differences: each was so in torch when this was written."""
     p = nn.Parameter(torch.ones(1))
     sgd, adam = torch.optim.SGD, torch.optim.Adam
