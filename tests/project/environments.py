@@ -2,7 +2,8 @@
 
 What an environment shall hold is linked from the one that runs the tests, file by file, as if it
 had been installed there. pip replaces a file and never writes into one, so nothing that is done in
-the new environment reaches the old one. (Links to folders would let it through.)
+the new environment reaches the old one. (Links to folders would let it through.) `uv pip install
+--offline` was tried: it takes from its own cache alone, which is empty where pip has installed.
 """
 
 from __future__ import annotations

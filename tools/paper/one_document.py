@@ -4,6 +4,10 @@ Ids are one space for a whole document, and every chapter has its "exercises" an
 each page's ids get the page's name in front, and so does whatever refers to them. A link to another
 page becomes a link inside the document; a link to a page that is not in it (the source of a
 function, the index) leaves its text. What only a screen can use is left out.
+
+Sphinx's own `singlehtml` was tried on this book: it keeps ids as they are, so that nine of them
+("exercises", "adam") stand in it more than once and links lead to the first; chapters become
+sections of the front page; and what our extensions do to a finished page is not done.
 """
 
 from __future__ import annotations
