@@ -270,9 +270,9 @@ class Follower(Hooked):
 
     def on_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         """An optimizer has stepped, in any thread; torch's own hook says so."""
-        if torch.compiler.is_compiling():  # a compiled step is one without us
-            return
         try:
+            if torch.compiler.is_compiling():  # a compiled step is one without us
+                return
             here = threading.get_ident() == self._thread
             if here and not self._recorder.ended and self._failure is None:
                 aside(self._note_step, optimizer, sys._getframe(1))

@@ -222,17 +222,20 @@ class Scout:
 
     def _on_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         """Any optimizer is about to step, in any thread."""
-        if torch.compiler.is_compiling():
-            return
         try:
-            aside(self._note_step, optimizer, sys._getframe(1))
+            if not torch.compiler.is_compiling():
+                aside(self._note_step, optimizer, sys._getframe(1))
         except BaseException as error:
             if self._passes(error):
                 raise
 
     def _on_stepped(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        if not torch.compiler.is_compiling() and self._follower is not None:
-            self._follower.on_step(optimizer, args, kwargs)
+        try:
+            if not torch.compiler.is_compiling() and self._follower is not None:
+                self._follower.on_step(optimizer, args, kwargs)
+        except BaseException as error:
+            if self._passes(error):
+                raise
 
     def _note_step(self, optimizer: Optimizer, frame: FrameType) -> None:
         if os.getpid() != self._pid:
