@@ -37,12 +37,12 @@ book: $(READY)
 	@echo "Done. Open $(CURDIR)/$(BOOK)"
 
 # Two workers, each a group of tests at a time (conftest.py), and the types beside them.
-PYTEST := $(PY) -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+PYTEST := $(PY) -m pytest -n 2
 
 test: $(READY)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m mypy & types=$$! ; $(PYTEST) $(ARGS) && wait $$types
+	$(PY) -m mypy & types=$$! ; $(PYTEST) $(ARGS) ; tests=$$? ; wait $$types && exit $$tests
 
 # With the tests that are marked weekly.
 test-all: $(READY)
@@ -56,7 +56,7 @@ times:
 check: $(READY)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m mypy & types=$$! ; $(PYTEST) -q tests/package && wait $$types
+	$(PY) -m mypy & types=$$! ; $(PYTEST) -q tests/package ; tests=$$? ; wait $$types && exit $$tests
 
 notebooks: $(READY)
 	@$(PY) tools/execute.py

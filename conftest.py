@@ -21,12 +21,13 @@ BEGAN = time.monotonic()
 # Each worker computes on one core, or they would wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# What shares what is made once (a built book, an environment), in the order in which it is begun.
+# In the order in which they are begun, the heaviest first: what shares a built book is one group.
 # Every other file is a group of its own; they come last, and fill what time is left.
 GROUPS = {
     "pages": ("tests/pages/", "tests/project/test_address.py"),
-    "environments": ("tests/chapters/test_colab.py", "tests/project/test_wheel.py"),
-    "scripts": ("tests/package/command/",),
+    "colab": ("tests/chapters/test_colab.py",),
+    "wheel": ("tests/project/test_wheel.py",),
+    "jupyter": ("tests/chapters/test_player_lab.py",),
 }
 
 
@@ -85,4 +86,5 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
         def _split_scope(self, nodeid: str) -> str:
             return group(nodeid)
 
+    config.option.loadscopereorder = False  # xdist's own order is by the number of tests
     return Groups(config, log)

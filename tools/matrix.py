@@ -44,7 +44,6 @@ SETTINGS = """\
 [pytest]
 addopts = --doctest-modules -p no:cacheprovider
 doctest_optionflags = NORMALIZE_WHITESPACE
-markers = weekly
 filterwarnings =
     error
     ignore:Sparse (invariant|CSR|CSC|BSR|BSC)

@@ -62,7 +62,7 @@ class Chapter(IPyNbFile):  # type: ignore[misc]
             yield made
         for number, (name, cell) in enumerate(self.answered(), last + 1):
             kind = Beginning if name.endswith("wrongly, checked") else Cell
-            options = {"check": True, "skip": False}
+            options = {"check": True, "check_exception": False, "skip": False}
             yield kind.from_parent(self, name=name, cell_num=number, cell=cell, options=options)
 
     def answered(self) -> Iterator[tuple[str, NotebookNode]]:

@@ -2,7 +2,7 @@
 
 That import takes longer than most scripts. It is asked on stdin, in a line of JSON, and answers
 with the exit code when the fork has ended; what the fork wrote is in the files stdout and stderr.
-Run as a script: what it imports is all that a fork finds imported.
+What it was told to import is all that a fork finds imported: the modules named as its arguments.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def run(how: str, arguments: list[str]) -> None:
     return None
 
 
-def redirect(told: str, closed: bool) -> None:
+def redirect(told: str, *, closed: bool = False) -> None:
     """The fork's own input and output; stdout a pipe that nobody reads, if it is closed."""
     write = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
     os.dup2(os.open(os.path.join(told, "stdout"), write), 1)
@@ -55,10 +55,6 @@ def next_script() -> dict[str, Any]:
     """What this process, a fork by then, is to run."""
     for line in sys.stdin:
         asked: dict[str, Any] = json.loads(line)
-        for name in asked["imported"]:
-            import_module(name)
-        gc.collect()
-        gc.freeze()  # or each fork would look through all that torch has made
         child = os.fork()
         if not child:
             return asked
@@ -68,15 +64,18 @@ def next_script() -> dict[str, Any]:
 
 def main() -> None:
     """Answer until nobody asks any more."""
-    import_module("torch._dynamo")
-    import_module("companion.__main__")
+    del sys.path[0]  # this file's folder, where rooms of tests bear common names
+    for name in sys.argv[1:]:
+        import_module(name)
+    gc.collect()
+    gc.freeze()  # or each fork would look through all that torch has made
     asked = next_script()
     os.environ.update(asked["variables"])
     signal.alarm(LONGEST)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(asked["folder"])
-    redirect(asked["told"], asked["closed"])
-    sys.path[0] = asked["folder"]
+    redirect(asked["told"], closed=asked["closed"])
+    sys.path.insert(0, asked["folder"])
     code = 0
     try:
         run(asked["how"], asked["arguments"])

@@ -7,11 +7,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
+
+import pytest
 
 PYTHON = {"script": [], "module": ["-m"], "code": ["-c"], "command": ["-m", "companion"]}
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -37,17 +39,17 @@ class Forks:
         closed: bool = False,
         whole: bool = False,
         variables: Mapping[str, str] = MappingProxyType({}),
-        imported: Sequence[str] = (),
         told: Path | None = None,
     ) -> Ran:
         """Run a "script", a "module", "code" or the package's own "command"; see `fork_server`.
 
-        `imported` is imported before the fork, once for all. `whole`: exits as Python does, with
-        all that is done then. `closed`: nobody reads its output. `told`: where that is kept, if not
-        in the folder.
+        `whole`: exits as Python does, with all that is done then. `closed`: nobody reads its
+        output. `told`: where that is kept, if not in the folder.
         """
         if self._process is None:
-            return python(folder, *PYTHON[how], *arguments)
+            if closed:
+                pytest.skip("no fork on this system")
+            return python(folder, *PYTHON[how], *arguments, variables=variables)
         asked = {
             "how": how,
             "closed": closed,
@@ -55,43 +57,45 @@ class Forks:
             "variables": dict(variables),
             "folder": str(folder),
             "arguments": arguments,
-            "imported": imported,
             "told": str(told or folder),
         }
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(asked) + "\n")
         self._process.stdin.flush()
-        code = int(self._process.stdout.readline())
+        code = self._process.stdout.readline()
+        assert code, "the process that forks has died; see what it wrote to stderr"
         told = told or folder
-        return Ran(code, (told / "stdout").read_text(), (told / "stderr").read_text())
+        return Ran(int(code), (told / "stdout").read_text(), (told / "stderr").read_text())
 
 
 @cache
-def forks() -> Forks:
-    """The one process of this test run; it is started when it is first asked for.
+def forks(*imported: str) -> Forks:
+    """The process of this test run that has imported these; it is started when first asked for.
 
     Where a system has no fork, Python itself runs what is asked for.
     """
     if not hasattr(os, "fork"):
         return Forks(None)
+    server = Path(__file__).with_name("fork_server.py")
     process = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("fork_server.py"))],
+        [sys.executable, str(server), "torch._dynamo", "companion.__main__", *imported],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=ENVIRONMENT,
         text=True,
     )
-    atexit.register(process.communicate)
+    owner = os.getpid()
+    atexit.register(lambda: process.communicate() if os.getpid() == owner else None)
     return Forks(process)
 
 
-def python(folder: Path, *command: str) -> Ran:
+def python(folder: Path, *command: str, variables: Mapping[str, str] = MappingProxyType({})) -> Ran:
     """Run Python itself."""
     done = subprocess.run(
         [sys.executable, *command],
         cwd=folder,
-        env=ENVIRONMENT,
+        env={**ENVIRONMENT, **variables},
         capture_output=True,
         text=True,
         check=False,

@@ -9,6 +9,7 @@ from pathlib import Path
 from tests import ROOT
 from tests.package.running import Ran, forks
 
+SPHINX = ("jupyter_book.cli.main", "sphinx.cmd.build", "myst_nb", "furo")
 BUILD = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
 
 
@@ -17,12 +18,11 @@ def build(
 ) -> Ran:
     """Build `source` into `target`/_build/html, as `root` configures it."""
     options = ["--config", str(root / "_config.yml"), "--path-output", str(target)]
-    return forks().run(
+    return forks(*SPHINX).run(
         root,
         *(BUILD, "build", str(source), *options, "-W", "-n", "--keep-going", "-q"),
         how="code",
         variables=variables or {},
-        imported=["jupyter_book.cli.main", "sphinx.cmd.build", "myst_nb", "furo"],
         told=target,
     )
 

@@ -26,7 +26,7 @@ def beside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(script: Path, folder: Path, *arguments: str) -> Ran:
-    return forks().run(folder, str(script), *arguments, imported=["torchvision"])
+    return forks().run(folder, str(script), *arguments)
 
 
 def rows(table: str) -> list[list[str]]:
@@ -37,13 +37,14 @@ def rows(table: str) -> list[list[str]]:
 def test_the_optimizer_benchmark_runs(tmp_path: Path) -> None:
     """On one network and for a moment: that it works, not what it says."""
     out = tmp_path / "optim.md"
-    printed = run(OPTIM, tmp_path, "Net", "--seconds", "0.01", "--output", str(out)).out
+    ran = run(OPTIM, tmp_path, "Net", "--seconds", "0.01", "--output", str(out))
+    assert ran.code == 0, ran.err
     found = rows(out.read_text(encoding="utf-8"))
     assert len(found) == 10
     for network, *_, theirs, ours, ratio, quartiles, memory in found:
         assert network == "Net"
         assert min(map(float, (theirs, ours, ratio, memory, *quartiles.split(" to ")))) > 0
-    assert found == rows(printed)
+    assert found == rows(ran.out)
 
 
 @pytest.mark.parametrize("script", [OPTIM, TRACE])

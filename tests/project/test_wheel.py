@@ -81,7 +81,7 @@ def test_the_sdist_builds_the_same_wheel(wheel: Path, dist: Path, tmp_path: Path
     (sdist,) = dist.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         names = archive.getnames()
-    assert {"companion/__init__.py", "tools/matrix.py", "book/_toc.yml"} <= {
+    assert {"conftest.py", "companion/__init__.py", "tools/matrix.py", "book/_toc.yml"} <= {
         name.partition("/")[2] for name in names
     }
     assert not [

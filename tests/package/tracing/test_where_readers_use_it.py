@@ -11,7 +11,7 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
-from tests.package.running import forks, write
+from tests.package.running import forks, python, write
 
 SCRIPT = """\
 import sys
@@ -69,7 +69,7 @@ def test_script(tmp_path: Path) -> None:
 
 def test_code_without_a_file(tmp_path: Path) -> None:
     """`python -c` has no source to show: the line numbers stand in for it."""
-    printed = run(tmp_path, SCRIPT + "print(routine)", how="code")
+    printed = python(tmp_path, "-c", SCRIPT + "print(routine)").out
     if sys.version_info < (3, 13):
         assert "  18  (line 18, source not known)" in printed
     assert "2 None → value" in printed

@@ -30,6 +30,7 @@ import torch.utils.data
 
 from companion.command import main as command
 from companion.command import report, starting
+from tests.package.fork_server import redirect
 from tests.package.isolation.fuzzing.parts import HUNG
 
 SECONDS = 30  # then a script hangs
@@ -68,9 +69,7 @@ def _wait(child: int) -> int:
 def run(mode: str, folder: str) -> None:
     """Run the folder's script in this process, and end the process."""
     os.chdir(folder)
-    for number, name in (1, "stdout"), (2, "stderr"):
-        os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    redirect(folder)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ["WATCHED"] = "yes" if mode == "trace" else ""
     path = os.path.join(os.getcwd(), "script.py")
