@@ -14,7 +14,7 @@ BOOK := _build/html/index.html
 help:
 	@echo "make book       build the course into $(dir $(BOOK))"
 	@echo "make test       lint, type check, and test the package, the notebooks and the book"
-	@echo "make check      lint, type check, and the tests of the package: in about a minute"
+	@echo "make check      lint, type check, and the tests of the package that run no whole script: in about a minute"
 	@echo "make test-all   every test, also those that take longest"
 	@echo "make times      as make test, and write what is guaranteed where into tests/README.md"
 	@echo "make notebooks  execute every chapter in place"
@@ -52,11 +52,12 @@ test-all: $(READY)
 times:
 	@$(MAKE) --no-print-directory test ARGS=--times
 
-# Before a commit: what answers within a minute.
+# Before a commit: what answers within a minute. Tests that run whole scripts are left out.
+SCRIPTS := $(addprefix --ignore=tests/package/,command isolation tracing/test_distributed.py tracing/test_where_readers_use_it.py)
 check: $(READY)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m mypy & types=$$! ; $(PYTEST) -q tests/package ; tests=$$? ; wait $$types && exit $$tests
+	$(PY) -m mypy & types=$$! ; $(PYTEST) -q tests/package $(SCRIPTS) ; tests=$$? ; wait $$types && exit $$tests
 
 notebooks: $(READY)
 	@$(PY) tools/execute.py

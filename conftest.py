@@ -43,10 +43,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+    terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config
 ) -> None:
-    """Write down what was guaranteed, and how long it took."""
-    if config.getoption("--times"):
+    """Write down what was guaranteed, and how long it took, if it was all and all held."""
+    whole = config.args_source is config.ArgsSource.TESTPATHS and not config.option.keyword
+    if config.getoption("--times") and whole and exitstatus == pytest.ExitCode.OK:
         reports = [r for kind in terminalreporter.stats.values() for r in kind]
         runs = [(r.nodeid, r.duration) for r in reports if isinstance(r, pytest.TestReport)]
         workers = config.getoption("numprocesses", None) or 1

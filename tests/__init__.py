@@ -3,3 +3,5 @@
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+CHAPTERS = sorted(ROOT.glob("book/[0-9][0-9]_*.ipynb"))
+NAMES = [path.stem for path in CHAPTERS]

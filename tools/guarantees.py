@@ -14,7 +14,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "tests/README.md"
-OTHERS = {"book": "Every cell of every chapter, by nbval.", "companion": "Examples in docstrings."}
+OTHERS = {
+    ".ipynb": "Every cell of every chapter, executed and compared by nbval, and every exercise.",
+    ".py": "Examples in docstrings.",
+}
 
 HEAD = """\
 # What is guaranteed where
@@ -22,7 +25,6 @@ HEAD = """\
 Written by `make times` on {date}, from the docstrings of the tests and one run of {tests} tests:
 {minutes:.1f} minutes with {workers} workers.
 The seconds are those of a file's tests, with what was made for them; less than one is one.
-
 """
 
 
@@ -33,7 +35,11 @@ def first(path: Path) -> str:
 
 
 def row(name: str, said: str, tests: int, seconds: float) -> str:
-    """A line of a table."""
+    """A line of a table.
+
+    >>> row("test_a.py", "All is well.", 3, 0.2)
+    '| test_a.py | All is well. | 3 | 1 |'
+    """
     return f"| {name} | {said} | {tests} | {max(1, round(seconds))} |"
 
 
@@ -62,9 +68,9 @@ def table(runs: Iterable[tuple[str, float]], wall: float, workers: int) -> str:
             row(Path(file).name, first(ROOT / file), tests[file], seconds[file]) for file in files
         ]
         lines.append("")
-    lines.append("## Beside them\n\n| folder | what holds | tests | seconds |\n|---|---|---|---|")
-    for folder, said in OTHERS.items():
-        inside = [file for file in tests if file.startswith(f"{folder}/")]
+    lines.append("## Beside them\n\n| files | what holds | tests | seconds |\n|---|---|---|---|")
+    for suffix, said in OTHERS.items():
+        inside = [f for f in tests if f.endswith(suffix) and not f.startswith("tests/")]
         total = sum(seconds[file] for file in inside)
-        lines.append(row(folder, said, sum(tests[file] for file in inside), total))
+        lines.append(row(f"*{suffix}", said, sum(tests[file] for file in inside), total))
     return "\n".join(lines) + "\n"

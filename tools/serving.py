@@ -62,12 +62,6 @@ def pages(folder: Path) -> list[str]:
     return sorted(str(path) for path in paths if path.parts[0] not in ("_static", "_sources"))
 
 
-def read_pages(pages: list[str]) -> list[str]:
-    """Those that are read; of a module's source, where all but the code is alike, the first."""
-    sources = [page for page in pages if page.startswith("_modules/companion/")]
-    return [page for page in pages if page not in sources[1:]]
-
-
 @contextmanager
 def serve(folder: Path, *, gzipped: bool) -> Iterator[str]:
     """The folder's address on localhost, while the block runs."""

@@ -13,7 +13,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 
 # Colours for terminal escapes, and styles for tabs, cards and advertisements, which no page has;
-# what is left of both, cells and copy buttons, is in `course.css`.
+# what is left of both, cells and copy buttons, is in `course.css` and `drawers_and_paper.css`.
 UNUSED = ("mystnb.", "furo-extensions.")
 
 # jupyter-book sets these for two extensions that are not loaded; Sphinx warns about unknown ones.

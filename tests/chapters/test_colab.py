@@ -6,6 +6,7 @@ is a folder; everything else is what a reader's machine does: pip, git, a build,
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
@@ -16,9 +17,9 @@ from typing import Any
 import nbformat
 import pytest
 
-from tests import ROOT
+from tests import CHAPTERS, NAMES, ROOT
 from tests.project.environments import clean, run
-from tests.project.test_address import CHAPTERS, URL, address, copy, without
+from tests.project.test_address import URL, address, copy, without
 
 BRANCH = "published"  # not the repository's default
 # What Colab has, of all that a chapter imports; and what runs a notebook.
@@ -110,7 +111,7 @@ def first_cell(
 @pytest.mark.parametrize(
     "chapter",
     # The others import nothing else that Colab has to have: see below.
-    [CHAPTERS[0], *(pytest.param(name, marks=pytest.mark.weekly) for name in CHAPTERS[1:])],
+    [NAMES[0], *(pytest.param(name, marks=pytest.mark.weekly) for name in NAMES[1:])],
 )
 def test_a_notebook_alone_gets_the_package_and_runs(
     chapter: str, python: Path, repository: Path, chapters: Path, tmp_path: Path
@@ -133,18 +134,31 @@ def test_a_notebook_alone_gets_the_package_and_runs(
 def test_chapters_import_what_is_there() -> None:
     """Each chapter is executed in our own environment every day, and in this one every week."""
     known = {name.replace("scikit-learn", "sklearn") for name in THERE} | sys.stdlib_module_names
-    for chapter in CHAPTERS:
-        cells = nbformat.read(ROOT / f"book/{chapter}.ipynb", as_version=4).cells
-        code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
-        imported = re.findall(r"^\s*(?:from|import) (\w+)", code, re.M)
-        assert {*imported} - {"companion"} <= known, chapter
-        assert len(imported) > 2
+    for path in CHAPTERS:
+        cells = nbformat.read(path, as_version=4).cells
+        code = [cell.source for cell in cells if cell.cell_type == "code"]
+        imported = {
+            name.partition(".")[0]
+            for source in code
+            if not source.startswith("%")
+            for node in ast.walk(ast.parse(source))
+            for name in names_of(node)
+        }
+        assert imported - {"companion"} <= known, path
+        assert len(imported) > 1
+
+
+def names_of(node: ast.AST) -> list[str]:
+    """The modules that a statement imports."""
+    if isinstance(node, ast.ImportFrom):
+        return [node.module or ""]
+    return [one.name for one in node.names] if isinstance(node, ast.Import) else []
 
 
 def test_where_the_package_is_there_nothing_is_done(
     python: Path, repository: Path, chapters: Path, tmp_path: Path
 ) -> None:
-    notebook = chapters / f"{CHAPTERS[0]}.ipynb"
+    notebook = chapters / f"{NAMES[0]}.ipynb"
     uninstall(python)
     assert first_cell(python, notebook, tmp_path, instead_of(repository)) == ""
     after = installed(python)
@@ -156,7 +170,7 @@ def test_where_the_package_cannot_be_had_the_cell_says_so(
     python: Path, chapters: Path, tmp_path: Path
 ) -> None:
     uninstall(python)
-    notebook = chapters / f"{CHAPTERS[0]}.ipynb"
+    notebook = chapters / f"{NAMES[0]}.ipynb"
     error = first_cell(python, notebook, tmp_path, instead_of("/nowhere"))
     wanted = f"pip could not install training-routine from git+{URL}@{BRANCH}:\n"
     assert error.startswith(f"RuntimeError: {wanted}")
@@ -171,7 +185,7 @@ def test_another_companion_is_not_taken_for_ours(
     uninstall(python)
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).touch()
-    notebook = chapters / f"{CHAPTERS[0]}.ipynb"
+    notebook = chapters / f"{NAMES[0]}.ipynb"
     error = first_cell(python, notebook, tmp_path, instead_of(repository))
     assert "companion" in installed(python)
     if name.endswith(".txt"):
@@ -185,7 +199,7 @@ def test_a_folder_that_is_imported_for_want_of_ours_is_named(
     python: Path, repository: Path, chapters: Path, tmp_path: Path
 ) -> None:
     """The distribution is said to be there, and its package is gone."""
-    notebook = chapters / f"{CHAPTERS[0]}.ipynb"
+    notebook = chapters / f"{NAMES[0]}.ipynb"
     uninstall(python)
     (tmp_path / "training_routine-0.1.0.dist-info").mkdir()
     about = tmp_path / "training_routine-0.1.0.dist-info/METADATA"
@@ -199,7 +213,7 @@ def test_without_an_address_the_cell_says_how_to_get_the_package(
     python: Path, tmp_path: Path
 ) -> None:
     uninstall(python)
-    notebook = without(tmp_path / "course") / f"book/{CHAPTERS[0]}.ipynb"
+    notebook = without(tmp_path / "course") / f"book/{NAMES[0]}.ipynb"
     for other in None, "companion.py":
         if other:
             (tmp_path / other).touch()

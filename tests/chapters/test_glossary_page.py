@@ -8,13 +8,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from tests import ROOT
+from tests import CHAPTERS, ROOT
+from tests.chapters import each_chapter
 from tests.chapters.glossary import ENTRIES, GLOSSARY, slug
-
-CHAPTERS = sorted((ROOT / "book").glob("[0-9][0-9]_*.ipynb"))
-
-each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
-
 
 # Entries.
 

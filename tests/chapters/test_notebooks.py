@@ -17,20 +17,17 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-import pytest
 from docutils.nodes import make_id
 from nbformat import NotebookNode
 
 from companion.diagnosis.rules import RULES
 from companion.records.finding import CHAPTER
-from tests import ROOT
+from tests import CHAPTERS, ROOT
+from tests.chapters import each_chapter
 from tests.chapters.exercises import solutions, tagged
 
 BOOK = ROOT / "book"
-CHAPTERS = sorted(BOOK.glob("[0-9][0-9]_*.ipynb"))
 EXECUTE = runpy.run_path(str(ROOT / "tools/execute.py"))
-
-each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 
 
 def load(path: Path) -> Any:

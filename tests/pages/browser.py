@@ -58,12 +58,19 @@ def visit(
         yield visit
 
 
+def read_pages(pages: list[str]) -> list[str]:
+    """Those that are read; of a module's source, where all but the code is alike, the first."""
+    sources = [page for page in pages if page.startswith("_modules/companion/")]
+    return [page for page in pages if page not in sources[1:]]
+
+
 def tour(
     browser: Browser, start: str, names: list[str], size: tuple[int, int] = WIDE, **options: Any
 ) -> Iterator[tuple[str, Visit]]:
     """One reader opens page after page, with nothing of one in the cache for the next.
 
-    A reader for each would take five times as long to come as the page to load.
+    A reader for each would take five times as long to come as the page to load. What a page stores
+    stays, as it does for any reader.
     """
     with visit(browser, "about:blank", size, **options) as visited:
         page = visited.page

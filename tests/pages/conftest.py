@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from companion import Trace
-from tests.package.render.test_player import loop
+from tests.package.render.played import loop
 from tests.pages.browser import problems_said, visit
 from tests.pages.playing import write
 

@@ -5,6 +5,8 @@ What needs a browser to be seen is in `test_pages.py`.
 
 from __future__ import annotations
 
+import gzip
+import re
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,11 +19,13 @@ import yaml
 from bs4 import BeautifulSoup
 from sphinx.errors import ConfigError
 
-from tests import ROOT
+from tests import NAMES, ROOT
 from tools.serving import pages
 
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["sphinx"]["config"]
-CHAPTERS = sorted(path.stem for path in (ROOT / "book").glob("*.ipynb"))
+
+# Of a page and its parts; a picture and what a player plays weigh what they weigh.
+PLAIN, GZIPPED = 450_000, 150_000
 
 EVERYWHERE = {
     "pygments.css",
@@ -39,7 +43,7 @@ EVERYWHERE = {
 }
 BESIDES = {
     "search.html": {"searchtools.js", "language_data.js", "searchindex.js"},
-    **{f"{name}.html": {"player.css", "player.js"} for name in CHAPTERS},
+    **{f"{name}.html": {"player.css", "player.js"} for name in NAMES},
 }
 
 
@@ -63,6 +67,15 @@ def test_a_page_loads_what_it_uses(site: dict[str, BeautifulSoup]) -> None:
         names = {urlsplit(url).path.rpartition("/")[2] for url in loaded(page)}
         assert names >= EVERYWHERE, name
         assert names <= EVERYWHERE | BESIDES.get(name, set()), name
+
+
+def test_every_page_is_light(site: dict[str, BeautifulSoup], book: Path) -> None:
+    for name, page in site.items():
+        text = re.sub(r"<svg.*?</svg>", "", (book / name).read_text(encoding="utf-8"), flags=re.S)
+        folder = (book / name).parent
+        parts = [text.encode(), *((folder / urlsplit(u).path).read_bytes() for u in loaded(page))]
+        assert sum(map(len, parts)) <= PLAIN, name
+        assert sum(len(gzip.compress(part)) for part in parts) <= GZIPPED, name
 
 
 def test_plain_code_has_no_marks(site: dict[str, BeautifulSoup], book: Path) -> None:
@@ -94,7 +107,7 @@ def test_head(site: dict[str, BeautifulSoup], book: Path) -> None:
 def test_a_chapter_hands_out_its_notebook(site: dict[str, BeautifulSoup], book: Path) -> None:
     for name, page in site.items():
         links = page.select("a[download]")
-        assert len(links) == (name.removesuffix(".html") in CHAPTERS), name
+        assert len(links) == (name.removesuffix(".html") in NAMES), name
         for link in links:
             assert link["download"] == name.replace(".html", ".ipynb")
             taken = (book / str(link["href"])).read_bytes()
@@ -126,7 +139,7 @@ def test_the_keyboard_meets_the_drawers_after_the_link_that_skips_them(
 
 
 def test_from_chapter_to_chapter(site: dict[str, BeautifulSoup]) -> None:
-    for before, after in pairwise(CHAPTERS):
+    for before, after in pairwise(NAMES):
         (onwards,) = site[f"{before}.html"].select("a.next-page")
         (back,) = site[f"{after}.html"].select("a.prev-page")
         assert (onwards["href"], back["href"]) == (f"{after}.html", f"{before}.html")

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from companion.course.style import PALETTE
-from tests import ROOT
+from tests import CHAPTERS, NAMES, ROOT
 from tests.conftest import ADDRESS
 from tests.pages.building import build, small_book
 
@@ -93,7 +93,7 @@ def test_figures_stand_in_the_page(site: dict[str, Page]) -> None:
 def test_a_figure_says_what_its_notebook_says(site: dict[str, Page]) -> None:
     """To the letter: a page may round where a line is drawn, not what is written."""
     compared = 0
-    for path in sorted((ROOT / "book").glob("*.ipynb")):
+    for path in CHAPTERS:
         cells = nbformat.read(path, as_version=4).cells
         outputs = [output for cell in cells for output in cell.get("outputs", [])]
         drawn = [o.data["image/svg+xml"] for o in outputs if "image/svg+xml" in o.get("data", {})]
@@ -244,10 +244,9 @@ def test_with_an_address_every_page_does(published: Path) -> None:
 def test_sitemap_and_robots(published: Path) -> None:
     text = (published / "sitemap.xml").read_text(encoding="utf-8")
     listed = re.findall(r"<loc>(.*?)</loc>", text)
-    chapters = {path.stem for path in (ROOT / "book").glob("*.ipynb")}
     wanted = {
         ADDRESS,
-        *(f"{ADDRESS}{name}.html" for name in chapters | {"symptoms", "glossary", "api"}),
+        *(f"{ADDRESS}{name}.html" for name in [*NAMES, "symptoms", "glossary", "api"]),
     }
     assert sorted(wanted) == sorted(listed)
     assert f"Sitemap: {ADDRESS}sitemap.xml" in (published / "robots.txt").read_text()

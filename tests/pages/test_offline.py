@@ -27,8 +27,16 @@ from playwright.sync_api import Browser, Page
 from pypdf import PageObject, PdfReader
 from pypdf.generic import Destination
 
-from tests import ROOT
-from tests.pages.browser import PHONE, problems_foreign, problems_offline, problems_said, tour
+from tests import CHAPTERS, ROOT
+from tests.package.running import python
+from tests.pages.browser import (
+    PHONE,
+    problems_foreign,
+    problems_offline,
+    problems_said,
+    read_pages,
+    tour,
+)
 from tools import serving
 from tools.chromium import HOW_TO_GET_IT
 from tools.paper.one_document import document
@@ -37,7 +45,6 @@ from tools.paper.pdf import WIDTH, opened
 TOOLS = ROOT / "tools"
 TOC = yaml.safe_load((ROOT / "book/_toc.yml").read_text(encoding="utf-8"))
 ORDER = [chapter["file"] for part in TOC["parts"] for chapter in part["chapters"]]
-CHAPTERS = sorted((ROOT / "book").glob("*.ipynb"))
 TITLE = "The PyTorch Training Routine"
 MM = 72 / 25.4
 
@@ -307,7 +314,17 @@ def test_nothing_was_made_smaller(paper: Paper) -> None:
     assert sizes[9.5] > 3000, sizes
 
 
-@pytest.mark.weekly  # prints once more
+def test_the_same_site_gives_the_same_document(book: Path) -> None:
+    """What is printed; that it prints alike is seen weekly. Another process hashes otherwise."""
+    code = (
+        "import sys; from pathlib import Path; from tools.paper.one_document import document; "
+        "sys.stdout.write(document(Path(sys.argv[1])))"
+    )
+    ran = python(ROOT, "-c", code, str(book), variables={"PYTHONHASHSEED": "7"})
+    assert ran.out == document(book), ran.err
+
+
+@pytest.mark.weekly  # prints once more; daily stands above
 def test_the_same_site_gives_the_same_paper(paper: Paper, book: Path, tmp_path: Path) -> None:
     output = tmp_path / "course.pdf"
     assert run("paper/pdf.py", "--site", book, "--output", output).returncode == 0
@@ -434,7 +451,7 @@ def test_the_zip_opens_from_a_disk(browser: Browser, packed: Path, tmp_path: Pat
     pages = serving.pages(folder)
     assert {f"{name}.html" for name in ["index", *ORDER, "search", "genindex"]} <= set(pages)
     found = []
-    read = serving.read_pages(pages)
+    read = read_pages(pages)
     for name, visited in tour(browser, folder.as_uri() + "/", read, PHONE):
         problems = [
             *problems_offline(visited.page),

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests import ROOT
+from tests import NAMES, ROOT
 from tests.pages.browser import (
     NARROW,
     PHONE,
@@ -28,13 +28,12 @@ from tests.pages.browser import (
     problems_sideways,
     problems_weight,
     problems_without_scripts,
+    read_pages,
     tour,
     visit,
 )
 from tools import serving
 from tools.serving import serve
-
-CHAPTERS = sorted(path.stem for path in (ROOT / "book").glob("*.ipynb"))
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +51,7 @@ def plain(browser: Browser, book: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def pages(book: Path) -> list[str]:
-    return serving.read_pages(serving.pages(book))
+    return read_pages(serving.pages(book))
 
 
 def look_at_all(
@@ -65,7 +64,7 @@ def look_at_all(
 
 
 def test_every_page_is_looked_at(pages: list[str]) -> None:
-    names = [*CHAPTERS, "index", "symptoms", "glossary", "api", "search", "genindex", "404"]
+    names = [*NAMES, "index", "symptoms", "glossary", "api", "search", "genindex", "404"]
     assert {f"{name}.html" for name in names} <= set(pages)
 
 
@@ -107,7 +106,7 @@ def problems_search_fields(page: Page) -> list[str]:
 def problems_downloads(page: Page, name: str) -> list[str]:
     """A chapter offers its notebook, other pages have none to offer."""
     offered = page.locator("a[download], a[href$='.ipynb']").count()
-    expected = int(name.removesuffix(".html") in CHAPTERS)
+    expected = int(name.removesuffix(".html") in NAMES)
     return [] if offered == expected else [f"offers {offered} downloads, not {expected}"]
 
 
@@ -129,10 +128,10 @@ def test_next_leads_through_the_course_without_scripts(
 ) -> None:
     with visit(browser, plain + "index.html", size, java_script_enabled=False) as visited:
         seen = []
-        for _ in CHAPTERS:
+        for _ in NAMES:
             follow(visited.page.locator("a.next-page"))
             seen.append(Path(visited.page.url).stem)
-    assert seen == CHAPTERS
+    assert seen == NAMES
 
 
 def follow(link: Locator) -> None:
@@ -144,7 +143,7 @@ def follow(link: Locator) -> None:
 
 def drawer(page: Page) -> Locator:
     """The link to the third chapter, in what lies beside a wide page and slides over a narrow."""
-    return page.locator(f".sidebar-tree a[href='{CHAPTERS[2]}.html']")
+    return page.locator(f".sidebar-tree a[href='{NAMES[2]}.html']")
 
 
 def in_sight(link: Locator, expected: bool) -> None:
@@ -163,7 +162,7 @@ def test_the_drawer_opens_without_scripts(browser: Browser, plain: str) -> None:
         page.locator("header label[for=__navigation]").click()
         in_sight(link, True)
         follow(link)
-        assert CHAPTERS[2] in page.url
+        assert NAMES[2] in page.url
 
 
 @pytest.mark.parametrize("scripts", [True, False])
@@ -179,7 +178,7 @@ def test_the_drawer_opens_by_keyboard(browser: Browser, plain: str, scripts: boo
         tab_to(page, 20, lambda: has_focus(link))
         in_sight(link, True)
         page.keyboard.press("Enter")
-        page.wait_for_url(f"**/{CHAPTERS[2]}.html")
+        page.wait_for_url(f"**/{NAMES[2]}.html")
 
 
 def tab_to(page: Page, most: int, there: Callable[[], bool]) -> None:
@@ -208,7 +207,7 @@ def accessible_name(page: Page) -> str:
 
 
 def test_skip_link(browser: Browser, plain: str) -> None:
-    with visit(browser, plain + f"{CHAPTERS[0]}.html") as visited:
+    with visit(browser, plain + f"{NAMES[0]}.html") as visited:
         page = visited.page
         page.keyboard.press("Tab")
         assert "skip" in accessible_name(page)
@@ -218,7 +217,7 @@ def test_skip_link(browser: Browser, plain: str) -> None:
 
 
 def test_focus_is_seen(browser: Browser, plain: str) -> None:
-    with visit(browser, plain + f"{CHAPTERS[2]}.html") as visited:
+    with visit(browser, plain + f"{NAMES[2]}.html") as visited:
         assert "\n".join(problems_focus(visited.page, 60)) == ""
         page = visited.page
         assert page.evaluate("document.activeElement.closest('main, [role=main]') !== null")
@@ -238,7 +237,7 @@ def test_the_theme_is_chosen_by_keyboard(browser: Browser, plain: str) -> None:
         assert colours["light"] == colours["auto"] != colours["dark"]
         while page.evaluate("document.body.dataset.theme") != "dark":
             page.keyboard.press("Enter")
-        page.goto(plain + f"{CHAPTERS[0]}.html")
+        page.goto(plain + f"{NAMES[0]}.html")
         assert paper(page) == colours["dark"]
 
 
@@ -293,7 +292,7 @@ def test_the_search_page_of_a_phone_has_a_field(browser: Browser, plain: str) ->
 
 
 def test_a_box_shows_at_which_side_it_goes_on(browser: Browser, plain: str) -> None:
-    with visit(browser, plain + f"{CHAPTERS[0]}.html", PHONE) as visited:
+    with visit(browser, plain + f"{NAMES[0]}.html", PHONE) as visited:
         boxes = visited.page.locator("article pre")
         box = boxes.locator("xpath=self::*[@tabindex]").first
         expect(box).to_have_attribute("data-more", "right")
@@ -309,7 +308,7 @@ def test_a_box_shows_at_which_side_it_goes_on(browser: Browser, plain: str) -> N
 def test_charts_and_errors_are_seen_whole(browser: Browser, plain: str) -> None:
     """Of a chart the point may be at its right edge, of an error the cure at the end."""
     seen = []
-    for name, visited in tour(browser, plain, [f"{name}.html" for name in CHAPTERS], PHONE):
+    for name, visited in tour(browser, plain, [f"{name}.html" for name in NAMES], PHONE):
         boxes = visited.page.locator(".course-figure:not(:has-text('p.')), .traceback pre")
         hidden = "boxes => boxes.map(box => box.scrollWidth - box.clientWidth)"
         seen += [(name, columns) for columns in boxes.evaluate_all(hidden)]
@@ -318,7 +317,7 @@ def test_charts_and_errors_are_seen_whole(browser: Browser, plain: str) -> None:
 
 
 def test_a_finding_leads_to_its_section_by_name(browser: Browser, plain: str) -> None:
-    with visit(browser, plain + f"{CHAPTERS[6]}.html") as visited:
+    with visit(browser, plain + f"{NAMES[6]}.html") as visited:
         said = visited.page.locator(".rp-say").first
         link = said.get_by_role("link", name="When training goes wrong: Gradients that are lost")
         follow(link)
@@ -330,7 +329,7 @@ def test_a_finding_leads_to_its_section_by_name(browser: Browser, plain: str) ->
 
 
 def test_code_is_copied_by_keyboard(browser: Browser, plain: str) -> None:
-    address = plain + f"{CHAPTERS[0]}.html"
+    address = plain + f"{NAMES[0]}.html"
     granted = ["clipboard-read", "clipboard-write"]
     with visit(browser, address, permissions=granted) as visited:
         page = visited.page
@@ -348,7 +347,7 @@ def test_code_is_copied_by_keyboard(browser: Browser, plain: str) -> None:
 
 
 def test_the_notebook_is_downloaded(browser: Browser, plain: str) -> None:
-    name = CHAPTERS[3]
+    name = NAMES[3]
     with visit(browser, plain + f"{name}.html") as visited:
         link = visited.page.get_by_role("link", name=re.compile("download", re.I))
         with visited.page.expect_download() as downloaded:

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 from torch import nn
 
 from companion import Trace, trace
-from tests.package.render.test_player import HOSTILE
+from tests.package.render.played import HOSTILE
 from tests.pages.browser import NARROW, WIDE, problems_axe, problems_said, problems_sideways, visit
 from tests.pages.playing import write
 

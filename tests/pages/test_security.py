@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page
 
 from companion.render.player.fragment import page as player_page
 from tests import ROOT
-from tests.package.render.test_player import loop
+from tests.package.render.played import loop
 from tests.pages.browser import problems_said, visit
 from tests.pages.building import build, small_book
 from tools.serving import pages, serve

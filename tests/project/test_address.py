@@ -13,14 +13,13 @@ import pytest
 import yaml
 from bs4 import BeautifulSoup
 
-from tests import ROOT
+from tests import NAMES, ROOT
 from tests.pages.building import build
 
 TOOL = "tools/set_address.py"
 # No owner can have this name there: it has a dot.
 URL = "https://github.com/no.owner/no-name"
 SITE = "https://example.org/course/"
-CHAPTERS = sorted(path.stem for path in (ROOT / "book").glob("[0-9][0-9]_*.ipynb"))
 PLACES = ["_config.yml", "pyproject.toml", "README.md", "CITATION.cff", "book/index.md"]
 
 
@@ -67,7 +66,7 @@ def test_every_place_agrees(tmp_path: Path) -> None:
     assert said.returncode == 0, said.stderr
     assert "written:    nothing, all agree" in said.stdout
     assert texts(tmp_path) == before
-    assert len(before) == len(PLACES) + len(CHAPTERS)
+    assert len(before) == len(PLACES) + len(NAMES)
 
 
 def test_a_place_that_was_edited_by_hand_is_put_right(tmp_path: Path) -> None:
@@ -163,7 +162,7 @@ def test_a_branch_is_text_whatever_yaml_would_make_of_it(tmp_path: Path) -> None
         config = yaml.safe_load((tmp_path / "_config.yml").read_text(encoding="utf-8"))
         assert config["sphinx"]["config"]["course_branch"] == branch
         assert f"branch:     {branch}\n" in address(tmp_path).stdout
-        for name in "README.md", "book/index.md", f"book/{CHAPTERS[0]}.ipynb":
+        for name in "README.md", "book/index.md", f"book/{NAMES[0]}.ipynb":
             text = (tmp_path / name).read_text(encoding="utf-8")
             assert re.search(rf"git\+{URL}@{branch}\\?\"", text), name
 
@@ -232,7 +231,7 @@ def test_without_an_address_there_is_only_the_download(book: Path, tmp_path: Pat
         assert done.code == 0, done.out + done.err
         book = root / "_build/html"
     pages = sorted(book.glob("[0-9][0-9]_*.html"))
-    assert len(pages) == len(CHAPTERS)
+    assert len(pages) == len(NAMES)
     for page in pages:
         assert list(buttons(page)) == ["Download notebook"]
     assert "Colab" not in (book / "index.html").read_text(encoding="utf-8")
@@ -244,7 +243,7 @@ def test_buttons_open_the_right_file(tmp_path: Path) -> None:
     done = build(tmp_path / "book", tmp_path, root=tmp_path)
     assert done.code == 0, done.out + done.err
     pages = sorted((tmp_path / "_build/html").glob("[0-9][0-9]_*.html"))
-    assert len(pages) == len(CHAPTERS)
+    assert len(pages) == len(NAMES)
     for page in pages:
         path = f"book/{page.stem}.ipynb"
         assert (ROOT / path).exists()

@@ -1,14 +1,15 @@
-"""No file is long, and every file that is code stands in a room."""
+"""No file is long; tests have rooms, and their README names them all; tools need no tests."""
 
 from __future__ import annotations
 
 import subprocess
 
+import pytest
+
 from tests import ROOT
 
-# companion's own limit is pinned in tests/package/test_layout.py, beside its rooms.
-LONGEST = {"book": 300, "benchmarks": 300, "tools": 300, "tests": 500}
 ROOMS = {"package", "chapters", "pages", "project"}
+TESTS = sorted(ROOT.glob("tests/**/test_*.py"))
 
 
 def test_no_file_is_long() -> None:
@@ -22,14 +23,22 @@ def test_no_file_is_long() -> None:
     files = [path for path in map(ROOT.joinpath, tracked) if path.exists()]
     assert len(files) > 200
     for path in files:
-        room = path.relative_to(ROOT).parts[0]
         length = len(path.read_text(encoding="utf-8").splitlines())
-        assert length <= LONGEST.get(room, 300), f"{path}: {length} lines"
+        assert length <= (500 if path.is_relative_to(ROOT / "tests") else 300), path
 
 
 def test_tests_have_rooms() -> None:
-    tests = [path.relative_to(ROOT / "tests").parts for path in ROOT.glob("tests/**/test_*.py")]
-    assert {path[0] for path in tests} == ROOMS
+    assert {path.relative_to(ROOT / "tests").parts[0] for path in TESTS} == ROOMS
+
+
+def test_the_readme_of_the_tests_names_them_all(pytestconfig: pytest.Config) -> None:
+    if pytestconfig.getoption("--times"):
+        pytest.skip("this run writes it")
+    readme = (ROOT / "tests/README.md").read_text(encoding="utf-8")
+    for room in {path.parent for path in TESTS}:
+        listed = readme.partition(f"\n## {room.relative_to(ROOT)}\n")[2].partition("\n## ")[0]
+        there = [path.name for path in TESTS if path.parent == room]
+        assert [line.split(" | ")[0][2:] for line in listed.splitlines()[5:] if line] == there
 
 
 def test_tools_need_no_tests() -> None:

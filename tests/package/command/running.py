@@ -31,6 +31,29 @@ STEP = """\
 LOOP = f"for step in range(6):\n{STEP}"
 
 
+BROKEN = {
+    "accumulates": {
+        "script.py": SETUP + "from engine import train\ntrain(net, optimizer, x, y)\n",
+        "engine.py": """
+from torch import nn
+def train(model, sgd, inputs, labels):
+    for _ in range(5):
+        nn.functional.mse_loss(model(inputs), labels).backward()  # <- accumulates
+        sgd.step()
+""",
+    },
+    "scheduler-first": {
+        "script.py": SETUP
+        + "scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1)\n"
+        + "for step in range(4):\n    scheduler.step()  # <- scheduler-first\n"
+        + STEP
+    },
+    "other-parameters": {
+        "script.py": SETUP
+        + "net = nn.Linear(4, 1)\n"
+        + LOOP.replace("optimizer.step()", "optimizer.step()  # <- other-parameters")
+    },
+}
 Start = Callable[..., Ran]
 
 
@@ -41,3 +64,8 @@ def indented(text: str, columns: int = 4) -> str:
 def shown(report: str) -> list[int]:
     """Numbers of the lines in a report's table."""
     return [int(number) for number in re.findall(r"^ *\d+x +(\d+)  ", report, re.MULTILINE)]
+
+
+def without_us(err: str) -> list[str]:
+    """The lines of stderr that are not ours."""
+    return [line for line in err.splitlines() if not line.startswith(NO_LOOP)]

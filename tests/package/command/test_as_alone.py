@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import py_compile
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from tests.package.command.running import LOOP, NO_LOOP, SETUP, STEP, Start
-from tests.package.command.test_watched import BROKEN
+from tests.package.command.running import BROKEN, LOOP, NO_LOOP, SETUP, STEP, Start, without_us
 from tests.package.running import forks, python, write
 
 AS_ALONE = """\
@@ -217,7 +217,7 @@ def test_whatever_python_runs(start: Start, tmp_path: Path) -> None:
         alone = python(tmp_path, *arguments, "-a", "b")
         ran = start(*arguments, "-a", "b", whole=True)
         assert (name, ran.code, ran.out) == (name, alone.code, alone.out)
-        said = [line for line in ran.err.splitlines() if not line.startswith(NO_LOOP)]
+        said = without_us(ran.err)
         assert (name, said) == (name, alone.err.splitlines())
     for name, arguments in started(SETUP + LOOP, tmp_path).items():
         ran = start(*arguments)
@@ -233,6 +233,7 @@ def test_whatever_python_runs(start: Start, tmp_path: Path) -> None:
         "name = f'/dev/fd/{piped()}'",  # <(cat script.py)
     ],
 )
+@pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="no /dev/fd on this system")
 def test_from_a_pipe(tmp_path: Path, opened: str) -> None:
     """`python -` and `python <(...)` read it once: its lines are shown all the same."""
     write(tmp_path, SETUP + LOOP)

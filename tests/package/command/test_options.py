@@ -1,4 +1,4 @@
-"""--stop, --json, --html, and what ends a script; Python itself, as a reader starts it."""
+"""--stop, --json, --html, -m: what they do, and what ends a script."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.package.command.running import LOOP, NO_LOOP, SETUP, STEP, Start, indented
-from tests.package.command.test_watched import BROKEN
+from tests.package.command.running import (
+    BROKEN,
+    LOOP,
+    SETUP,
+    STEP,
+    Start,
+    indented,
+    without_us,
+)
 from tests.package.running import forks, python, write
-
-# --stop, --json, and what ends it.
 
 
 def test_stop(start: Start, tmp_path: Path) -> None:
@@ -72,7 +77,7 @@ def test_stdout_closed(start: Start, tmp_path: Path) -> None:
     assert ran.err.splitlines()[-1] == alone.err.splitlines()[-1]
 
 
-# Python itself, as a reader starts it.
+# Modules, signals, and other tracers.
 
 
 def test_interrupted(tmp_path: Path) -> None:
@@ -103,9 +108,7 @@ def test_module(start: Start, tmp_path: Path) -> None:
         alone = python(tmp_path, "-m", name, "-m", "x")
         ran = start("-m", name, "-m", "x")
         assert (ran.code, ran.out) == (alone.code, alone.out)
-        assert [
-            line for line in ran.err.splitlines() if not line.startswith(NO_LOOP)
-        ] == alone.err.splitlines()
+        assert without_us(ran.err) == alone.err.splitlines()
 
 
 def test_coverage_goes_on(tmp_path: Path) -> None:

@@ -8,7 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.package.command.running import LOOP, NO_LOOP, REAL, SETUP, STEP, Start, indented, shown
+from tests.package.command.running import (
+    BROKEN,
+    LOOP,
+    NO_LOOP,
+    REAL,
+    SETUP,
+    STEP,
+    Start,
+    indented,
+    shown,
+)
 from tests.package.running import write
 
 
@@ -25,31 +35,6 @@ def test_real_scripts(path: Path, start: Start, tmp_path: Path) -> None:
     lines = path.read_text().splitlines()
     code = [lines[number - 1] for number in shown(ran.err)]
     assert any("backward()" in line for line in code)
-
-
-BROKEN = {
-    "accumulates": {
-        "script.py": SETUP + "from engine import train\ntrain(net, optimizer, x, y)\n",
-        "engine.py": """
-from torch import nn
-def train(model, sgd, inputs, labels):
-    for _ in range(5):
-        nn.functional.mse_loss(model(inputs), labels).backward()  # <- accumulates
-        sgd.step()
-""",
-    },
-    "scheduler-first": {
-        "script.py": SETUP
-        + "scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1)\n"
-        + "for step in range(4):\n    scheduler.step()  # <- scheduler-first\n"
-        + STEP
-    },
-    "other-parameters": {
-        "script.py": SETUP
-        + "net = nn.Linear(4, 1)\n"
-        + LOOP.replace("optimizer.step()", "optimizer.step()  # <- other-parameters")
-    },
-}
 
 
 @pytest.mark.parametrize("rule", BROKEN)
@@ -324,7 +309,6 @@ if __name__ == "__main__":
 @pytest.mark.parametrize("name", WATCHED)
 def test_what_is_watched(name: str, start: Start, tmp_path: Path) -> None:
     text, words = WATCHED[name]
-    write(tmp_path, text)
     write(tmp_path, LIBRARY, "site-packages/library.py")
     library = "import sys; sys.path.append('site-packages'); "
     write(tmp_path, library + text if "import library" in text else text)

@@ -10,8 +10,6 @@ from torch import Tensor, nn
 
 from companion import Net
 
-# What the course says about the routine.
-
 
 def train(order: list[str], *, set_to_none: bool = True) -> list[Tensor]:
     torch.manual_seed(0)

@@ -10,7 +10,7 @@ from tests.package.loops import Tracing
 from tests.package.loops.parts import classes, mlp
 
 
-def legit_accumulation(trace: Tracing) -> None:
+def sound_accumulation(trace: Tracing) -> None:
     torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
@@ -25,7 +25,7 @@ def legit_accumulation(trace: Tracing) -> None:
                 optimizer.zero_grad()
 
 
-def legit_accumulation_with_leftovers(trace: Tracing) -> None:
+def sound_accumulation_with_leftovers(trace: Tracing) -> None:
     """Seven batches in groups of three: the last group is one batch, and divides by one."""
     torch.manual_seed(0)
     loader = classes(7)
@@ -43,7 +43,7 @@ def legit_accumulation_with_leftovers(trace: Tracing) -> None:
                     optimizer.zero_grad()
 
 
-def legit_accumulation_dividing_gradients(trace: Tracing) -> None:
+def sound_accumulation_dividing_gradients(trace: Tracing) -> None:
     torch.manual_seed(0)
     loader = classes(12)
     net = mlp()
@@ -59,7 +59,7 @@ def legit_accumulation_dividing_gradients(trace: Tracing) -> None:
             optimizer.step()
 
 
-def legit_accumulation_of_sums(trace: Tracing) -> None:
+def sound_accumulation_of_sums(trace: Tracing) -> None:
     """Each loss is a sum over its examples, divided by the number of examples in the group."""
     torch.manual_seed(0)
     loader = classes(8, size=4)
@@ -77,7 +77,7 @@ def legit_accumulation_of_sums(trace: Tracing) -> None:
             optimizer.step()
 
 
-def legit_accumulation_clipped(trace: Tracing) -> None:
+def sound_accumulation_clipped(trace: Tracing) -> None:
     torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.AdamW(net.parameters(), lr=0.01)

@@ -10,7 +10,7 @@ from tests.package.loops import Tracing
 from tests.package.loops.parts import classes, mlp, regression
 
 
-def legit_manual_sgd(trace: Tracing) -> None:
+def sound_manual_sgd(trace: Tracing) -> None:
     torch.manual_seed(0)
     net = mlp()
     lr = 0.1
@@ -24,7 +24,7 @@ def legit_manual_sgd(trace: Tracing) -> None:
                     p -= lr * p.grad  # type: ignore[operator, misc]
 
 
-def legit_manual_data(trace: Tracing) -> None:
+def sound_manual_data(trace: Tracing) -> None:
     torch.manual_seed(0)
     net = nn.Linear(4, 1)
     with trace(net):
@@ -36,7 +36,7 @@ def legit_manual_data(trace: Tracing) -> None:
                 p.grad.data.zero_()  # type: ignore[union-attr]
 
 
-def legit_manual_momentum(trace: Tracing) -> None:
+def sound_manual_momentum(trace: Tracing) -> None:
     torch.manual_seed(0)
     net = mlp()
     velocity = [torch.zeros_like(p) for p in net.parameters()]
@@ -49,7 +49,7 @@ def legit_manual_momentum(trace: Tracing) -> None:
                     p.sub_(v, alpha=0.05)
 
 
-def legit_weights_written_after_the_step(trace: Tracing) -> None:
+def sound_weights_written_after_the_step(trace: Tracing) -> None:
     """A norm constraint on the weights: they change on a line that is no step."""
     torch.manual_seed(0)
     net = mlp()

@@ -12,7 +12,7 @@ from tests.package.loops import Tracing
 from tests.package.loops.parts import classes, mlp, regression
 
 
-def legit_clipping(trace: Tracing) -> None:
+def sound_clipping(trace: Tracing) -> None:
     torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.5)
@@ -24,7 +24,7 @@ def legit_clipping(trace: Tracing) -> None:
             optimizer.step()
 
 
-def legit_clipping_by_value_and_hook(trace: Tracing) -> None:
+def sound_clipping_by_value_and_hook(trace: Tracing) -> None:
     torch.manual_seed(0)
     net = mlp()
     next(net.parameters()).register_hook(lambda g: g.clamp(-0.01, 0.01))
@@ -37,7 +37,7 @@ def legit_clipping_by_value_and_hook(trace: Tracing) -> None:
             optimizer.zero_grad()
 
 
-def legit_gradient_norm_logged_after_the_step(trace: Tracing) -> None:
+def sound_gradient_norm_logged_after_the_step(trace: Tracing) -> None:
     """An infinite limit only measures."""
     torch.manual_seed(0)
     net = mlp()
@@ -51,7 +51,7 @@ def legit_gradient_norm_logged_after_the_step(trace: Tracing) -> None:
             norms.append(nn.utils.clip_grad_norm_(net.parameters(), math.inf).item())
 
 
-def legit_gradient_noise(trace: Tracing) -> None:
+def sound_gradient_noise(trace: Tracing) -> None:
     torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
@@ -65,7 +65,7 @@ def legit_gradient_noise(trace: Tracing) -> None:
             optimizer.step()
 
 
-def legit_amp(trace: Tracing) -> None:
+def sound_amp(trace: Tracing) -> None:
     torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
@@ -80,7 +80,7 @@ def legit_amp(trace: Tracing) -> None:
             scaler.update()
 
 
-def legit_amp_clipped(trace: Tracing) -> None:
+def sound_amp_clipped(trace: Tracing) -> None:
     torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.AdamW(net.parameters(), lr=0.01)
@@ -97,7 +97,7 @@ def legit_amp_clipped(trace: Tracing) -> None:
             optimizer.zero_grad()
 
 
-def legit_amp_skips_an_overflow(trace: Tracing) -> None:
+def sound_amp_skips_an_overflow(trace: Tracing) -> None:
     """The scaler finds an infinite gradient, skips the step and halves the scale."""
     torch.manual_seed(0)
     batches = regression(6)
@@ -116,7 +116,7 @@ def legit_amp_skips_an_overflow(trace: Tracing) -> None:
             scaler.update()
 
 
-def legit_amp_accumulation(trace: Tracing) -> None:
+def sound_amp_accumulation(trace: Tracing) -> None:
     torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
@@ -134,7 +134,7 @@ def legit_amp_accumulation(trace: Tracing) -> None:
                 optimizer.zero_grad()
 
 
-def legit_autocast_without_scaler(trace: Tracing) -> None:
+def sound_autocast_without_scaler(trace: Tracing) -> None:
     """bfloat16 has float32's range, so it needs no scaler."""
     torch.manual_seed(0)
     net = mlp()
@@ -148,7 +148,7 @@ def legit_autocast_without_scaler(trace: Tracing) -> None:
             optimizer.step()
 
 
-def legit_scaler_disabled(trace: Tracing) -> None:
+def sound_scaler_disabled(trace: Tracing) -> None:
     """The usual switch, off: clipping needs no `unscale_` then, nor does a step."""
     torch.manual_seed(0)
     net = mlp()

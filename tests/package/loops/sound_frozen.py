@@ -28,7 +28,7 @@ def images(n: int = 5) -> Batches:
     return [(torch.randn(6, 1, 6, 6), torch.randint(0, 2, (6,))) for _ in range(n)]
 
 
-def legit_frozen_out_of_the_optimizer(trace: Tracing) -> None:
+def sound_frozen_out_of_the_optimizer(trace: Tracing) -> None:
     torch.manual_seed(0)
     batches, net = images(), Backbone()
     for p in [*net.conv.parameters(), *net.bn.parameters()]:
@@ -43,7 +43,7 @@ def legit_frozen_out_of_the_optimizer(trace: Tracing) -> None:
             optimizer.step()
 
 
-def legit_frozen_in_the_optimizer(trace: Tracing) -> None:
+def sound_frozen_in_the_optimizer(trace: Tracing) -> None:
     """They are in the optimizer with weight decay, and stay: their gradient is None."""
     torch.manual_seed(0)
     batches, net = images(), Backbone()
@@ -63,7 +63,7 @@ def legit_frozen_in_the_optimizer(trace: Tracing) -> None:
                 print([F.cross_entropy(net(x), y).item() for x, y in batches[3:]])
 
 
-def legit_batchnorm_kept_in_eval(trace: Tracing) -> None:
+def sound_batchnorm_kept_in_eval(trace: Tracing) -> None:
     """Fine-tuning with the running statistics of before: a habit of detection and segmentation."""
     torch.manual_seed(0)
     batches, net = images(), Backbone()
@@ -79,7 +79,7 @@ def legit_batchnorm_kept_in_eval(trace: Tracing) -> None:
             optimizer.step()
 
 
-def legit_frozen_features_under_no_grad(trace: Tracing) -> None:
+def sound_frozen_features_under_no_grad(trace: Tracing) -> None:
     torch.manual_seed(0)
     features = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU())
     head = nn.Linear(8, 3)
@@ -95,7 +95,7 @@ def legit_frozen_features_under_no_grad(trace: Tracing) -> None:
             optimizer.step()
 
 
-def legit_unfrozen_later(trace: Tracing) -> None:
+def sound_unfrozen_later(trace: Tracing) -> None:
     torch.manual_seed(0)
     net = mlp()
     net[0].requires_grad_(False)
@@ -110,7 +110,7 @@ def legit_unfrozen_later(trace: Tracing) -> None:
                 optimizer.step()
 
 
-def legit_sometimes_unused_branch(trace: Tracing) -> None:
+def sound_sometimes_unused_branch(trace: Tracing) -> None:
     """Half of the batches take the other branch; their gradients are None, not forgotten."""
     torch.manual_seed(0)
     net = nn.ModuleDict({"even": nn.Linear(4, 3), "odd": nn.Linear(4, 3)})

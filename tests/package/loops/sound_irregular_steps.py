@@ -12,7 +12,7 @@ from tests.package.loops import Tracing
 from tests.package.loops.parts import classes, mlp, regression
 
 
-def legit_lbfgs(trace: Tracing) -> None:
+def sound_lbfgs(trace: Tracing) -> None:
     torch.manual_seed(0)
     (x, y), *_ = regression(1, size=24)
     net = mlp(1)
@@ -29,7 +29,7 @@ def legit_lbfgs(trace: Tracing) -> None:
             optimizer.step(closure)
 
 
-def legit_lbfgs_followed(trace: Tracing) -> None:
+def sound_lbfgs_followed(trace: Tracing) -> None:
     """The closure's lines are watched too."""
     torch.manual_seed(0)
     (x, y), *_ = regression(1, size=24)
@@ -48,7 +48,7 @@ def legit_lbfgs_followed(trace: Tracing) -> None:
             print(loss.item())
 
 
-def legit_adam_closure(trace: Tracing) -> None:
+def sound_adam_closure(trace: Tracing) -> None:
     torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
@@ -91,7 +91,7 @@ class SAM(torch.optim.Optimizer):
         self.zero_grad()
 
 
-def legit_sam(trace: Tracing) -> None:
+def sound_sam(trace: Tracing) -> None:
     torch.manual_seed(0)
     net = mlp()
     optimizer = SAM(torch.optim.SGD(net.parameters(), lr=0.1))
@@ -103,7 +103,7 @@ def legit_sam(trace: Tracing) -> None:
             optimizer.step()
 
 
-def legit_add_param_group(trace: Tracing) -> None:
+def sound_add_param_group(trace: Tracing) -> None:
     torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net[2].parameters(), lr=0.1)
@@ -119,7 +119,7 @@ def legit_add_param_group(trace: Tracing) -> None:
                 optimizer.step()
 
 
-def legit_parameter_groups(trace: Tracing) -> None:
+def sound_parameter_groups(trace: Tracing) -> None:
     torch.manual_seed(0)
     net = mlp()
     decay = [p for p in net.parameters() if p.dim() > 1]
@@ -133,7 +133,7 @@ def legit_parameter_groups(trace: Tracing) -> None:
             optimizer.step()
 
 
-def legit_optimizer_before_to(trace: Tracing) -> None:
+def sound_optimizer_before_to(trace: Tracing) -> None:
     """The parameters stay the same objects, so the optimizer still holds them."""
     torch.manual_seed(0)
     net = mlp(1)
@@ -146,7 +146,7 @@ def legit_optimizer_before_to(trace: Tracing) -> None:
             optimizer.step()
 
 
-def legit_checkpoint_loaded(trace: Tracing) -> None:
+def sound_checkpoint_loaded(trace: Tracing) -> None:
     torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
@@ -162,7 +162,7 @@ def legit_checkpoint_loaded(trace: Tracing) -> None:
                 optimizer.step()
 
 
-def legit_learning_rate_of_zero(trace: Tracing) -> None:
+def sound_learning_rate_of_zero(trace: Tracing) -> None:
     """A warm-up that begins at zero: the first step moves nothing, and that is its purpose."""
     torch.manual_seed(0)
     net = mlp()

@@ -13,7 +13,7 @@ from tests.package.loops import Tracing
 from tests.package.loops.parts import classes, mlp
 
 
-def legit_sum_of_items(trace: Tracing) -> None:
+def sound_sum_of_items(trace: Tracing) -> None:
     torch.manual_seed(0)
     batches, net = classes(), mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
@@ -28,7 +28,7 @@ def legit_sum_of_items(trace: Tracing) -> None:
         print(total / len(batches))
 
 
-def legit_list_of_items(trace: Tracing) -> None:
+def sound_list_of_items(trace: Tracing) -> None:
     torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
@@ -44,7 +44,7 @@ def legit_list_of_items(trace: Tracing) -> None:
             accuracies.append((outputs.argmax(1) == y).float().mean())
 
 
-def legit_list_of_detached(trace: Tracing) -> None:
+def sound_list_of_detached(trace: Tracing) -> None:
     torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
@@ -58,7 +58,7 @@ def legit_list_of_detached(trace: Tracing) -> None:
             history.append(loss.detach())
 
 
-def legit_sum_of_detached(trace: Tracing) -> None:
+def sound_sum_of_detached(trace: Tracing) -> None:
     torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
@@ -72,7 +72,7 @@ def legit_sum_of_detached(trace: Tracing) -> None:
             running += loss.detach()
 
 
-def legit_outputs_kept_under_no_grad(trace: Tracing) -> None:
+def sound_outputs_kept_under_no_grad(trace: Tracing) -> None:
     torch.manual_seed(0)
     batches, net = classes(), mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
@@ -91,7 +91,7 @@ def legit_outputs_kept_under_no_grad(trace: Tracing) -> None:
             print(torch.cat(outputs).shape)
 
 
-def legit_retained_gradient(trace: Tracing) -> None:
+def sound_retained_gradient(trace: Tracing) -> None:
     torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
@@ -106,7 +106,7 @@ def legit_retained_gradient(trace: Tracing) -> None:
             optimizer.step()
 
 
-def legit_truncated_bptt(trace: Tracing) -> None:
+def sound_truncated_bptt(trace: Tracing) -> None:
     torch.manual_seed(0)
     text = torch.randint(0, 5, (2, 25))
     embed, lstm, out = nn.Embedding(5, 6), nn.LSTM(6, 6, batch_first=True), nn.Linear(6, 5)
@@ -124,7 +124,7 @@ def legit_truncated_bptt(trace: Tracing) -> None:
             optimizer.step()
 
 
-def legit_reinforce(trace: Tracing) -> None:
+def sound_reinforce(trace: Tracing) -> None:
     """The log-probabilities of an episode are kept, with their graph, until it ends."""
     torch.manual_seed(0)
     policy = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 2), nn.Softmax(dim=-1))
@@ -146,7 +146,7 @@ def legit_reinforce(trace: Tracing) -> None:
             optimizer.step()
 
 
-def legit_ema_by_hand(trace: Tracing) -> None:
+def sound_ema_by_hand(trace: Tracing) -> None:
     torch.manual_seed(0)
     net = mlp()
     ema = copy.deepcopy(net).requires_grad_(False)
@@ -161,7 +161,7 @@ def legit_ema_by_hand(trace: Tracing) -> None:
                     slow.lerp_(fast, 0.1)
 
 
-def legit_weight_averaging(trace: Tracing) -> None:
+def sound_weight_averaging(trace: Tracing) -> None:
     """`update_bn` runs the averaged net in train mode without gradients; that is its task."""
     torch.manual_seed(0)
     batches = classes(4)

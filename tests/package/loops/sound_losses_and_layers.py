@@ -12,7 +12,7 @@ from tests.package.loops import Tracing
 from tests.package.loops.parts import classes, mlp, regression
 
 
-def legit_log_softmax_and_nll(trace: Tracing) -> None:
+def sound_log_softmax_and_nll(trace: Tracing) -> None:
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3), nn.LogSoftmax(dim=1))
     criterion = nn.NLLLoss()
@@ -24,7 +24,7 @@ def legit_log_softmax_and_nll(trace: Tracing) -> None:
             optimizer.step()
 
 
-def legit_log_softmax_and_cross_entropy(trace: Tracing) -> None:
+def sound_log_softmax_and_cross_entropy(trace: Tracing) -> None:
     """Needless, not wrong: the log-softmax of a log-softmax is itself."""
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(4, 3), nn.LogSoftmax(dim=1))
@@ -36,7 +36,7 @@ def legit_log_softmax_and_cross_entropy(trace: Tracing) -> None:
             optimizer.step()
 
 
-def legit_sigmoid_and_bce(trace: Tracing) -> None:
+def sound_sigmoid_and_bce(trace: Tracing) -> None:
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1), nn.Sigmoid())
     optimizer = torch.optim.SGD(net.parameters(), lr=0.5)
@@ -61,7 +61,7 @@ class Attention(nn.Module):
         return out
 
 
-def legit_attention(trace: Tracing) -> None:
+def sound_attention(trace: Tracing) -> None:
     torch.manual_seed(0)
     net = Attention()
     optimizer = torch.optim.AdamW(net.parameters(), lr=0.01)
@@ -73,7 +73,7 @@ def legit_attention(trace: Tracing) -> None:
             optimizer.step()
 
 
-def legit_gates_of_sigmoid(trace: Tracing) -> None:
+def sound_gates_of_sigmoid(trace: Tracing) -> None:
     """A sigmoid inside the network, and the loss with logits outside."""
     torch.manual_seed(0)
     net = nn.ModuleDict({"gate": nn.Linear(4, 8), "value": nn.Linear(4, 8), "out": nn.Linear(8, 1)})
@@ -87,7 +87,7 @@ def legit_gates_of_sigmoid(trace: Tracing) -> None:
             optimizer.step()
 
 
-def legit_mse_matching(trace: Tracing) -> None:
+def sound_mse_matching(trace: Tracing) -> None:
     torch.manual_seed(0)
     net = mlp(1)
     criterion = nn.MSELoss()
@@ -100,7 +100,7 @@ def legit_mse_matching(trace: Tracing) -> None:
             optimizer.step()
 
 
-def legit_broadcast_on_purpose(trace: Tracing) -> None:
+def sound_broadcast_on_purpose(trace: Tracing) -> None:
     """Weights of a row for every example: one side of a product broadcasts, the loss does not."""
     torch.manual_seed(0)
     net = mlp(2)
@@ -114,7 +114,7 @@ def legit_broadcast_on_purpose(trace: Tracing) -> None:
             optimizer.step()
 
 
-def legit_pairwise_distances(trace: Tracing) -> None:
+def sound_pairwise_distances(trace: Tracing) -> None:
     """Here all pairs are meant: a contrastive loss."""
     torch.manual_seed(0)
     net = nn.Linear(4, 3)
@@ -143,7 +143,7 @@ class TiedLanguageModel(nn.Module):
         return out
 
 
-def legit_tied_weights(trace: Tracing) -> None:
+def sound_tied_weights(trace: Tracing) -> None:
     torch.manual_seed(0)
     tokens = torch.randint(0, 7, (4, 6))
     net = TiedLanguageModel()
@@ -173,7 +173,7 @@ class ListOfRegistered(nn.Module):
         return x, aim
 
 
-def legit_list_of_registered_layers(trace: Tracing) -> None:
+def sound_list_of_registered_layers(trace: Tracing) -> None:
     torch.manual_seed(0)
     net = ListOfRegistered()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
@@ -186,7 +186,7 @@ def legit_list_of_registered_layers(trace: Tracing) -> None:
             optimizer.step()
 
 
-def legit_dead_units(trace: Tracing) -> None:
+def sound_dead_units(trace: Tracing) -> None:
     """A gradient of zeros is a gradient: these ReLU never fire, so their layer stays."""
     torch.manual_seed(0)
     net = mlp()
@@ -201,7 +201,7 @@ def legit_dead_units(trace: Tracing) -> None:
             optimizer.step()
 
 
-def legit_input_gradient(trace: Tracing) -> None:
+def sound_input_gradient(trace: Tracing) -> None:
     """Adversarial training: a first gradient with respect to the input alone."""
     torch.manual_seed(0)
     net = mlp()
@@ -216,7 +216,7 @@ def legit_input_gradient(trace: Tracing) -> None:
             optimizer.step()
 
 
-def legit_adversarial_with_backward(trace: Tracing) -> None:
+def sound_adversarial_with_backward(trace: Tracing) -> None:
     """The first backward is for the input; what it leaves in the weights is cleared, rightly."""
     torch.manual_seed(0)
     net = mlp()
@@ -232,7 +232,7 @@ def legit_adversarial_with_backward(trace: Tracing) -> None:
             optimizer.step()
 
 
-def legit_compiled(trace: Tracing) -> None:
+def sound_compiled(trace: Tracing) -> None:
     torch.manual_seed(0)
     net = mlp()
     compiled = torch.compile(net, backend="eager")
@@ -244,7 +244,7 @@ def legit_compiled(trace: Tracing) -> None:
             optimizer.step()
 
 
-def legit_compiled_traced(trace: Tracing) -> None:
+def sound_compiled_traced(trace: Tracing) -> None:
     torch.manual_seed(0)
     net: nn.Module = torch.compile(mlp(), backend="eager")  # type: ignore[assignment]
     optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
@@ -255,7 +255,7 @@ def legit_compiled_traced(trace: Tracing) -> None:
             optimizer.step()
 
 
-def legit_sparse_embedding(trace: Tracing) -> None:
+def sound_sparse_embedding(trace: Tracing) -> None:
     torch.manual_seed(0)
     embed = nn.Embedding(9, 3, sparse=True)
     optimizer = torch.optim.SparseAdam(list(embed.parameters()), lr=0.01)

@@ -12,7 +12,7 @@ from tests.package.loops import Tracing
 from tests.package.loops.parts import classes, mlp
 
 
-def legit_validation(trace: Tracing) -> None:
+def sound_validation(trace: Tracing) -> None:
     torch.manual_seed(0)
     train, valid = classes(3), classes(2, seed=1)
     net = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.2), nn.Linear(8, 3))
@@ -34,7 +34,7 @@ def legit_validation(trace: Tracing) -> None:
             best = min(best, val_loss)
 
 
-def legit_eval_without_such_layers(trace: Tracing) -> None:
+def sound_eval_without_such_layers(trace: Tracing) -> None:
     """No layer of this net knows the two modes, so the toggling is left out."""
     torch.manual_seed(0)
     train, valid = classes(3), classes(2, seed=1)

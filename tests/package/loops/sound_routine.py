@@ -12,7 +12,7 @@ from tests.package.loops import Tracing
 from tests.package.loops.parts import Batches, classes, mlp
 
 
-def legit_routine(trace: Tracing) -> None:
+def sound_routine(trace: Tracing) -> None:
     torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
@@ -24,7 +24,7 @@ def legit_routine(trace: Tracing) -> None:
             optimizer.step()
 
 
-def legit_zero_grad_last(trace: Tracing) -> None:
+def sound_zero_grad_last(trace: Tracing) -> None:
     torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
@@ -36,7 +36,7 @@ def legit_zero_grad_last(trace: Tracing) -> None:
             optimizer.zero_grad()
 
 
-def legit_zero_grad_before_backward(trace: Tracing) -> None:
+def sound_zero_grad_before_backward(trace: Tracing) -> None:
     torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.RMSprop(net.parameters(), lr=0.01)
@@ -49,7 +49,7 @@ def legit_zero_grad_before_backward(trace: Tracing) -> None:
                 optimizer.step()
 
 
-def legit_zero_grad_twice(trace: Tracing) -> None:
+def sound_zero_grad_twice(trace: Tracing) -> None:
     torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
@@ -62,7 +62,7 @@ def legit_zero_grad_twice(trace: Tracing) -> None:
             optimizer.zero_grad()
 
 
-def legit_net_zero_grad(trace: Tracing) -> None:
+def sound_net_zero_grad(trace: Tracing) -> None:
     torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, nesterov=True)
@@ -73,7 +73,7 @@ def legit_net_zero_grad(trace: Tracing) -> None:
             optimizer.step()
 
 
-def legit_set_to_none_false(trace: Tracing) -> None:
+def sound_set_to_none_false(trace: Tracing) -> None:
     torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-3)
@@ -85,7 +85,7 @@ def legit_set_to_none_false(trace: Tracing) -> None:
             optimizer.step()
 
 
-def legit_grad_set_to_none_by_hand(trace: Tracing) -> None:
+def sound_grad_set_to_none_by_hand(trace: Tracing) -> None:
     torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
@@ -97,7 +97,7 @@ def legit_grad_set_to_none_by_hand(trace: Tracing) -> None:
             optimizer.step()
 
 
-def legit_fresh_parameters(trace: Tracing) -> None:
+def sound_fresh_parameters(trace: Tracing) -> None:
     """The first `zero_grad` comes after the first step."""
     torch.manual_seed(0)
     net = mlp()
@@ -111,7 +111,7 @@ def legit_fresh_parameters(trace: Tracing) -> None:
             optimizer.step()
 
 
-def legit_single_step(trace: Tracing) -> None:
+def sound_single_step(trace: Tracing) -> None:
     torch.manual_seed(0)
     (x, y), *_ = classes(1)
     net = mlp()
@@ -122,7 +122,7 @@ def legit_single_step(trace: Tracing) -> None:
         optimizer.step()
 
 
-def legit_backward_only(trace: Tracing) -> None:
+def sound_backward_only(trace: Tracing) -> None:
     torch.manual_seed(0)
     (x, y), *_ = classes(1)
     net = mlp()
@@ -131,7 +131,7 @@ def legit_backward_only(trace: Tracing) -> None:
         loss.backward()
 
 
-def legit_backward_only_with_optimizer(trace: Tracing) -> None:
+def sound_backward_only_with_optimizer(trace: Tracing) -> None:
     torch.manual_seed(0)
     (x, y), *_ = classes(1)
     net = mlp()
@@ -143,7 +143,7 @@ def legit_backward_only_with_optimizer(trace: Tracing) -> None:
         loss.backward()
 
 
-def legit_look_at_accumulation(trace: Tracing) -> None:
+def sound_look_at_accumulation(trace: Tracing) -> None:
     """A lesson: the gradient doubles when nobody clears it."""
     torch.manual_seed(0)
     (x, y), *_ = classes(1)
@@ -153,7 +153,7 @@ def legit_look_at_accumulation(trace: Tracing) -> None:
         F.cross_entropy(net(x), y).backward()
 
 
-def legit_look_at_one_graph_twice(trace: Tracing) -> None:
+def sound_look_at_one_graph_twice(trace: Tracing) -> None:
     torch.manual_seed(0)
     (x, y), *_ = classes(1)
     net = mlp()
@@ -163,7 +163,7 @@ def legit_look_at_one_graph_twice(trace: Tracing) -> None:
         loss.backward()
 
 
-def legit_helpers(trace: Tracing) -> None:
+def sound_helpers(trace: Tracing) -> None:
     """The lines are in functions of their own."""
     torch.manual_seed(0)
     net = mlp()
@@ -194,7 +194,7 @@ def validate(net: nn.Module, loader: Batches) -> float:
     return correct / sum(len(x) for x, _ in loader)
 
 
-def legit_generator_of_batches(trace: Tracing) -> None:
+def sound_generator_of_batches(trace: Tracing) -> None:
     torch.manual_seed(0)
 
     def batches() -> Iterator[tuple[Tensor, Tensor]]:

@@ -10,7 +10,7 @@ from tests.package.loops import Tracing
 from tests.package.loops.parts import classes, mlp, regression
 
 
-def legit_step_lr(trace: Tracing) -> None:
+def sound_step_lr(trace: Tracing) -> None:
     torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
@@ -24,7 +24,7 @@ def legit_step_lr(trace: Tracing) -> None:
             scheduler.step()
 
 
-def legit_one_cycle(trace: Tracing) -> None:
+def sound_one_cycle(trace: Tracing) -> None:
     torch.manual_seed(0)
     batches = classes(8)
     net = mlp()
@@ -38,7 +38,7 @@ def legit_one_cycle(trace: Tracing) -> None:
             scheduler.step()
 
 
-def legit_cosine(trace: Tracing) -> None:
+def sound_cosine(trace: Tracing) -> None:
     torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.AdamW(net.parameters(), lr=0.02)
@@ -51,7 +51,7 @@ def legit_cosine(trace: Tracing) -> None:
             scheduler.step()
 
 
-def legit_lambda_warmup(trace: Tracing) -> None:
+def sound_lambda_warmup(trace: Tracing) -> None:
     torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.Adam(net.parameters(), lr=0.02)
@@ -64,7 +64,7 @@ def legit_lambda_warmup(trace: Tracing) -> None:
             scheduler.step()
 
 
-def legit_sequential_warmup(trace: Tracing) -> None:
+def sound_sequential_warmup(trace: Tracing) -> None:
     torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
@@ -81,7 +81,7 @@ def legit_sequential_warmup(trace: Tracing) -> None:
                 decay.step()
 
 
-def legit_reduce_on_plateau(trace: Tracing) -> None:
+def sound_reduce_on_plateau(trace: Tracing) -> None:
     torch.manual_seed(0)
     train, valid = regression(3), regression(2, seed=1)
     net = mlp(1)
@@ -100,7 +100,7 @@ def legit_reduce_on_plateau(trace: Tracing) -> None:
             scheduler.step(val_loss)
 
 
-def legit_manual_warmup(trace: Tracing) -> None:
+def sound_manual_warmup(trace: Tracing) -> None:
     torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
@@ -113,7 +113,7 @@ def legit_manual_warmup(trace: Tracing) -> None:
             optimizer.step()
 
 
-def legit_scheduler_with_accumulation(trace: Tracing) -> None:
+def sound_scheduler_with_accumulation(trace: Tracing) -> None:
     torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)

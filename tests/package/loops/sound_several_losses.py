@@ -10,7 +10,7 @@ from tests.package.loops import Tracing
 from tests.package.loops.parts import classes, mlp, regression
 
 
-def legit_several_losses_one_backward(trace: Tracing) -> None:
+def sound_several_losses_one_backward(trace: Tracing) -> None:
     """A total of losses is a graph on purpose: it is made anew in every step."""
     torch.manual_seed(0)
     net = nn.ModuleDict({"body": nn.Linear(4, 8), "a": nn.Linear(8, 3), "b": nn.Linear(8, 1)})
@@ -26,7 +26,7 @@ def legit_several_losses_one_backward(trace: Tracing) -> None:
             optimizer.step()
 
 
-def legit_several_backwards_one_step(trace: Tracing) -> None:
+def sound_several_backwards_one_step(trace: Tracing) -> None:
     torch.manual_seed(0)
     net = nn.ModuleDict({"body": nn.Linear(4, 8), "a": nn.Linear(8, 3), "b": nn.Linear(8, 1)})
     optimizer = torch.optim.SGD(net.parameters(), lr=0.05)
@@ -41,7 +41,7 @@ def legit_several_backwards_one_step(trace: Tracing) -> None:
             optimizer.step()
 
 
-def legit_list_of_losses(trace: Tracing) -> None:
+def sound_list_of_losses(trace: Tracing) -> None:
     """An unrolled sequence: the losses of its steps, one backward."""
     torch.manual_seed(0)
     cell, readout = nn.GRUCell(2, 6), nn.Linear(6, 2)
@@ -60,7 +60,7 @@ def legit_list_of_losses(trace: Tracing) -> None:
             optimizer.step()
 
 
-def legit_regularisation_by_hand(trace: Tracing) -> None:
+def sound_regularisation_by_hand(trace: Tracing) -> None:
     torch.manual_seed(0)
     net = mlp(1)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.05)
@@ -74,7 +74,7 @@ def legit_regularisation_by_hand(trace: Tracing) -> None:
             optimizer.step()
 
 
-def legit_one_backward_two_optimizers(trace: Tracing) -> None:
+def sound_one_backward_two_optimizers(trace: Tracing) -> None:
     torch.manual_seed(0)
     encoder, decoder = nn.Linear(4, 2), nn.Linear(2, 4)
     opt_e = torch.optim.Adam(encoder.parameters(), lr=0.01)
@@ -89,7 +89,7 @@ def legit_one_backward_two_optimizers(trace: Tracing) -> None:
             opt_d.step()
 
 
-def legit_gradients_by_autograd_grad(trace: Tracing) -> None:
+def sound_gradients_by_autograd_grad(trace: Tracing) -> None:
     torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
@@ -102,7 +102,7 @@ def legit_gradients_by_autograd_grad(trace: Tracing) -> None:
             optimizer.step()
 
 
-def legit_gradient_penalty(trace: Tracing) -> None:
+def sound_gradient_penalty(trace: Tracing) -> None:
     """WGAN-GP's critic: a gradient of a gradient, `create_graph=True`."""
     torch.manual_seed(0)
     critic = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 1))
@@ -119,7 +119,7 @@ def legit_gradient_penalty(trace: Tracing) -> None:
             optimizer.step()
 
 
-def legit_non_finite_batch_skipped(trace: Tracing) -> None:
+def sound_non_finite_batch_skipped(trace: Tracing) -> None:
     torch.manual_seed(0)
     batches = regression(6)
     batches[3] = (batches[3][0] * float("inf"), batches[3][1])
@@ -136,7 +136,7 @@ def legit_non_finite_batch_skipped(trace: Tracing) -> None:
             optimizer.step()
 
 
-def legit_non_finite_norm_skipped(trace: Tracing) -> None:
+def sound_non_finite_norm_skipped(trace: Tracing) -> None:
     torch.manual_seed(0)
     batches = regression(6)
     batches[2] = (batches[2][0], batches[2][1] * float("nan"))

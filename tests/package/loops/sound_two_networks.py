@@ -12,7 +12,7 @@ from tests.package.loops import Tracing
 from tests.package.loops.parts import classes, mlp
 
 
-def legit_gan(trace: Tracing) -> None:
+def sound_gan(trace: Tracing) -> None:
     """DCGAN's order: discriminator with `fake.detach()`, then generator."""
     torch.manual_seed(0)
     net_g = nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
@@ -37,7 +37,7 @@ def legit_gan(trace: Tracing) -> None:
             optimizer_g.step()
 
 
-def legit_gan_no_grad(trace: Tracing) -> None:
+def sound_gan_no_grad(trace: Tracing) -> None:
     """The fakes come from a generator in train mode under `no_grad`, and that is meant."""
     torch.manual_seed(1)
     gen = nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
@@ -60,7 +60,7 @@ def legit_gan_no_grad(trace: Tracing) -> None:
             opt_g.step()
 
 
-def legit_gan_discriminator_frozen_in_turn(trace: Tracing) -> None:
+def sound_gan_discriminator_frozen_in_turn(trace: Tracing) -> None:
     """Alternate freezing: `requires_grad_` keeps the generator's backward out of the critic."""
     torch.manual_seed(2)
     gen, critic = nn.Linear(2, 3), nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 1))
@@ -83,7 +83,7 @@ def legit_gan_discriminator_frozen_in_turn(trace: Tracing) -> None:
             opt_g.step()
 
 
-def legit_alternate_freezing(trace: Tracing) -> None:
+def sound_alternate_freezing(trace: Tracing) -> None:
     """One network, one optimizer; body and head take turns, and gradients are cleared to None."""
     torch.manual_seed(0)
     net = mlp()
@@ -97,7 +97,7 @@ def legit_alternate_freezing(trace: Tracing) -> None:
             optimizer.step()
 
 
-def legit_dqn(trace: Tracing) -> None:
+def sound_dqn(trace: Tracing) -> None:
     """A target network that is copied now and then, and never trained."""
     torch.manual_seed(0)
     q_net = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 2))
@@ -117,7 +117,7 @@ def legit_dqn(trace: Tracing) -> None:
                 target_net.load_state_dict(q_net.state_dict())
 
 
-def legit_teacher_student(trace: Tracing) -> None:
+def sound_teacher_student(trace: Tracing) -> None:
     """Soft targets are a softmax of the teacher; the student's loss takes logits."""
     torch.manual_seed(0)
     teacher = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Dropout(0.1), nn.Linear(16, 3))
@@ -135,7 +135,7 @@ def legit_teacher_student(trace: Tracing) -> None:
             optimizer.step()
 
 
-def legit_mean_teacher(trace: Tracing) -> None:
+def sound_mean_teacher(trace: Tracing) -> None:
     """The teacher is a mean of the student, and sees the noise of train mode, as published."""
     torch.manual_seed(0)
     student = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 3))

@@ -20,6 +20,7 @@ from tests.package.optim.twins import (
     PATHS,
     SHAPES,
     Twins,
+    each_optimizer,
     random,
     same,
 )
@@ -107,7 +108,7 @@ def test_a_parameter_without_dimensions_takes_on_the_dtype_of_a_tensor_beta() ->
             twins.step(random(twins.theirs))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each_optimizer
 def test_a_whole_training_ends_the_same(name: str) -> None:
     """The claim of chapters 4 and 6, on the digits, without a choice of path."""
     images, targets = digits().images, digits().targets
@@ -221,7 +222,7 @@ def test_the_same_formula_on_paper_is_not_bitwise_equal() -> None:
     assert not torch.equal(product, half.clone().mul_(0.9))  # torch's own two paths differ
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each_optimizer
 def test_groups_have_options_of_their_own(name: str) -> None:
     params = [torch.ones(2), torch.ones(3), torch.ones(4)]
     twins = Twins(name, params[:1], weight_decay=0.1)
@@ -339,7 +340,7 @@ def test_the_gradient_of_an_option_is_right(name: str, options: dict[str, Any]) 
     assert torch.autograd.gradcheck(of, inputs)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each_optimizer
 def test_differentiable_gradients_are_torchs(name: str) -> None:
     """After one step. After more, torch's may fail in the backward, or round otherwise."""
     gradients = []

@@ -1,4 +1,4 @@
-"""What lives around an optimizer: hooks, schedulers, scaler, compiler, closures."""
+"""What lives around an optimizer: sparse gradients, schedulers, scaler, compiler."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tests.package.optim.twins import DTYPES, NAMES, PATHS, Twins, same
+from tests.package.optim.twins import DTYPES, PATHS, Twins, each_optimizer, same
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Sparse invariant checks"),
@@ -65,7 +65,7 @@ def gradient(kind: str, like: Tensor) -> Tensor | None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("name", NAMES)
+@each_optimizer
 @settings(deadline=None, max_examples=60)
 @given(data=st.data())
 def test_any_course_of_events(name: str, path: str, data: st.DataObject) -> None:

@@ -15,7 +15,7 @@ from torch.optim import optimizer as torch_optimizer
 
 import companion
 from companion import SGD, Adam
-from tests.package.optim.twins import NAMES, Twins
+from tests.package.optim.twins import NAMES, Twins, each_optimizer
 from tests.package.versions import since
 
 NAN = math.nan
@@ -132,7 +132,7 @@ def test_a_group_that_is_no_dict() -> None:
         SGD([p]).add_param_group([p])  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each_optimizer
 @pytest.mark.parametrize("flag", ["fused", "foreach and differentiable"])
 def test_a_state_dict_that_needs_what_is_not_there(name: str, flag: str) -> None:
     """It is refused, with what to do, and the optimizer is as it was."""
@@ -174,7 +174,7 @@ def test_a_tensor_lr_set_later_with_foreach() -> None:
     assert p.item() == 1.0
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each_optimizer
 def test_fused_set_later(name: str) -> None:
     p = nn.Parameter(torch.ones(1))
     p.grad = torch.ones(1)
@@ -247,7 +247,7 @@ def test_the_default_path_is_torchs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert taken == 3 * (on_cpu + on_gpu)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each_optimizer
 def test_the_signature_is_torchs(name: str) -> None:
     """The same names in the same order, with the same defaults, by keyword where torch's are."""
     theirs, ours = (

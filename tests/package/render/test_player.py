@@ -10,10 +10,11 @@ import pytest
 import torch
 from torch import nn
 
-from companion import Net, Trace, trace
+from companion import Trace, trace
 from companion.records.reading import by_layer
 from companion.render.layers import number
 from companion.render.player import fragment as module
+from tests.package.render.played import HOSTILE, loop
 
 
 class Table(HTMLParser):
@@ -48,23 +49,6 @@ class Table(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._inside:
             self.bodies[-1][-1][-1] += data
-
-
-def loop(steps: int = 1, *, clear: bool = True, network: nn.Module | None = None) -> Trace:
-    torch.manual_seed(0)
-    net = Net() if network is None else network
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.01)
-    criterion = nn.CrossEntropyLoss()
-    inputs, labels = torch.randn(4, 3, 32, 32), torch.tensor([0, 1, 2, 3])
-    with trace(net, optimizer) as routine:
-        for _ in range(steps):
-            if clear:
-                optimizer.zero_grad()
-            outputs = net(inputs)
-            loss = criterion(outputs, labels)
-            loss.backward()
-            optimizer.step()
-    return routine
 
 
 def flat(layers: int) -> nn.Module:
@@ -151,9 +135,6 @@ def test_what_a_line_changes_is_told_whichever_layers_are_shown(layers: list[str
         for record in routine.records
     ]
     assert set(told) == {"0", "1", "2"}
-
-
-HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 
 
 def test_hostile_names_are_text() -> None:

@@ -1,10 +1,9 @@
-"""Debuggers, coverage, generators, threads: who else follows lines, and what runs beside."""
+"""Debuggers, generators, other traces: who else follows lines."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
-import threading
 from collections.abc import Iterator
 
 import pytest
@@ -92,17 +91,3 @@ def test_traces_that_overlap_without_nesting(loop: Loop) -> None:
     assert frame.f_trace is None
     assert counts(first) == [("loop.net(loop.inputs).sum().backward()", 4, 0)]
     assert counts(second) == [*counts(first), ("loop.optimizer.step()", 0, 4)]
-
-
-def test_other_threads_are_not_traced(loop: Loop) -> None:
-    def work() -> None:
-        tracers.append(sys.gettrace())
-
-    tracers: list[object] = []
-    before = threading.gettrace() if hasattr(threading, "gettrace") else None
-    with trace(loop.net, loop.optimizer) as routine:
-        thread = threading.Thread(target=work)
-        thread.start()
-        thread.join()
-    assert tracers == [before]
-    assert len(routine.records) == 3

@@ -16,7 +16,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from companion import Trace, trace
-from tests.package.tracing.watching import BOTH, changes, loss_of, spy
+from tests.package.tracing.watching import BOTH, Loop, changes, loss_of, spy
 
 
 def test_a_write_by_another_thread_is_seen_on_the_line_that_was_under_way(net: Any) -> None:
@@ -146,3 +146,17 @@ def test_a_trace_of_too_many_lines_ends(monkeypatch: pytest.MonkeyPatch) -> None
             net(torch.ones(1, 1))
     assert len(routine.records) == 10
     assert sys.gettrace() is None or "companion" not in repr(sys.gettrace())
+
+
+def test_other_threads_are_not_traced(loop: Loop) -> None:
+    def work() -> None:
+        tracers.append(sys.gettrace())
+
+    tracers: list[object] = []
+    before = threading.gettrace() if hasattr(threading, "gettrace") else None
+    with trace(loop.net, loop.optimizer) as routine:
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    assert tracers == [before]
+    assert len(routine.records) == 3

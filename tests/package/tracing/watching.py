@@ -82,7 +82,6 @@ def assert_chained(routine: Trace) -> None:
 
 
 BOTH = ("weight", "bias")
-HERE = "test_"  # the functions of the lines at depth 0
 
 
 def traced_steps(routine: Trace) -> list[int]:
