@@ -10,7 +10,6 @@ from tests.package.loops import Tracing
 
 
 def flowers() -> TensorDataset:
-    torch.manual_seed(0)
     inputs = torch.randn(48, 4)
     return TensorDataset(inputs, inputs[:, :3].argmax(dim=1))
 
@@ -78,7 +77,6 @@ def repaired_once_an_epoch(trace: Tracing) -> None:
 
 def broken_part_only(trace: Tracing) -> None:
     """Two optimizers for two halves, and only one of them is cleared."""
-    torch.manual_seed(1)
     model = nn.ModuleDict({"body": nn.Linear(4, 8), "head": nn.Linear(8, 3)})
     body_opt = torch.optim.SGD(model["body"].parameters(), lr=0.01)
     head_opt = torch.optim.SGD(model["head"].parameters(), lr=0.1)
@@ -95,7 +93,6 @@ def broken_part_only(trace: Tracing) -> None:
 
 
 def repaired_part_only(trace: Tracing) -> None:
-    torch.manual_seed(1)
     model = nn.ModuleDict({"body": nn.Linear(4, 8), "head": nn.Linear(8, 3)})
     body_opt = torch.optim.SGD(model["body"].parameters(), lr=0.01)
     head_opt = torch.optim.SGD(model["head"].parameters(), lr=0.1)

@@ -13,7 +13,6 @@ from tests.package.loops import Tracing
 
 
 def broken(trace: Tracing) -> None:
-    torch.manual_seed(0)
     batches = [(torch.randn(8, 6), torch.randint(0, 2, (8,))) for _ in range(3)]
     net = nn.Sequential(nn.Linear(6, 12), nn.ReLU(), nn.Linear(12, 2))
     optimizer = torch.optim.SGD(net.parameters(), lr=0.5)
@@ -32,7 +31,6 @@ def broken(trace: Tracing) -> None:
 
 
 def repaired(trace: Tracing) -> None:
-    torch.manual_seed(0)
     batches = [(torch.randn(8, 6), torch.randint(0, 2, (8,))) for _ in range(3)]
     net = nn.Sequential(nn.Linear(6, 12), nn.ReLU(), nn.Linear(12, 2))
     optimizer = torch.optim.SGD(net.parameters(), lr=0.5)
@@ -49,7 +47,6 @@ def repaired(trace: Tracing) -> None:
 
 
 def broken_every_batch(trace: Tracing) -> None:
-    torch.manual_seed(1)
     x, y = torch.randn(20, 3), torch.randn(20, 1)
     net = nn.Linear(3, 1)
     opt = torch.optim.AdamW(net.parameters(), lr=0.05)
@@ -66,7 +63,6 @@ def broken_every_batch(trace: Tracing) -> None:
 
 
 def repaired_every_batch(trace: Tracing) -> None:
-    torch.manual_seed(1)
     x, y = torch.randn(20, 3), torch.randn(20, 1)
     net = nn.Linear(3, 1)
     opt = torch.optim.AdamW(net.parameters(), lr=0.05)

@@ -11,7 +11,6 @@ from tests.package.loops import Tracing
 
 
 def loaders() -> tuple[DataLoader[tuple[torch.Tensor, ...]], DataLoader[tuple[torch.Tensor, ...]]]:
-    torch.manual_seed(0)
     x = torch.randn(40, 10) + 2
     y = (x[:, 0] > x[:, 1]).long()
     train, valid = TensorDataset(x[:24], y[:24]), TensorDataset(x[24:], y[24:])

@@ -11,7 +11,6 @@ from tests.package.loops import Tracing
 
 def broken(trace: Tracing) -> None:
     """argmax has no gradient, and `.float()` does not bring it back."""
-    torch.manual_seed(0)
     x = torch.randn(32, 4)
     y = (x.sum(dim=1) > 0).float()
     net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
@@ -28,7 +27,6 @@ def broken(trace: Tracing) -> None:
 
 
 def repaired(trace: Tracing) -> None:
-    torch.manual_seed(0)
     x = torch.randn(32, 4)
     y = (x.sum(dim=1) > 0).long()
     net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
@@ -43,7 +41,6 @@ def repaired(trace: Tracing) -> None:
 
 
 def broken_detach(trace: Tracing) -> None:
-    torch.manual_seed(1)
     inputs, targets = torch.randn(16, 3), torch.randn(16, 1)
     model = nn.Linear(3, 1)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
@@ -58,7 +55,6 @@ def broken_detach(trace: Tracing) -> None:
 
 
 def repaired_detach(trace: Tracing) -> None:
-    torch.manual_seed(1)
     inputs, targets = torch.randn(16, 3), torch.randn(16, 1)
     model = nn.Linear(3, 1)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
@@ -72,7 +68,6 @@ def repaired_detach(trace: Tracing) -> None:
 
 
 def broken_numpy(trace: Tracing) -> None:
-    torch.manual_seed(2)
     x, y = torch.randn(16, 3), torch.randn(16, 1)
     model = nn.Linear(3, 1)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -87,7 +82,6 @@ def broken_numpy(trace: Tracing) -> None:
 
 
 def repaired_numpy(trace: Tracing) -> None:
-    torch.manual_seed(2)
     x, y = torch.randn(16, 3), torch.randn(16, 1)
     model = nn.Linear(3, 1)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -108,7 +102,6 @@ def predict(model: nn.Module, x: Tensor) -> Tensor:
 
 def broken_no_grad(trace: Tracing) -> None:
     """`predict` was written for inference, and is used again for training."""
-    torch.manual_seed(3)
     x, y = torch.randn(16, 5), torch.randint(0, 3, (16,))
     model = nn.Linear(5, 3)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -121,7 +114,6 @@ def broken_no_grad(trace: Tracing) -> None:
 
 
 def repaired_no_grad(trace: Tracing) -> None:
-    torch.manual_seed(3)
     x, y = torch.randn(16, 5), torch.randint(0, 3, (16,))
     model = nn.Linear(5, 3)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)

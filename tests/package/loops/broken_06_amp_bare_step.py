@@ -9,7 +9,6 @@ from tests.package.loops import Tracing
 
 
 def broken(trace: Tracing) -> None:
-    torch.manual_seed(0)
     x, y = torch.randn(32, 8), torch.randint(0, 4, (32,))
     model = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 4))
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
@@ -25,7 +24,6 @@ def broken(trace: Tracing) -> None:
 
 
 def repaired(trace: Tracing) -> None:
-    torch.manual_seed(0)
     x, y = torch.randn(32, 8), torch.randint(0, 4, (32,))
     model = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 4))
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
@@ -43,7 +41,6 @@ def repaired(trace: Tracing) -> None:
 
 def broken_clipped(trace: Tracing) -> None:
     """Both at once: what the clipping leaves is tiny or not by chance, and the step is bare."""
-    torch.manual_seed(1)
     x, y = torch.randn(16, 4), torch.randn(16, 1)
     net = nn.Sequential(nn.Linear(4, 8), nn.GELU(), nn.Linear(8, 1))
     opt = torch.optim.AdamW(net.parameters(), lr=1e-2)
@@ -59,7 +56,6 @@ def broken_clipped(trace: Tracing) -> None:
 
 
 def repaired_clipped(trace: Tracing) -> None:
-    torch.manual_seed(1)
     x, y = torch.randn(16, 4), torch.randn(16, 1)
     net = nn.Sequential(nn.Linear(4, 8), nn.GELU(), nn.Linear(8, 1))
     opt = torch.optim.AdamW(net.parameters(), lr=1e-2)

@@ -9,7 +9,6 @@ from tests.package.loops import Tracing
 
 
 def broken(trace: Tracing) -> None:
-    torch.manual_seed(0)
     x, y = torch.randn(32, 8), torch.randint(0, 4, (32,))
     model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
@@ -28,7 +27,6 @@ def broken(trace: Tracing) -> None:
 
 
 def repaired(trace: Tracing) -> None:
-    torch.manual_seed(0)
     x, y = torch.randn(32, 8), torch.randint(0, 4, (32,))
     model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
@@ -49,7 +47,6 @@ def repaired(trace: Tracing) -> None:
 
 def broken_clip_value(trace: Tracing) -> None:
     """Unscaled too late: the clipped values are divided by the scale once more."""
-    torch.manual_seed(1)
     x, y = torch.randn(16, 4), torch.randn(16, 1)
     net = nn.Linear(4, 1)
     opt = torch.optim.SGD(net.parameters(), lr=0.1)
@@ -68,7 +65,6 @@ def broken_clip_value(trace: Tracing) -> None:
 
 
 def repaired_clip_value(trace: Tracing) -> None:
-    torch.manual_seed(1)
     x, y = torch.randn(16, 4), torch.randn(16, 1)
     net = nn.Linear(4, 1)
     opt = torch.optim.SGD(net.parameters(), lr=0.1)

@@ -10,7 +10,6 @@ from tests.package.loops import Tracing
 
 
 def broken(trace: Tracing) -> None:
-    torch.manual_seed(0)
     sequences, targets = torch.randn(8, 5, 3), torch.randn(8, 4)
     rnn = nn.GRU(3, 4, batch_first=True)
     optimizer = torch.optim.SGD(rnn.parameters(), lr=0.5)
@@ -25,7 +24,6 @@ def broken(trace: Tracing) -> None:
 
 
 def repaired(trace: Tracing) -> None:
-    torch.manual_seed(0)
     sequences, targets = torch.randn(8, 5, 3), torch.randn(8, 4)
     rnn = nn.GRU(3, 4, batch_first=True)
     optimizer = torch.optim.SGD(rnn.parameters(), lr=0.5)
@@ -40,7 +38,6 @@ def repaired(trace: Tracing) -> None:
 
 
 def broken_value(trace: Tracing) -> None:
-    torch.manual_seed(1)
     batches = [(torch.randn(4, 6), torch.randint(0, 3, (4,))) for _ in range(5)]
     net = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
     optim = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
@@ -54,7 +51,6 @@ def broken_value(trace: Tracing) -> None:
 
 
 def repaired_value(trace: Tracing) -> None:
-    torch.manual_seed(1)
     batches = [(torch.randn(4, 6), torch.randint(0, 3, (4,))) for _ in range(5)]
     net = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
     optim = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)

@@ -9,7 +9,6 @@ from tests.package.loops import Tracing
 
 
 def micro_batches(n: int) -> list[tuple[Tensor, Tensor]]:
-    torch.manual_seed(0)
     return [(torch.randn(4, 6), torch.randint(0, 3, (4,))) for _ in range(n)]
 
 

@@ -9,7 +9,6 @@ from tests.package.loops import Tracing
 
 
 def broken(trace: Tracing) -> None:
-    torch.manual_seed(0)
     batches = [(torch.randn(4, 5), torch.randint(0, 2, (4,))) for _ in range(12)]
     model = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 2))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -24,7 +23,6 @@ def broken(trace: Tracing) -> None:
 
 
 def repaired(trace: Tracing) -> None:
-    torch.manual_seed(0)
     batches = [(torch.randn(4, 5), torch.randint(0, 2, (4,))) for _ in range(12)]
     model = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 2))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -39,7 +37,6 @@ def repaired(trace: Tracing) -> None:
 
 
 def regression(n: int) -> list[tuple[Tensor, Tensor]]:
-    torch.manual_seed(1)
     return [(torch.randn(4, 3), torch.randn(4, 1)) for _ in range(n)]
 
 

@@ -20,7 +20,6 @@ class SmallNet(nn.Module):
 
 
 def broken(trace: Tracing) -> None:
-    torch.manual_seed(0)
     images, labels = torch.randn(8, 1, 8, 8), torch.randint(0, 2, (8,))
     model = SmallNet()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
@@ -36,7 +35,6 @@ def broken(trace: Tracing) -> None:
 
 
 def repaired(trace: Tracing) -> None:
-    torch.manual_seed(0)
     images, labels = torch.randn(8, 1, 8, 8), torch.randint(0, 2, (8,))
     model = SmallNet()
     model.fc = nn.Linear(16, 2)  # two classes are enough for us
@@ -53,7 +51,6 @@ def repaired(trace: Tracing) -> None:
 
 def broken_own_init(trace: Tracing) -> None:
     """A new Parameter takes the place of the one that the optimizer holds."""
-    torch.manual_seed(1)
     x, y = torch.randn(16, 4), torch.randn(16, 1)
     net = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
     opt = torch.optim.Adam(net.parameters(), lr=0.01)
@@ -69,7 +66,6 @@ def broken_own_init(trace: Tracing) -> None:
 
 
 def repaired_own_init(trace: Tracing) -> None:
-    torch.manual_seed(1)
     x, y = torch.randn(16, 4), torch.randn(16, 1)
     net = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
     opt = torch.optim.Adam(net.parameters(), lr=0.01)
@@ -86,7 +82,6 @@ def repaired_own_init(trace: Tracing) -> None:
 
 def broken_script(trace: Tracing) -> None:
     """Built anew for every fold; the optimizer was made before. Traced without it."""
-    torch.manual_seed(2)
     x, y = torch.randn(24, 4), torch.randint(0, 3, (24,))
     model = nn.Linear(4, 3)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -102,7 +97,6 @@ def broken_script(trace: Tracing) -> None:
 
 
 def repaired_script(trace: Tracing) -> None:
-    torch.manual_seed(2)
     x, y = torch.randn(24, 4), torch.randint(0, 3, (24,))
     for fold in range(2):
         model = nn.Linear(4, 3)

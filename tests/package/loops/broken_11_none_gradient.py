@@ -10,7 +10,6 @@ from tests.package.loops import Tracing
 
 def broken(trace: Tracing) -> None:
     """Raises AttributeError, at the end of the first epoch."""
-    torch.manual_seed(0)
     batches = [(torch.randn(8, 4), torch.randint(0, 2, (8,))) for _ in range(4)]
     net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
@@ -28,7 +27,6 @@ def broken(trace: Tracing) -> None:
 
 
 def repaired(trace: Tracing) -> None:
-    torch.manual_seed(0)
     batches = [(torch.randn(8, 4), torch.randint(0, 2, (8,))) for _ in range(4)]
     net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
@@ -60,7 +58,6 @@ class TwoHeads(nn.Module):
 
 def broken_unused_layer(trace: Tracing) -> None:
     """Raises TypeError: noise is added to every gradient, and one layer has none."""
-    torch.manual_seed(1)
     x, y = torch.randn(10, 3), torch.randn(10, 1)
     model = TwoHeads()
     opt = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -74,7 +71,6 @@ def broken_unused_layer(trace: Tracing) -> None:
 
 
 def repaired_unused_layer(trace: Tracing) -> None:
-    torch.manual_seed(1)
     x, y = torch.randn(10, 3), torch.randn(10, 1)
     model = TwoHeads()
     opt = torch.optim.SGD(model.parameters(), lr=0.1)

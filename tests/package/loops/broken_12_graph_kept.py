@@ -9,7 +9,6 @@ from tests.package.loops import Tracing
 
 
 def data() -> list[tuple[Tensor, Tensor]]:
-    torch.manual_seed(0)
     return [(torch.randn(8, 5), torch.randn(8, 1)) for _ in range(4)]
 
 

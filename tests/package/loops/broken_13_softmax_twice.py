@@ -10,7 +10,6 @@ from tests.package.loops import Tracing
 
 
 def broken(trace: Tracing) -> None:
-    torch.manual_seed(0)
     x = torch.randn(60, 4)
     y = x.argmax(dim=1)
     model = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 4), nn.Softmax(dim=1))
@@ -25,7 +24,6 @@ def broken(trace: Tracing) -> None:
 
 
 def repaired(trace: Tracing) -> None:
-    torch.manual_seed(0)
     x = torch.randn(60, 4)
     y = x.argmax(dim=1)
     model = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 4))
@@ -49,7 +47,6 @@ class Logistic(nn.Module):
 
 
 def broken_sigmoid(trace: Tracing) -> None:
-    torch.manual_seed(1)
     x = torch.randn(40, 3)
     y = (x[:, :1] > 0).float()
     net = Logistic()
@@ -64,7 +61,6 @@ def broken_sigmoid(trace: Tracing) -> None:
 
 
 def repaired_sigmoid(trace: Tracing) -> None:
-    torch.manual_seed(1)
     x = torch.randn(40, 3)
     y = (x[:, :1] > 0).float()
     net = Logistic()
@@ -79,7 +75,6 @@ def repaired_sigmoid(trace: Tracing) -> None:
 
 
 def broken_in_the_loop(trace: Tracing) -> None:
-    torch.manual_seed(2)
     batches = [(torch.randn(16, 5), torch.randint(0, 3, (16,))) for _ in range(5)]
     net = nn.Linear(5, 3)
     opt = torch.optim.SGD(net.parameters(), lr=0.5)
@@ -93,7 +88,6 @@ def broken_in_the_loop(trace: Tracing) -> None:
 
 
 def repaired_in_the_loop(trace: Tracing) -> None:
-    torch.manual_seed(2)
     batches = [(torch.randn(16, 5), torch.randint(0, 3, (16,))) for _ in range(5)]
     net = nn.Linear(5, 3)
     opt = torch.optim.SGD(net.parameters(), lr=0.5)

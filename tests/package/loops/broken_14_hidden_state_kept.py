@@ -24,7 +24,6 @@ class CharRNN(nn.Module):
 
 def broken(trace: Tracing) -> None:
     """Raises RuntimeError in the second batch."""
-    torch.manual_seed(0)
     text = torch.randint(0, 7, (2, 31))
     model = CharRNN()
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
@@ -41,7 +40,6 @@ def broken(trace: Tracing) -> None:
 
 
 def repaired(trace: Tracing) -> None:
-    torch.manual_seed(0)
     text = torch.randint(0, 7, (2, 31))
     model = CharRNN()
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
@@ -61,7 +59,6 @@ def repaired(trace: Tracing) -> None:
 
 def broken_outside_the_loop(trace: Tracing) -> None:
     """Raises RuntimeError in the second epoch: the forward pass is done once, before the loop."""
-    torch.manual_seed(1)
     x, y = torch.randn(12, 3), torch.randint(0, 2, (12,))
     net = nn.Sequential(nn.Linear(3, 6), nn.ReLU(), nn.Linear(6, 2))
     with trace(net):
@@ -76,7 +73,6 @@ def broken_outside_the_loop(trace: Tracing) -> None:
 
 
 def repaired_outside_the_loop(trace: Tracing) -> None:
-    torch.manual_seed(1)
     x, y = torch.randn(12, 3), torch.randint(0, 2, (12,))
     net = nn.Sequential(nn.Linear(3, 6), nn.ReLU(), nn.Linear(6, 2))
     with trace(net):

@@ -22,7 +22,6 @@ class RNN(nn.Module):
 
 def broken(trace: Tracing) -> None:
     """An update through `.data` goes unnoticed by autograd, so nothing raises: it gets slower."""
-    torch.manual_seed(0)
     line = F.one_hot(torch.randint(0, 5, (9,)), 5).float()
     rnn = RNN(5, 6, 5)
     learning_rate = 0.05
@@ -39,7 +38,6 @@ def broken(trace: Tracing) -> None:
 
 
 def repaired(trace: Tracing) -> None:
-    torch.manual_seed(0)
     line = F.one_hot(torch.randint(0, 5, (9,)), 5).float()
     rnn = RNN(5, 6, 5)
     learning_rate = 0.05
@@ -57,7 +55,6 @@ def repaired(trace: Tracing) -> None:
 
 def broken_prototype(trace: Tracing) -> None:
     """A running mean of features; one linear layer never asks for the weight it had before."""
-    torch.manual_seed(1)
     encoder = nn.Linear(6, 3)
     optimizer = torch.optim.SGD(encoder.parameters(), lr=0.05)
     batches = [torch.randn(8, 6) + 1 for _ in range(6)]
@@ -73,7 +70,6 @@ def broken_prototype(trace: Tracing) -> None:
 
 
 def repaired_prototype(trace: Tracing) -> None:
-    torch.manual_seed(1)
     encoder = nn.Linear(6, 3)
     optimizer = torch.optim.SGD(encoder.parameters(), lr=0.05)
     batches = [torch.randn(8, 6) + 1 for _ in range(6)]
@@ -90,7 +86,6 @@ def repaired_prototype(trace: Tracing) -> None:
 
 def broken_with_optimizer(trace: Tracing) -> None:
     """Raises RuntimeError: the kept graph needs the weights that the step has changed in place."""
-    torch.manual_seed(2)
     series = torch.randn(1, 25, 2)
     gru, readout = nn.GRU(2, 4, batch_first=True), nn.Linear(4, 2)
     model = nn.ModuleList([gru, readout])
@@ -106,7 +101,6 @@ def broken_with_optimizer(trace: Tracing) -> None:
 
 
 def repaired_with_optimizer(trace: Tracing) -> None:
-    torch.manual_seed(2)
     series = torch.randn(1, 25, 2)
     gru, readout = nn.GRU(2, 4, batch_first=True), nn.Linear(4, 2)
     model = nn.ModuleList([gru, readout])

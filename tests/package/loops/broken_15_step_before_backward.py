@@ -24,7 +24,6 @@ class ActorCritic(nn.Module):
 
 def broken(trace: Tracing) -> None:
     """Raises RuntimeError: the second backward goes through the body that has just been moved."""
-    torch.manual_seed(0)
     net = ActorCritic()
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
     with trace(net, optimizer):
@@ -44,7 +43,6 @@ def broken(trace: Tracing) -> None:
 
 
 def repaired(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net = ActorCritic()
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
     with trace(net, optimizer):
@@ -63,7 +61,6 @@ def repaired(trace: Tracing) -> None:
 
 def broken_gan(trace: Tracing) -> None:
     """Raises RuntimeError: the generator's loss goes through the discriminator of before."""
-    torch.manual_seed(1)
     netG = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 3))
     netD = nn.Sequential(nn.Linear(3, 8), nn.LeakyReLU(0.2), nn.Linear(8, 1))
     optG = torch.optim.Adam(netG.parameters(), lr=1e-3)
@@ -85,7 +82,6 @@ def broken_gan(trace: Tracing) -> None:
 
 
 def repaired_gan(trace: Tracing) -> None:
-    torch.manual_seed(1)
     netG = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 3))
     netD = nn.Sequential(nn.Linear(3, 8), nn.LeakyReLU(0.2), nn.Linear(8, 1))
     optG = torch.optim.Adam(netG.parameters(), lr=1e-3)
@@ -111,7 +107,6 @@ def broken_one_layer(trace: Tracing) -> None:
 
     The forward pass of a batch, then the step with the gradient of the batch before.
     """
-    torch.manual_seed(2)
     batches = [(torch.randn(8, 3), torch.randn(8, 1)) for _ in range(6)]
     model = nn.Linear(3, 1)
     opt = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -124,7 +119,6 @@ def broken_one_layer(trace: Tracing) -> None:
 
 
 def repaired_one_layer(trace: Tracing) -> None:
-    torch.manual_seed(2)
     batches = [(torch.randn(8, 3), torch.randn(8, 1)) for _ in range(6)]
     model = nn.Linear(3, 1)
     opt = torch.optim.SGD(model.parameters(), lr=0.1)

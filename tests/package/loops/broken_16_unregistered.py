@@ -39,7 +39,6 @@ class DeepNetRegistered(nn.Module):
 
 
 def broken(trace: Tracing) -> None:
-    torch.manual_seed(0)
     x, y = torch.randn(24, 4), torch.randint(0, 3, (24,))
     net = DeepNet()
     optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
@@ -52,7 +51,6 @@ def broken(trace: Tracing) -> None:
 
 
 def repaired(trace: Tracing) -> None:
-    torch.manual_seed(0)
     x, y = torch.randn(24, 4), torch.randint(0, 3, (24,))
     net = DeepNetRegistered()
     optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
@@ -87,7 +85,6 @@ class MultiTaskRegistered(nn.Module):
 
 
 def broken_dict(trace: Tracing) -> None:
-    torch.manual_seed(1)
     x, targets = torch.randn(12, 5), {"price": torch.randn(12, 1), "size": torch.randn(12, 1)}
     model = MultiTask()
     opt = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -102,7 +99,6 @@ def broken_dict(trace: Tracing) -> None:
 
 
 def repaired_dict(trace: Tracing) -> None:
-    torch.manual_seed(1)
     x, targets = torch.randn(12, 5), {"price": torch.randn(12, 1), "size": torch.randn(12, 1)}
     model = MultiTaskRegistered()
     opt = torch.optim.SGD(model.parameters(), lr=0.1)

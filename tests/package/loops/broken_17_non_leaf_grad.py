@@ -11,7 +11,6 @@ from tests.package.loops import Tracing
 
 
 def broken(trace: Tracing) -> list[object]:
-    torch.manual_seed(0)
     x, y = torch.randn(8, 4), torch.randint(0, 3, (8,))
     net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
@@ -30,7 +29,6 @@ def broken(trace: Tracing) -> list[object]:
 
 
 def repaired(trace: Tracing) -> list[object]:
-    torch.manual_seed(0)
     x, y = torch.randn(8, 4), torch.randint(0, 3, (8,))
     net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
@@ -49,7 +47,6 @@ def repaired(trace: Tracing) -> list[object]:
 
 def broken_saliency(trace: Tracing) -> list[object]:
     """The image was scaled after `requires_grad_`, so the scaled one is a result, not a leaf."""
-    torch.manual_seed(1)
     model = nn.Sequential(nn.Flatten(), nn.Linear(9, 2))
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     pixels = torch.randint(0, 256, (4, 1, 3, 3)).float()
@@ -70,7 +67,6 @@ def broken_saliency(trace: Tracing) -> list[object]:
 
 
 def repaired_saliency(trace: Tracing) -> list[object]:
-    torch.manual_seed(1)
     model = nn.Sequential(nn.Flatten(), nn.Linear(9, 2))
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     pixels = torch.randint(0, 256, (4, 1, 3, 3)).float()

@@ -10,7 +10,6 @@ from tests.package.loops import Tracing
 
 
 def network() -> nn.Sequential:
-    torch.manual_seed(0)
     return nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 3))
 
 

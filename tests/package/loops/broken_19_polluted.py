@@ -10,7 +10,6 @@ from tests.package.loops import Tracing
 
 
 def gan() -> tuple[nn.Module, nn.Module]:
-    torch.manual_seed(0)
     generator = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 4))
     discriminator = nn.Sequential(nn.Linear(4, 8), nn.LeakyReLU(0.2), nn.Linear(8, 1))
     return generator, discriminator
@@ -67,7 +66,6 @@ def repaired(trace: Tracing) -> None:
 
 def broken_actor_critic(trace: Tracing) -> None:
     """DDPG: the critic is cleared after its own step, before the actor's backward fills it."""
-    torch.manual_seed(1)
     actor, critic = nn.Linear(3, 1), nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
     actor_opt = optim.SGD(actor.parameters(), lr=0.01)
     critic_opt = optim.SGD(critic.parameters(), lr=0.1)
@@ -86,7 +84,6 @@ def broken_actor_critic(trace: Tracing) -> None:
 
 
 def repaired_actor_critic(trace: Tracing) -> None:
-    torch.manual_seed(1)
     actor, critic = nn.Linear(3, 1), nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
     actor_opt = optim.SGD(actor.parameters(), lr=0.01)
     critic_opt = optim.SGD(critic.parameters(), lr=0.1)

@@ -9,7 +9,6 @@ from tests.package.loops import Tracing
 
 
 def broken(trace: Tracing) -> None:
-    torch.manual_seed(0)
     x, y = torch.randn(20, 4), torch.randn(20, 1)
     model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
@@ -24,7 +23,6 @@ def broken(trace: Tracing) -> None:
 
 
 def repaired(trace: Tracing) -> None:
-    torch.manual_seed(0)
     x, y = torch.randn(20, 4), torch.randn(20, 1)
     model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
@@ -40,7 +38,6 @@ def repaired(trace: Tracing) -> None:
 
 def broken_step_first(trace: Tracing) -> None:
     """The step finds no gradient yet; the next `zero_grad` clears what it should have used."""
-    torch.manual_seed(1)
     loader = [(torch.randn(8, 4), torch.randint(0, 3, (8,))) for _ in range(5)]
     net = nn.Linear(4, 3)
     opt = torch.optim.SGD(net.parameters(), lr=0.1)
@@ -53,7 +50,6 @@ def broken_step_first(trace: Tracing) -> None:
 
 
 def repaired_step_first(trace: Tracing) -> None:
-    torch.manual_seed(1)
     loader = [(torch.randn(8, 4), torch.randint(0, 3, (8,))) for _ in range(5)]
     net = nn.Linear(4, 3)
     opt = torch.optim.SGD(net.parameters(), lr=0.1)
@@ -67,7 +63,6 @@ def repaired_step_first(trace: Tracing) -> None:
 
 def broken_zeros(trace: Tracing) -> None:
     """Zeros in place of None, and momentum: nothing to move with, ever."""
-    torch.manual_seed(2)
     x, y = torch.randn(20, 4), torch.randn(20, 1)
     net = nn.Linear(4, 1)
     opt = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
@@ -80,7 +75,6 @@ def broken_zeros(trace: Tracing) -> None:
 
 
 def repaired_zeros(trace: Tracing) -> None:
-    torch.manual_seed(2)
     x, y = torch.randn(20, 4), torch.randn(20, 1)
     net = nn.Linear(4, 1)
     opt = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)

@@ -9,7 +9,6 @@ from tests.package.loops import Tracing
 
 
 def broken(trace: Tracing) -> None:
-    torch.manual_seed(0)
     x, y = torch.randn(30, 3), torch.randn(30, 1)
     net = nn.Linear(3, 1)
     lr = 0.1
@@ -25,7 +24,6 @@ def broken(trace: Tracing) -> None:
 
 
 def repaired(trace: Tracing) -> None:
-    torch.manual_seed(0)
     x, y = torch.randn(30, 3), torch.randn(30, 1)
     net = nn.Linear(3, 1)
     lr = 0.1
@@ -42,7 +40,6 @@ def repaired(trace: Tracing) -> None:
 
 def broken_state_dict(trace: Tracing) -> None:
     """The new values go into a dict, and nobody loads it."""
-    torch.manual_seed(1)
     x, y = torch.randn(16, 4), torch.randint(0, 2, (16,))
     model = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 2))
     with trace(model):
@@ -56,7 +53,6 @@ def broken_state_dict(trace: Tracing) -> None:
 
 
 def repaired_state_dict(trace: Tracing) -> None:
-    torch.manual_seed(1)
     x, y = torch.randn(16, 4), torch.randint(0, 2, (16,))
     model = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 2))
     with trace(model):
@@ -71,7 +67,6 @@ def repaired_state_dict(trace: Tracing) -> None:
 
 
 def broken_data(trace: Tracing) -> None:
-    torch.manual_seed(2)
     x, y = torch.randn(16, 2), torch.randn(16, 1)
     net = nn.Linear(2, 1, bias=False)
     with trace(net):
@@ -85,7 +80,6 @@ def broken_data(trace: Tracing) -> None:
 
 
 def repaired_data(trace: Tracing) -> None:
-    torch.manual_seed(2)
     x, y = torch.randn(16, 2), torch.randn(16, 1)
     net = nn.Linear(2, 1, bias=False)
     with trace(net):

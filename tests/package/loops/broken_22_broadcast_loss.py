@@ -11,7 +11,6 @@ from tests.package.loops import Tracing
 
 
 def broken(trace: Tracing) -> None:
-    torch.manual_seed(0)
     x = torch.randn(32, 3)
     y = x @ torch.tensor([1.0, -2.0, 0.5])  # (32,)
     model = nn.Linear(3, 1)
@@ -28,7 +27,6 @@ def broken(trace: Tracing) -> None:
 
 
 def repaired(trace: Tracing) -> None:
-    torch.manual_seed(0)
     x = torch.randn(32, 3)
     y = x @ torch.tensor([1.0, -2.0, 0.5])  # (32,)
     model = nn.Linear(3, 1)
@@ -44,7 +42,6 @@ def repaired(trace: Tracing) -> None:
 
 def broken_huber(trace: Tracing) -> None:
     """The other way round: the target is the column."""
-    torch.manual_seed(1)
     batches = [(torch.randn(8, 4), torch.randn(8, 1)) for _ in range(5)]
     net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
     opt = torch.optim.Adam(net.parameters(), lr=0.01)
@@ -60,7 +57,6 @@ def broken_huber(trace: Tracing) -> None:
 
 
 def repaired_huber(trace: Tracing) -> None:
-    torch.manual_seed(1)
     batches = [(torch.randn(8, 4), torch.randn(8, 1)) for _ in range(5)]
     net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
     opt = torch.optim.Adam(net.parameters(), lr=0.01)
@@ -75,7 +71,6 @@ def repaired_huber(trace: Tracing) -> None:
 
 def broken_by_hand(trace: Tracing) -> None:
     """Written out, it broadcasts just the same, and torch has nothing to warn about."""
-    torch.manual_seed(2)
     t = torch.linspace(-1, 1, 20)
     target = 3 * t + 0.5
     net = nn.Linear(1, 1)
@@ -89,7 +84,6 @@ def broken_by_hand(trace: Tracing) -> None:
 
 
 def repaired_by_hand(trace: Tracing) -> None:
-    torch.manual_seed(2)
     t = torch.linspace(-1, 1, 20)
     target = 3 * t + 0.5
     net = nn.Linear(1, 1)

@@ -8,16 +8,14 @@ from torch import Tensor, nn
 Batches = list[tuple[Tensor, Tensor]]
 
 
-def classes(n: int = 6, size: int = 8, seed: int = 0) -> Batches:
+def classes(n: int = 6, size: int = 8) -> Batches:
     """`n` batches of 4 features and a label of 3."""
-    torch.manual_seed(seed)
     inputs = [torch.randn(size, 4) for _ in range(n)]
     return [(x, x[:, :3].argmax(dim=1)) for x in inputs]
 
 
-def regression(n: int = 6, size: int = 8, seed: int = 0) -> Batches:
+def regression(n: int = 6, size: int = 8) -> Batches:
     """`n` batches of 4 features and a target column."""
-    torch.manual_seed(seed)
     inputs = [torch.randn(size, 4) for _ in range(n)]
     return [(x, x.sum(dim=1, keepdim=True) + 0.1) for x in inputs]
 

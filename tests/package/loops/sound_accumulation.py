@@ -11,7 +11,6 @@ from tests.package.loops.parts import classes, mlp
 
 
 def sound_accumulation(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     accumulation_steps = 3
@@ -27,7 +26,6 @@ def sound_accumulation(trace: Tracing) -> None:
 
 def sound_accumulation_with_leftovers(trace: Tracing) -> None:
     """Seven batches in groups of three: the last group is one batch, and divides by one."""
-    torch.manual_seed(0)
     loader = classes(7)
     net = mlp()
     optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
@@ -44,7 +42,6 @@ def sound_accumulation_with_leftovers(trace: Tracing) -> None:
 
 
 def sound_accumulation_dividing_gradients(trace: Tracing) -> None:
-    torch.manual_seed(0)
     loader = classes(12)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
@@ -61,7 +58,6 @@ def sound_accumulation_dividing_gradients(trace: Tracing) -> None:
 
 def sound_accumulation_of_sums(trace: Tracing) -> None:
     """Each loss is a sum over its examples, divided by the number of examples in the group."""
-    torch.manual_seed(0)
     loader = classes(8, size=4)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
@@ -78,7 +74,6 @@ def sound_accumulation_of_sums(trace: Tracing) -> None:
 
 
 def sound_accumulation_clipped(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.AdamW(net.parameters(), lr=0.01)
     with trace(net, optimizer):

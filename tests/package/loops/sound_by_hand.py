@@ -11,7 +11,6 @@ from tests.package.loops.parts import classes, mlp, regression
 
 
 def sound_manual_sgd(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net = mlp()
     lr = 0.1
     with trace(net):
@@ -25,7 +24,6 @@ def sound_manual_sgd(trace: Tracing) -> None:
 
 
 def sound_manual_data(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net = nn.Linear(4, 1)
     with trace(net):
         for x, y in regression():
@@ -37,7 +35,6 @@ def sound_manual_data(trace: Tracing) -> None:
 
 
 def sound_manual_momentum(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net = mlp()
     velocity = [torch.zeros_like(p) for p in net.parameters()]
     with trace(net):
@@ -51,7 +48,6 @@ def sound_manual_momentum(trace: Tracing) -> None:
 
 def sound_weights_written_after_the_step(trace: Tracing) -> None:
     """A norm constraint on the weights: they change on a line that is no step."""
-    torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     with trace(net, optimizer):

@@ -13,7 +13,6 @@ from tests.package.loops.parts import classes, mlp, regression
 
 
 def sound_clipping(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.5)
     with trace(net, optimizer):
@@ -25,7 +24,6 @@ def sound_clipping(trace: Tracing) -> None:
 
 
 def sound_clipping_by_value_and_hook(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net = mlp()
     next(net.parameters()).register_hook(lambda g: g.clamp(-0.01, 0.01))
     optimizer = torch.optim.SGD(net.parameters(), lr=0.5)
@@ -39,7 +37,6 @@ def sound_clipping_by_value_and_hook(trace: Tracing) -> None:
 
 def sound_gradient_norm_logged_after_the_step(trace: Tracing) -> None:
     """An infinite limit only measures."""
-    torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     norms = []
@@ -52,7 +49,6 @@ def sound_gradient_norm_logged_after_the_step(trace: Tracing) -> None:
 
 
 def sound_gradient_noise(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     with trace(net, optimizer):
@@ -66,7 +62,6 @@ def sound_gradient_noise(trace: Tracing) -> None:
 
 
 def sound_amp(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     scaler = torch.amp.GradScaler("cpu")
@@ -81,7 +76,6 @@ def sound_amp(trace: Tracing) -> None:
 
 
 def sound_amp_clipped(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.AdamW(net.parameters(), lr=0.01)
     scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10)
@@ -99,7 +93,6 @@ def sound_amp_clipped(trace: Tracing) -> None:
 
 def sound_amp_skips_an_overflow(trace: Tracing) -> None:
     """The scaler finds an infinite gradient, skips the step and halves the scale."""
-    torch.manual_seed(0)
     batches = regression(6)
     batches[1] = (batches[1][0], batches[1][1] * float("inf"))
     net = mlp(1)
@@ -117,7 +110,6 @@ def sound_amp_skips_an_overflow(trace: Tracing) -> None:
 
 
 def sound_amp_accumulation(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     scaler = torch.amp.GradScaler("cpu")
@@ -136,7 +128,6 @@ def sound_amp_accumulation(trace: Tracing) -> None:
 
 def sound_autocast_without_scaler(trace: Tracing) -> None:
     """bfloat16 has float32's range, so it needs no scaler."""
-    torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     with trace(net, optimizer):
@@ -150,7 +141,6 @@ def sound_autocast_without_scaler(trace: Tracing) -> None:
 
 def sound_scaler_disabled(trace: Tracing) -> None:
     """The usual switch, off: clipping needs no `unscale_` then, nor does a step."""
-    torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     scaler = torch.amp.GradScaler("cpu", enabled=False)

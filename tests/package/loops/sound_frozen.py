@@ -24,12 +24,10 @@ class Backbone(nn.Module):
 
 
 def images(n: int = 5) -> Batches:
-    torch.manual_seed(0)
     return [(torch.randn(6, 1, 6, 6), torch.randint(0, 2, (6,))) for _ in range(n)]
 
 
 def sound_frozen_out_of_the_optimizer(trace: Tracing) -> None:
-    torch.manual_seed(0)
     batches, net = images(), Backbone()
     for p in [*net.conv.parameters(), *net.bn.parameters()]:
         p.requires_grad = False
@@ -45,7 +43,6 @@ def sound_frozen_out_of_the_optimizer(trace: Tracing) -> None:
 
 def sound_frozen_in_the_optimizer(trace: Tracing) -> None:
     """They are in the optimizer with weight decay, and stay: their gradient is None."""
-    torch.manual_seed(0)
     batches, net = images(), Backbone()
     net.requires_grad_(False)
     net.head.requires_grad_(True)
@@ -65,7 +62,6 @@ def sound_frozen_in_the_optimizer(trace: Tracing) -> None:
 
 def sound_batchnorm_kept_in_eval(trace: Tracing) -> None:
     """Fine-tuning with the running statistics of before: a habit of detection and segmentation."""
-    torch.manual_seed(0)
     batches, net = images(), Backbone()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.05)
     with trace(net, optimizer):
@@ -80,7 +76,6 @@ def sound_batchnorm_kept_in_eval(trace: Tracing) -> None:
 
 
 def sound_frozen_features_under_no_grad(trace: Tracing) -> None:
-    torch.manual_seed(0)
     features = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU())
     head = nn.Linear(8, 3)
     features.eval()
@@ -96,7 +91,6 @@ def sound_frozen_features_under_no_grad(trace: Tracing) -> None:
 
 
 def sound_unfrozen_later(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net = mlp()
     net[0].requires_grad_(False)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
@@ -112,7 +106,6 @@ def sound_unfrozen_later(trace: Tracing) -> None:
 
 def sound_sometimes_unused_branch(trace: Tracing) -> None:
     """Half of the batches take the other branch; their gradients are None, not forgotten."""
-    torch.manual_seed(0)
     net = nn.ModuleDict({"even": nn.Linear(4, 3), "odd": nn.Linear(4, 3)})
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     with trace(net, optimizer):

@@ -13,7 +13,6 @@ from tests.package.loops.parts import classes, mlp, regression
 
 
 def sound_lbfgs(trace: Tracing) -> None:
-    torch.manual_seed(0)
     (x, y), *_ = regression(1, size=24)
     net = mlp(1)
     optimizer = torch.optim.LBFGS(net.parameters(), lr=0.5, max_iter=4)
@@ -31,7 +30,6 @@ def sound_lbfgs(trace: Tracing) -> None:
 
 def sound_lbfgs_followed(trace: Tracing) -> None:
     """The closure's lines are watched too."""
-    torch.manual_seed(0)
     (x, y), *_ = regression(1, size=24)
     net = nn.Linear(4, 1)
     optimizer = torch.optim.LBFGS(net.parameters(), max_iter=3, line_search_fn="strong_wolfe")
@@ -49,7 +47,6 @@ def sound_lbfgs_followed(trace: Tracing) -> None:
 
 
 def sound_adam_closure(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
     with trace(net, optimizer):
@@ -92,7 +89,6 @@ class SAM(torch.optim.Optimizer):
 
 
 def sound_sam(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net = mlp()
     optimizer = SAM(torch.optim.SGD(net.parameters(), lr=0.1))
     with trace(net, optimizer):
@@ -104,7 +100,6 @@ def sound_sam(trace: Tracing) -> None:
 
 
 def sound_add_param_group(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net[2].parameters(), lr=0.1)
     net[0].requires_grad_(False)
@@ -120,7 +115,6 @@ def sound_add_param_group(trace: Tracing) -> None:
 
 
 def sound_parameter_groups(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net = mlp()
     decay = [p for p in net.parameters() if p.dim() > 1]
     rest = [p for p in net.parameters() if p.dim() == 1]
@@ -135,7 +129,6 @@ def sound_parameter_groups(trace: Tracing) -> None:
 
 def sound_optimizer_before_to(trace: Tracing) -> None:
     """The parameters stay the same objects, so the optimizer still holds them."""
-    torch.manual_seed(0)
     net = mlp(1)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.05)
     net = net.double().to("cpu")
@@ -147,7 +140,6 @@ def sound_optimizer_before_to(trace: Tracing) -> None:
 
 
 def sound_checkpoint_loaded(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
     saved = copy.deepcopy(net.state_dict()), copy.deepcopy(optimizer.state_dict())
@@ -164,7 +156,6 @@ def sound_checkpoint_loaded(trace: Tracing) -> None:
 
 def sound_learning_rate_of_zero(trace: Tracing) -> None:
     """A warm-up that begins at zero: the first step moves nothing, and that is its purpose."""
-    torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     with trace(net, optimizer):

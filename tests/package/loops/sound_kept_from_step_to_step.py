@@ -14,7 +14,6 @@ from tests.package.loops.parts import classes, mlp
 
 
 def sound_sum_of_items(trace: Tracing) -> None:
-    torch.manual_seed(0)
     batches, net = classes(), mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     with trace(net, optimizer):
@@ -29,7 +28,6 @@ def sound_sum_of_items(trace: Tracing) -> None:
 
 
 def sound_list_of_items(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     losses, accuracies = [], []
@@ -45,7 +43,6 @@ def sound_list_of_items(trace: Tracing) -> None:
 
 
 def sound_list_of_detached(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     history = []
@@ -59,7 +56,6 @@ def sound_list_of_detached(trace: Tracing) -> None:
 
 
 def sound_sum_of_detached(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     running = torch.zeros(())
@@ -73,7 +69,6 @@ def sound_sum_of_detached(trace: Tracing) -> None:
 
 
 def sound_outputs_kept_under_no_grad(trace: Tracing) -> None:
-    torch.manual_seed(0)
     batches, net = classes(), mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     with trace(net, optimizer):
@@ -92,7 +87,6 @@ def sound_outputs_kept_under_no_grad(trace: Tracing) -> None:
 
 
 def sound_retained_gradient(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     norms = []
@@ -107,7 +101,6 @@ def sound_retained_gradient(trace: Tracing) -> None:
 
 
 def sound_truncated_bptt(trace: Tracing) -> None:
-    torch.manual_seed(0)
     text = torch.randint(0, 5, (2, 25))
     embed, lstm, out = nn.Embedding(5, 6), nn.LSTM(6, 6, batch_first=True), nn.Linear(6, 5)
     model = nn.ModuleList([embed, lstm, out])
@@ -126,7 +119,6 @@ def sound_truncated_bptt(trace: Tracing) -> None:
 
 def sound_reinforce(trace: Tracing) -> None:
     """The log-probabilities of an episode are kept, with their graph, until it ends."""
-    torch.manual_seed(0)
     policy = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 2), nn.Softmax(dim=-1))
     optimizer = torch.optim.Adam(policy.parameters(), lr=0.01)
     with trace(policy, optimizer):
@@ -147,7 +139,6 @@ def sound_reinforce(trace: Tracing) -> None:
 
 
 def sound_ema_by_hand(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net = mlp()
     ema = copy.deepcopy(net).requires_grad_(False)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
@@ -163,7 +154,6 @@ def sound_ema_by_hand(trace: Tracing) -> None:
 
 def sound_weight_averaging(trace: Tracing) -> None:
     """`update_bn` runs the averaged net in train mode without gradients; that is its task."""
-    torch.manual_seed(0)
     batches = classes(4)
     net = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
     average = swa_utils.AveragedModel(net)

@@ -13,7 +13,6 @@ from tests.package.loops.parts import classes, mlp, regression
 
 
 def sound_log_softmax_and_nll(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3), nn.LogSoftmax(dim=1))
     criterion = nn.NLLLoss()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
@@ -26,7 +25,6 @@ def sound_log_softmax_and_nll(trace: Tracing) -> None:
 
 def sound_log_softmax_and_cross_entropy(trace: Tracing) -> None:
     """Needless, not wrong: the log-softmax of a log-softmax is itself."""
-    torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(4, 3), nn.LogSoftmax(dim=1))
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     with trace(net, optimizer):
@@ -37,7 +35,6 @@ def sound_log_softmax_and_cross_entropy(trace: Tracing) -> None:
 
 
 def sound_sigmoid_and_bce(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1), nn.Sigmoid())
     optimizer = torch.optim.SGD(net.parameters(), lr=0.5)
     with trace(net, optimizer):
@@ -62,7 +59,6 @@ class Attention(nn.Module):
 
 
 def sound_attention(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net = Attention()
     optimizer = torch.optim.AdamW(net.parameters(), lr=0.01)
     with trace(net, optimizer):
@@ -75,7 +71,6 @@ def sound_attention(trace: Tracing) -> None:
 
 def sound_gates_of_sigmoid(trace: Tracing) -> None:
     """A sigmoid inside the network, and the loss with logits outside."""
-    torch.manual_seed(0)
     net = nn.ModuleDict({"gate": nn.Linear(4, 8), "value": nn.Linear(4, 8), "out": nn.Linear(8, 1)})
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     with trace(net, optimizer):
@@ -88,7 +83,6 @@ def sound_gates_of_sigmoid(trace: Tracing) -> None:
 
 
 def sound_mse_matching(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net = mlp(1)
     criterion = nn.MSELoss()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.05)
@@ -102,7 +96,6 @@ def sound_mse_matching(trace: Tracing) -> None:
 
 def sound_broadcast_on_purpose(trace: Tracing) -> None:
     """Weights of a row for every example: one side of a product broadcasts, the loss does not."""
-    torch.manual_seed(0)
     net = mlp(2)
     weights = torch.tensor([1.0, 0.1])
     optimizer = torch.optim.SGD(net.parameters(), lr=0.05)
@@ -116,7 +109,6 @@ def sound_broadcast_on_purpose(trace: Tracing) -> None:
 
 def sound_pairwise_distances(trace: Tracing) -> None:
     """Here all pairs are meant: a contrastive loss."""
-    torch.manual_seed(0)
     net = nn.Linear(4, 3)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.05)
     with trace(net, optimizer):
@@ -144,7 +136,6 @@ class TiedLanguageModel(nn.Module):
 
 
 def sound_tied_weights(trace: Tracing) -> None:
-    torch.manual_seed(0)
     tokens = torch.randint(0, 7, (4, 6))
     net = TiedLanguageModel()
     optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
@@ -174,7 +165,6 @@ class ListOfRegistered(nn.Module):
 
 
 def sound_list_of_registered_layers(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net = ListOfRegistered()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     with trace(net, optimizer):
@@ -188,7 +178,6 @@ def sound_list_of_registered_layers(trace: Tracing) -> None:
 
 def sound_dead_units(trace: Tracing) -> None:
     """A gradient of zeros is a gradient: these ReLU never fire, so their layer stays."""
-    torch.manual_seed(0)
     net = mlp()
     with torch.no_grad():
         for p in net[0].parameters():
@@ -203,7 +192,6 @@ def sound_dead_units(trace: Tracing) -> None:
 
 def sound_input_gradient(trace: Tracing) -> None:
     """Adversarial training: a first gradient with respect to the input alone."""
-    torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     with trace(net, optimizer):
@@ -218,7 +206,6 @@ def sound_input_gradient(trace: Tracing) -> None:
 
 def sound_adversarial_with_backward(trace: Tracing) -> None:
     """The first backward is for the input; what it leaves in the weights is cleared, rightly."""
-    torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     with trace(net, optimizer):
@@ -233,7 +220,6 @@ def sound_adversarial_with_backward(trace: Tracing) -> None:
 
 
 def sound_compiled(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net = mlp()
     compiled = torch.compile(net, backend="eager")
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
@@ -245,7 +231,6 @@ def sound_compiled(trace: Tracing) -> None:
 
 
 def sound_compiled_traced(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net: nn.Module = torch.compile(mlp(), backend="eager")  # type: ignore[assignment]
     optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
     with trace(net, optimizer):
@@ -256,7 +241,6 @@ def sound_compiled_traced(trace: Tracing) -> None:
 
 
 def sound_sparse_embedding(trace: Tracing) -> None:
-    torch.manual_seed(0)
     embed = nn.Embedding(9, 3, sparse=True)
     optimizer = torch.optim.SparseAdam(list(embed.parameters()), lr=0.01)
     with trace(embed, optimizer):

@@ -13,8 +13,7 @@ from tests.package.loops.parts import classes, mlp
 
 
 def sound_validation(trace: Tracing) -> None:
-    torch.manual_seed(0)
-    train, valid = classes(3), classes(2, seed=1)
+    train, valid = classes(3), classes(2)
     net = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.2), nn.Linear(8, 3))
     optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
     best = math.inf
@@ -36,8 +35,7 @@ def sound_validation(trace: Tracing) -> None:
 
 def sound_eval_without_such_layers(trace: Tracing) -> None:
     """No layer of this net knows the two modes, so the toggling is left out."""
-    torch.manual_seed(0)
-    train, valid = classes(3), classes(2, seed=1)
+    train, valid = classes(3), classes(2)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     with trace(net, optimizer):

@@ -13,7 +13,6 @@ from tests.package.loops.parts import Batches, classes, mlp
 
 
 def sound_routine(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     with trace(net, optimizer):
@@ -25,7 +24,6 @@ def sound_routine(trace: Tracing) -> None:
 
 
 def sound_zero_grad_last(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
     with trace(net, optimizer):
@@ -37,7 +35,6 @@ def sound_zero_grad_last(trace: Tracing) -> None:
 
 
 def sound_zero_grad_before_backward(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.RMSprop(net.parameters(), lr=0.01)
     with trace(net, optimizer):
@@ -50,7 +47,6 @@ def sound_zero_grad_before_backward(trace: Tracing) -> None:
 
 
 def sound_zero_grad_twice(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     with trace(net, optimizer):
@@ -63,7 +59,6 @@ def sound_zero_grad_twice(trace: Tracing) -> None:
 
 
 def sound_net_zero_grad(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, nesterov=True)
     with trace(net, optimizer):
@@ -74,7 +69,6 @@ def sound_net_zero_grad(trace: Tracing) -> None:
 
 
 def sound_set_to_none_false(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-3)
     with trace(net, optimizer):
@@ -86,7 +80,6 @@ def sound_set_to_none_false(trace: Tracing) -> None:
 
 
 def sound_grad_set_to_none_by_hand(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     with trace(net, optimizer):
@@ -99,7 +92,6 @@ def sound_grad_set_to_none_by_hand(trace: Tracing) -> None:
 
 def sound_fresh_parameters(trace: Tracing) -> None:
     """The first `zero_grad` comes after the first step."""
-    torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     batches = classes()
@@ -112,7 +104,6 @@ def sound_fresh_parameters(trace: Tracing) -> None:
 
 
 def sound_single_step(trace: Tracing) -> None:
-    torch.manual_seed(0)
     (x, y), *_ = classes(1)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
@@ -123,7 +114,6 @@ def sound_single_step(trace: Tracing) -> None:
 
 
 def sound_backward_only(trace: Tracing) -> None:
-    torch.manual_seed(0)
     (x, y), *_ = classes(1)
     net = mlp()
     with trace(net):
@@ -132,7 +122,6 @@ def sound_backward_only(trace: Tracing) -> None:
 
 
 def sound_backward_only_with_optimizer(trace: Tracing) -> None:
-    torch.manual_seed(0)
     (x, y), *_ = classes(1)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
@@ -145,7 +134,6 @@ def sound_backward_only_with_optimizer(trace: Tracing) -> None:
 
 def sound_look_at_accumulation(trace: Tracing) -> None:
     """A lesson: the gradient doubles when nobody clears it."""
-    torch.manual_seed(0)
     (x, y), *_ = classes(1)
     net = mlp()
     with trace(net):
@@ -154,7 +142,6 @@ def sound_look_at_accumulation(trace: Tracing) -> None:
 
 
 def sound_look_at_one_graph_twice(trace: Tracing) -> None:
-    torch.manual_seed(0)
     (x, y), *_ = classes(1)
     net = mlp()
     with trace(net):
@@ -165,10 +152,9 @@ def sound_look_at_one_graph_twice(trace: Tracing) -> None:
 
 def sound_helpers(trace: Tracing) -> None:
     """The lines are in functions of their own."""
-    torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
-    train_loader, valid_loader = classes(3), classes(2, seed=1)
+    train_loader, valid_loader = classes(3), classes(2)
     with trace(net, optimizer, into=[train_one_epoch, validate]):
         for _epoch in range(2):
             train_one_epoch(net, train_loader, optimizer)
@@ -195,7 +181,6 @@ def validate(net: nn.Module, loader: Batches) -> float:
 
 
 def sound_generator_of_batches(trace: Tracing) -> None:
-    torch.manual_seed(0)
 
     def batches() -> Iterator[tuple[Tensor, Tensor]]:
         yield from classes()

@@ -11,7 +11,6 @@ from tests.package.loops.parts import classes, mlp, regression
 
 
 def sound_step_lr(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     scheduler = lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.5)
@@ -25,7 +24,6 @@ def sound_step_lr(trace: Tracing) -> None:
 
 
 def sound_one_cycle(trace: Tracing) -> None:
-    torch.manual_seed(0)
     batches = classes(8)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
@@ -39,7 +37,6 @@ def sound_one_cycle(trace: Tracing) -> None:
 
 
 def sound_cosine(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.AdamW(net.parameters(), lr=0.02)
     scheduler = lr_scheduler.CosineAnnealingLR(optimizer, T_max=6)
@@ -52,7 +49,6 @@ def sound_cosine(trace: Tracing) -> None:
 
 
 def sound_lambda_warmup(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.Adam(net.parameters(), lr=0.02)
     scheduler = lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / 4))
@@ -65,7 +61,6 @@ def sound_lambda_warmup(trace: Tracing) -> None:
 
 
 def sound_sequential_warmup(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     warmup = lr_scheduler.LinearLR(optimizer, start_factor=0.1, total_iters=3)
@@ -82,8 +77,7 @@ def sound_sequential_warmup(trace: Tracing) -> None:
 
 
 def sound_reduce_on_plateau(trace: Tracing) -> None:
-    torch.manual_seed(0)
-    train, valid = regression(3), regression(2, seed=1)
+    train, valid = regression(3), regression(2)
     net = mlp(1)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.3)
     scheduler = lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=0)
@@ -101,7 +95,6 @@ def sound_reduce_on_plateau(trace: Tracing) -> None:
 
 
 def sound_manual_warmup(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     with trace(net, optimizer):
@@ -114,7 +107,6 @@ def sound_manual_warmup(trace: Tracing) -> None:
 
 
 def sound_scheduler_with_accumulation(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     scheduler = lr_scheduler.CosineAnnealingLR(optimizer, T_max=4)

@@ -12,7 +12,6 @@ from tests.package.loops.parts import classes, mlp, regression
 
 def sound_several_losses_one_backward(trace: Tracing) -> None:
     """A total of losses is a graph on purpose: it is made anew in every step."""
-    torch.manual_seed(0)
     net = nn.ModuleDict({"body": nn.Linear(4, 8), "a": nn.Linear(8, 3), "b": nn.Linear(8, 1)})
     optimizer = torch.optim.SGD(net.parameters(), lr=0.05)
     with trace(net, optimizer):
@@ -27,7 +26,6 @@ def sound_several_losses_one_backward(trace: Tracing) -> None:
 
 
 def sound_several_backwards_one_step(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net = nn.ModuleDict({"body": nn.Linear(4, 8), "a": nn.Linear(8, 3), "b": nn.Linear(8, 1)})
     optimizer = torch.optim.SGD(net.parameters(), lr=0.05)
     with trace(net, optimizer):
@@ -43,7 +41,6 @@ def sound_several_backwards_one_step(trace: Tracing) -> None:
 
 def sound_list_of_losses(trace: Tracing) -> None:
     """An unrolled sequence: the losses of its steps, one backward."""
-    torch.manual_seed(0)
     cell, readout = nn.GRUCell(2, 6), nn.Linear(6, 2)
     model = nn.ModuleList([cell, readout])
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
@@ -61,7 +58,6 @@ def sound_list_of_losses(trace: Tracing) -> None:
 
 
 def sound_regularisation_by_hand(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net = mlp(1)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.05)
     with trace(net, optimizer):
@@ -75,7 +71,6 @@ def sound_regularisation_by_hand(trace: Tracing) -> None:
 
 
 def sound_one_backward_two_optimizers(trace: Tracing) -> None:
-    torch.manual_seed(0)
     encoder, decoder = nn.Linear(4, 2), nn.Linear(2, 4)
     opt_e = torch.optim.Adam(encoder.parameters(), lr=0.01)
     opt_d = torch.optim.SGD(decoder.parameters(), lr=0.1)
@@ -90,7 +85,6 @@ def sound_one_backward_two_optimizers(trace: Tracing) -> None:
 
 
 def sound_gradients_by_autograd_grad(trace: Tracing) -> None:
-    torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     with trace(net, optimizer):
@@ -104,7 +98,6 @@ def sound_gradients_by_autograd_grad(trace: Tracing) -> None:
 
 def sound_gradient_penalty(trace: Tracing) -> None:
     """WGAN-GP's critic: a gradient of a gradient, `create_graph=True`."""
-    torch.manual_seed(0)
     critic = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 1))
     optimizer = torch.optim.Adam(critic.parameters(), lr=1e-3, betas=(0.0, 0.9))
     with trace(critic, optimizer):
@@ -120,7 +113,6 @@ def sound_gradient_penalty(trace: Tracing) -> None:
 
 
 def sound_non_finite_batch_skipped(trace: Tracing) -> None:
-    torch.manual_seed(0)
     batches = regression(6)
     batches[3] = (batches[3][0] * float("inf"), batches[3][1])
     net = mlp(1)
@@ -137,7 +129,6 @@ def sound_non_finite_batch_skipped(trace: Tracing) -> None:
 
 
 def sound_non_finite_norm_skipped(trace: Tracing) -> None:
-    torch.manual_seed(0)
     batches = regression(6)
     batches[2] = (batches[2][0], batches[2][1] * float("nan"))
     net = mlp(1)

@@ -14,7 +14,6 @@ from tests.package.loops.parts import classes, mlp
 
 def sound_gan(trace: Tracing) -> None:
     """DCGAN's order: discriminator with `fake.detach()`, then generator."""
-    torch.manual_seed(0)
     net_g = nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
     net_d = nn.Sequential(nn.Linear(3, 8), nn.LeakyReLU(0.2), nn.Linear(8, 1))
     optimizer_g = torch.optim.Adam(net_g.parameters(), lr=1e-3, betas=(0.5, 0.999))
@@ -39,7 +38,6 @@ def sound_gan(trace: Tracing) -> None:
 
 def sound_gan_no_grad(trace: Tracing) -> None:
     """The fakes come from a generator in train mode under `no_grad`, and that is meant."""
-    torch.manual_seed(1)
     gen = nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
     disc = nn.Sequential(nn.Linear(3, 8), nn.LeakyReLU(0.2), nn.Dropout(0.2), nn.Linear(8, 1))
     opt_g = torch.optim.Adam(gen.parameters(), lr=1e-3)
@@ -62,7 +60,6 @@ def sound_gan_no_grad(trace: Tracing) -> None:
 
 def sound_gan_discriminator_frozen_in_turn(trace: Tracing) -> None:
     """Alternate freezing: `requires_grad_` keeps the generator's backward out of the critic."""
-    torch.manual_seed(2)
     gen, critic = nn.Linear(2, 3), nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 1))
     opt_g = torch.optim.RMSprop(gen.parameters(), lr=1e-3)
     opt_c = torch.optim.RMSprop(critic.parameters(), lr=1e-3)
@@ -85,7 +82,6 @@ def sound_gan_discriminator_frozen_in_turn(trace: Tracing) -> None:
 
 def sound_alternate_freezing(trace: Tracing) -> None:
     """One network, one optimizer; body and head take turns, and gradients are cleared to None."""
-    torch.manual_seed(0)
     net = mlp()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=0.01)
     with trace(net, optimizer):
@@ -99,7 +95,6 @@ def sound_alternate_freezing(trace: Tracing) -> None:
 
 def sound_dqn(trace: Tracing) -> None:
     """A target network that is copied now and then, and never trained."""
-    torch.manual_seed(0)
     q_net = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 2))
     target_net = copy.deepcopy(q_net)
     optimizer = torch.optim.Adam(q_net.parameters(), lr=1e-2)
@@ -119,7 +114,6 @@ def sound_dqn(trace: Tracing) -> None:
 
 def sound_teacher_student(trace: Tracing) -> None:
     """Soft targets are a softmax of the teacher; the student's loss takes logits."""
-    torch.manual_seed(0)
     teacher = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Dropout(0.1), nn.Linear(16, 3))
     teacher.eval().requires_grad_(False)
     student = nn.Linear(4, 3)
@@ -137,7 +131,6 @@ def sound_teacher_student(trace: Tracing) -> None:
 
 def sound_mean_teacher(trace: Tracing) -> None:
     """The teacher is a mean of the student, and sees the noise of train mode, as published."""
-    torch.manual_seed(0)
     student = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 3))
     teacher = copy.deepcopy(student)
     for p in teacher.parameters():
