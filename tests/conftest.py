@@ -55,6 +55,5 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def built(target: Path, **environment: str) -> Path:
-    done = build(ROOT / "book", target, variables=environment)
-    assert done.code == 0, done.out + done.err
+    build(ROOT / "book", target, variables=environment).well()
     return target / "_build/html"

@@ -17,21 +17,19 @@ from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
 from companion.isolation.wall import aside, is_ours, keep_out_dynamo, leave_out_us
 from companion.isolation.words import words_of
-from companion.measure.watched import Watched
 from companion.tracing.calls import PLAIN, Call, is_called, meaning_of
 from companion.tracing.hooked import Hooked, owner, still_running, taken_over
 from companion.tracing.options import Options
 from companion.tracing.place import Place, line_of
 from companion.tracing.recorder import Recorder
-from companion.tracing.result import Trace
 
 
 class Follower(Hooked):
     """Follows one frame, and the functions called from it, and tells a recorder what they do."""
 
-    def __init__(self, watched: Watched, routine: Trace, options: Options) -> None:
+    def __init__(self, recorder: Recorder, options: Options) -> None:
         self._options = options
-        self._recorder = Recorder(watched, routine, options)
+        self._recorder = recorder
         self._calls: dict[int, Call] = {}  # by the id of the code
         self._kept: list[CodeType] = []  # so that its id stays its own
         self._problem: str | None = None

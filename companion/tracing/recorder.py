@@ -26,7 +26,6 @@ from companion.tracing.events.holdings import Holdings, unregistered, wrapper_of
 from companion.tracing.events.recognise import Known
 from companion.tracing.options import Options
 from companion.tracing.place import Place
-from companion.tracing.result import Trace
 from companion.tracing.steps import Steps
 
 MOST_LINES = 100_000  # then the trace stops watching; it would fill the memory
@@ -40,14 +39,17 @@ class Recorder:
     """Turns lines that begin and end into records.
 
     Attributes:
+        records: What each line did, in the order of execution.
+        unwatched: What was not looked at, and why: a sentence for each.
         ended: Nothing is watched any more: it has seen enough, or could not go on.
         silent: In the rest of the step before a watched one: lines are followed, not recorded.
         budget: How long all that we do may take; whoever calls this adds the time.
     """
 
-    def __init__(self, watched: Watched, routine: Trace, options: Options) -> None:
+    def __init__(self, watched: Watched, options: Options) -> None:
         self._watched, self._options = watched, options
-        self._records, self._unwatched = routine._records, routine.unwatched
+        self.records: list[LineRecord] = []
+        self.unwatched: list[str] = []
         names = {
             id(one): name for name, one in [*watched.networks.items(), *watched.optimizers.items()]
         }
@@ -87,7 +89,7 @@ class Recorder:
         self.ended |= steps is not None and self._watched_steps >= steps
         if steps is not None and self._other_steps > 4 * steps:
             self._end("only an optimizer's first steps are watched")
-        if len(self._records) >= MOST_LINES:
+        if len(self.records) >= MOST_LINES:
             self._end(f"only the first {MOST_LINES} lines are watched")
         if self.budget.is_spent:
             self._end(f"watching had taken {self.budget.spent:.0f} s, more than the script itself")
@@ -114,7 +116,7 @@ class Recorder:
 
     def note(self, words: str) -> None:
         """Say what was not looked at, and why."""
-        self._unwatched.append(words)
+        self.unwatched.append(words)
 
     # A line.
 
@@ -178,7 +180,7 @@ class Recorder:
 
     def _record(self, place: Place, measured: Measurement) -> None:
         record = LineRecord(
-            index=len(self._records),
+            index=len(self.records),
             file=place.source.name,
             line=place.current.first,
             source=place.current.text,
@@ -192,7 +194,7 @@ class Recorder:
             depth=place.depth,
             step=self._steps.number,
         )
-        self._records.append(record)
+        self.records.append(record)
 
     def _note(self, moved: bool) -> None:
         """What a line did, as far as it tells the steps."""
@@ -208,9 +210,9 @@ class Recorder:
         """An exception that ends the trace came through this line."""
         if self.silent:
             return
-        for i in reversed(range(len(self._records))):
-            if (self._records[i].file, self._records[i].line) == line:
-                self._records[i] = replace(self._records[i], raised=words_of(error))
+        for i in reversed(range(len(self.records))):
+            if (self.records[i].file, self.records[i].line) == line:
+                self.records[i] = replace(self.records[i], raised=words_of(error))
                 return
 
     # An optimizer's step.

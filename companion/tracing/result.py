@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 class Trace:
     """What a `trace` saw: its records, and views of them. It can be read while it still grows.
 
+    `trace` makes one, and `Trace.load`; you need not.
+
     `print` shows your lines and what each of them changed; in a notebook the trace itself, as the
     last line of a cell, is shown as the player.
 
@@ -46,10 +48,15 @@ class Trace:
         ('weight', 'bias')
     """
 
-    def __init__(self, network: str) -> None:
+    def __init__(
+        self,
+        network: str,
+        records: list[LineRecord] | None = None,
+        unwatched: list[str] | None = None,
+    ) -> None:
         self.network = network
-        self.unwatched: list[str] = []
-        self._records: list[LineRecord] = []
+        self.unwatched = [] if unwatched is None else unwatched
+        self._records = [] if records is None else records  # and may grow
 
     @property
     def records(self) -> tuple[LineRecord, ...]:
@@ -126,10 +133,7 @@ class Trace:
             ...     Trace.load(path)
             <Trace of Net: 0 lines>
         """
-        network, records = load(path)
-        loaded = Trace(network)
-        loaded._records = records
-        return loaded
+        return Trace(*load(path))
 
     def plot(
         self,

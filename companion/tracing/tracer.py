@@ -15,6 +15,7 @@ from companion.measure.watched import Watchable, Watched
 from companion.tracing.code.frames import local_variables
 from companion.tracing.follower import Follower
 from companion.tracing.options import Options
+from companion.tracing.recorder import Recorder
 from companion.tracing.result import Trace
 
 if TYPE_CHECKING:
@@ -143,8 +144,9 @@ class Tracer:
     """Follows a block or a function line by line; made by `trace`."""
 
     def __init__(self, watched: Watched, options: Options) -> None:
-        self._routine = Trace(watched.title)
-        self._follower = Follower(watched, self._routine, options)
+        recorder = Recorder(watched, options)
+        self._routine = Trace(watched.title, recorder.records, recorder.unwatched)
+        self._follower = Follower(recorder, options)
 
     def __enter__(self) -> Trace:
         self._refuse_twice()

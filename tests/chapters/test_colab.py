@@ -9,8 +9,8 @@ from __future__ import annotations
 import ast
 import re
 import shutil
-import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ import nbformat
 import pytest
 
 from tests import CHAPTERS, NAMES, ROOT
+from tests.package.running import NOTHING
+from tests.package.running import run as any_command
 from tests.project.environments import clean, run
 from tests.project.test_address import URL, address, copy, without
 
@@ -34,7 +36,7 @@ nbformat.write(notebook, "alone.ipynb")
 
 
 def git(folder: Path, *arguments: str) -> None:
-    subprocess.run(["git", "-C", str(folder), *arguments], check=True, capture_output=True)
+    any_command(folder, "git", *arguments).well()
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +61,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def chapters(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The chapters, as they are once the address is set."""
     folder = copy(tmp_path_factory.mktemp("published"))
-    assert address(folder, "--url", URL, "--branch", BRANCH).returncode == 0
+    address(folder, "--url", URL, "--branch", BRANCH).well()
     return folder / "book"
 
 
@@ -81,7 +83,7 @@ def instead_of(repository: Path | str) -> dict[str, str]:
 def execute(python: Path, notebook: Path, empty: Path, variables: dict[str, str]) -> Any:
     """Run a copy of it in an empty folder; what came out."""
     shutil.copy(notebook, empty / "alone.ipynb")
-    run(python, "-c", RUN, folder=empty, variables=variables)
+    run(python, "-c", RUN, folder=empty, variables=variables).well()
     return nbformat.read(empty / "alone.ipynb", as_version=4)
 
 
@@ -93,19 +95,19 @@ def installed(python: Path) -> dict[str, int]:
 
 def uninstall(python: Path) -> None:
     if "companion" in installed(python):
-        run(python, "-m", "pip", "uninstall", "-qq", "--yes", "training-routine")
+        run(python, "-m", "pip", "uninstall", "-qq", "--yes", "training-routine").well()
 
 
 def first_cell(
-    python: Path, notebook: Path, empty: Path, variables: dict[str, str] | None = None
+    python: Path, notebook: Path, empty: Path, variables: Mapping[str, str] = NOTHING
 ) -> str:
     """Run it alone (nothing in it is IPython's); the exception that it ends in, or ""."""
     cells = nbformat.read(notebook, as_version=4).cells
     source = next(cell.source for cell in cells if cell.cell_type == "code")
-    done = run(python, "-c", source, folder=empty, check=False, variables=variables)
-    assert done.stdout == ""
-    assert bool(done.returncode) == bool(done.stderr), done.stderr
-    return re.split(r"^(?=\w+Error: )", done.stderr, flags=re.M)[-1]
+    done = run(python, "-c", source, folder=empty, variables=variables)
+    assert done.out == ""
+    assert bool(done.code) == bool(done.err), done.err
+    return re.split(r"^(?=\w+Error: )", done.err, flags=re.M)[-1]
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,9 @@ notebook that was never run, and a cell that is said to raise and does not: so h
 from __future__ import annotations
 
 import copy
-import os
 import re
 import runpy
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +22,7 @@ from companion.records.finding import CHAPTER
 from tests import CHAPTERS, ROOT
 from tests.chapters import each_chapter
 from tests.chapters.exercises import solutions, tagged
+from tests.package.running import python
 
 BOOK = ROOT / "book"
 EXECUTE = runpy.run_path(str(ROOT / "tools/execute.py"))
@@ -104,16 +102,9 @@ def test_what_is_computed_passes_and_what_is_not_fails(tmp_path: Path) -> None:
     ]
     notebook = nbformat.v4.new_notebook(cells=cells)
     nbformat.write(notebook, book / "01_training_routine.ipynb")
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-rA", "--tb=no", "book"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert re.findall(r"^(\w+) .*::([^-\n]*\w)", done.stdout, re.M) == [
+    pytests = ["-m", "pytest", "-rA", "--tb=no", "book"]
+    done = python(tmp_path, *pytests, variables={"PYTHONPATH": str(ROOT)})
+    assert re.findall(r"^(\w+) .*::([^-\n]*\w)", done.out, re.M) == [
         ("PASSED", "Cell 0"),
         ("PASSED", "Cell 1"),
         ("PASSED", "Cell 4"),
@@ -125,7 +116,7 @@ def test_what_is_computed_passes_and_what_is_not_fails(tmp_path: Path) -> None:
         ("FAILED", "Cell 2"),
         ("FAILED", "Cell 3"),
         ("FAILED", "Exercise 1 answered rightly, checked"),
-    ], done.stdout + done.stderr
+    ], done.out + done.err
 
 
 def cell(source: str, stored: str = "", **metadata: Any) -> Any:

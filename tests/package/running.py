@@ -17,12 +17,18 @@ import pytest
 
 PYTHON = {"script": [], "module": ["-m"], "code": ["-c"], "command": ["-m", "companion"]}
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class Ran(NamedTuple):
     code: int
     out: str
     err: str
+
+    def well(self) -> Ran:
+        """The same, if it ended well."""
+        assert self.code == 0, self.out + self.err
+        return self
 
 
 class Forks:
@@ -38,7 +44,7 @@ class Forks:
         how: str = "script",
         closed: bool = False,
         whole: bool = False,
-        variables: Mapping[str, str] = MappingProxyType({}),
+        variables: Mapping[str, str] = NOTHING,
         told: Path | None = None,
     ) -> Ran:
         """Run a "script", a "module", "code" or the package's own "command"; see `fork_server`.
@@ -90,16 +96,28 @@ def forks(*imported: str) -> Forks:
     return Forks(process)
 
 
-def python(folder: Path, *command: str, variables: Mapping[str, str] = MappingProxyType({})) -> Ran:
+def python(folder: Path, *arguments: str, variables: Mapping[str, str] = NOTHING) -> Ran:
     """Run Python itself."""
+    return run(folder, sys.executable, *arguments, variables={**ENVIRONMENT, **variables})
+
+
+def run(
+    folder: Path,
+    *command: str | Path,
+    variables: Mapping[str, str] = NOTHING,
+    among: Mapping[str, str] = os.environ,
+    told: str = "",
+) -> Ran:
+    """Run any command, with these variables among others; on stdin it is told a text."""
     done = subprocess.run(
-        [sys.executable, *command],
+        command,
         cwd=folder,
-        env={**ENVIRONMENT, **variables},
+        env={**among, **variables},
+        input=told,
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=600,
     )
     return Ran(done.returncode, done.stdout, done.stderr)
 

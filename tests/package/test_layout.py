@@ -6,7 +6,6 @@ import ast
 import importlib.util
 import inspect
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
@@ -16,6 +15,7 @@ import pytest
 
 import companion
 from companion.records.kinds import KINDS
+from tests.package.running import python
 
 PACKAGE = Path(companion.__file__).parent
 ROOMS = {
@@ -95,13 +95,13 @@ def test_the_docstring_of_event_names_every_kind() -> None:
     assert set(re.findall(r'"([a-z -]+)"', attributes)) == {*KINDS}
 
 
-def test_importing_needs_torch_alone() -> None:
+def test_importing_needs_torch_alone(tmp_path: Path) -> None:
     code = (
         "import sys, companion\n"
         "optional = {'matplotlib', 'torchvision', 'sklearn', 'IPython'} & set(sys.modules)\n"
         "assert not optional, optional"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    python(tmp_path, "-c", code).well()
 
 
 @pytest.mark.parametrize(

@@ -268,8 +268,7 @@ def test_a_formula_is_mathml_and_loads_nothing(tmp_path: Path) -> None:
     book = small_book(
         tmp_path, "Inline $p - \\eta g$, and\n\n$$b_t = \\mu b_{t-1} + g_t$$ (rule)\n"
     )
-    done = build(book, tmp_path)
-    assert done.code == 0, done.out + done.err
+    build(book, tmp_path).well()
     text = (tmp_path / "_build/html/index.html").read_text(encoding="utf-8")
     assert len(re.findall(r"<math\b", text)) == 2
     assert 'display="block"' in text

@@ -9,8 +9,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,7 +26,7 @@ from pypdf import PageObject, PdfReader
 from pypdf.generic import Destination
 
 from tests import CHAPTERS, ROOT
-from tests.package.running import python
+from tests.package.running import Ran, python
 from tests.pages.browser import (
     PHONE,
     problems_foreign,
@@ -42,23 +40,14 @@ from tools.chromium import HOW_TO_GET_IT
 from tools.paper.one_document import document
 from tools.paper.pdf import WIDTH, opened
 
-TOOLS = ROOT / "tools"
 TOC = yaml.safe_load((ROOT / "book/_toc.yml").read_text(encoding="utf-8"))
 ORDER = [chapter["file"] for part in TOC["parts"] for chapter in part["chapters"]]
 TITLE = "The PyTorch Training Routine"
 MM = 72 / 25.4
 
 
-def run(tool: str, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(TOOLS / tool), *map(str, arguments)],
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+def run(tool: str, *arguments: str | Path, **variables: str) -> Ran:
+    return python(ROOT, str(ROOT / "tools" / tool), *map(str, arguments), variables=variables)
 
 
 @dataclass(frozen=True)
@@ -95,8 +84,7 @@ class Paper:
 def paper(browser: Browser, book: Path, tmp_path_factory: pytest.TempPathFactory) -> Paper:
     """Without a browser nothing is built."""
     output = tmp_path_factory.mktemp("paper") / "course.pdf"
-    done = run("paper/pdf.py", "--site", book, "--output", output)
-    assert done.returncode == 0, done.stdout + done.stderr
+    run("paper/pdf.py", "--site", book, "--output", output).well()
     reader = PdfReader(output)
     texts = [page.extract_text() for page in reader.pages]
     return Paper(reader, texts, list(flat(reader, reader.outline)))
@@ -327,7 +315,7 @@ def test_the_same_site_gives_the_same_document(book: Path) -> None:
 @pytest.mark.weekly  # prints once more; daily stands above
 def test_the_same_site_gives_the_same_paper(paper: Paper, book: Path, tmp_path: Path) -> None:
     output = tmp_path / "course.pdf"
-    assert run("paper/pdf.py", "--site", book, "--output", output).returncode == 0
+    run("paper/pdf.py", "--site", book, "--output", output).well()
     again = PdfReader(output)
     assert [page.extract_text() for page in again.pages] == paper.texts
     assert again.metadata == paper.reader.metadata
@@ -337,8 +325,8 @@ def test_the_same_site_gives_the_same_paper(paper: Paper, book: Path, tmp_path: 
 
 def test_without_a_browser_it_says_how_to_get_one(tmp_path: Path) -> None:
     done = run("paper/pdf.py", "--output", tmp_path / "course.pdf", PATH=str(tmp_path), CHROMIUM="")
-    assert done.returncode == 2
-    assert HOW_TO_GET_IT in done.stderr
+    assert done.code == 2
+    assert HOW_TO_GET_IT in done.err
     assert not (tmp_path / "course.pdf").exists()
 
 
@@ -427,8 +415,7 @@ def test_a_line_too_long_for_any_size_is_folded(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def packed(book: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("packed") / "site.zip"
-    done = run("site_zip.py", "--site", book, "--output", output)
-    assert done.returncode == 0, done.stderr
+    run("site_zip.py", "--site", book, "--output", output).well()
     return output
 
 
@@ -437,7 +424,7 @@ def test_the_same_site_gives_the_same_zip(packed: Path, book: Path, tmp_path: Pa
     shutil.copytree(book, copy)  # with dates of its own
     for path in copy.rglob("*"):
         os.utime(path, (2**30, 2**30))
-    assert run("site_zip.py", "--site", copy, "--output", tmp_path / "a.zip").returncode == 0
+    run("site_zip.py", "--site", copy, "--output", tmp_path / "a.zip").well()
     assert (tmp_path / "a.zip").read_bytes() == packed.read_bytes()
 
 
@@ -464,6 +451,6 @@ def test_the_zip_opens_from_a_disk(browser: Browser, packed: Path, tmp_path: Pat
 
 def test_a_site_that_is_not_built_is_not_packed(tmp_path: Path) -> None:
     done = run("site_zip.py", "--site", tmp_path, "--output", tmp_path / "a.zip")
-    assert done.returncode != 0
-    assert "make book" in done.stderr
+    assert done.code != 0
+    assert "make book" in done.err
     assert not (tmp_path / "a.zip").exists()

@@ -244,8 +244,7 @@ def test_a_second_build_renews_the_policy(tmp_path: Path) -> None:
     (source / "_toc.yml").write_text("format: jb-book\nroot: index\nchapters:\n- file: glossary\n")
     (source / "glossary.md").write_text("# Two\n")
     for text in "Two.", "Three.":
-        done = build(source, tmp_path)
-        assert done.code == 0, done.err
+        build(source, tmp_path).well()
         (source / "index.md").write_text(f"# Title\n\n{text}\n")
     assert "Two." in (tmp_path / "_build/html/index.html").read_text("utf-8")
     for name, html in each(tmp_path / "_build/html"):

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import venv
 from collections.abc import Mapping
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
 from packaging.requirements import Requirement
+
+from tests import ROOT
+from tests.package import running
+from tests.package.running import NOTHING, Ran
 
 # What would lead back into our own environment, or change how a kernel behaves.
 OURS = ("PYTHONPATH", "VIRTUAL_ENV", "PIP_FIND_LINKS", "PYTEST_CURRENT_TEST")
@@ -44,7 +47,7 @@ def clean(folder: Path, *names: str) -> Path:
     venv.create(folder, with_pip=True, symlinks=os.name != "nt")
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     code = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    target = Path(run(python, "-c", code).stdout.strip())
+    target = Path(run(python, "-c", code).well().out.strip())
     for one in closure([*names]).values():
         files = [Path(str(path)) for path in one.files or []]
         for path in files:
@@ -65,23 +68,8 @@ def link(source: Path, target: Path) -> None:
 
 
 def run(
-    python: Path,
-    *arguments: str,
-    folder: Path | None = None,
-    check: bool = True,
-    variables: Mapping[str, str] | None = None,
-) -> subprocess.CompletedProcess[str]:
+    python: Path, *arguments: str, folder: Path = ROOT, variables: Mapping[str, str] = NOTHING
+) -> Ran:
     """Run that Python, without what the tests' own environment would tell it."""
     kept = {k: v for k, v in os.environ.items() if k not in OURS}
-    done = subprocess.run(
-        [str(python), *arguments],
-        cwd=folder,
-        env={**kept, **(variables or {})},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
-    if check:
-        assert done.returncode == 0, done.stdout + done.stderr
-    return done
+    return running.run(folder, python, *arguments, variables=variables, among=kept)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import yaml
 from bs4 import BeautifulSoup
 
 from tests import NAMES, ROOT
+from tests.package.running import Ran, python, run
 from tests.pages.building import build
 
 TOOL = "tools/set_address.py"
@@ -37,8 +37,7 @@ def copy(folder: Path) -> Path:
 def without(folder: Path) -> Path:
     """The same, and the address taken out: whoever owns the repository may have committed one."""
     copy(folder)
-    done = address(folder, "--url", "none", "--site", "none")
-    assert done.returncode == 0, done.stderr
+    address(folder, "--url", "none", "--site", "none").well()
     return folder
 
 
@@ -47,24 +46,15 @@ def texts(root: Path) -> dict[str, str]:
     return {str(path): (root / path).read_text(encoding="utf-8") for path in paths}
 
 
-def address(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def address(root: Path, *arguments: str) -> Ran:
     """Run the tool as a fresh machine can: -I -S leaves only the standard library."""
-    return subprocess.run(
-        [sys.executable, "-I", "-S", TOOL, *arguments],
-        cwd=root,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    return python(root, "-I", "-S", TOOL, *arguments)
 
 
 def test_every_place_agrees(tmp_path: Path) -> None:
     """What is committed is what the command would write."""
     before = texts(copy(tmp_path))
-    said = address(tmp_path)
-    assert said.returncode == 0, said.stderr
-    assert "written:    nothing, all agree" in said.stdout
+    assert "written:    nothing, all agree" in address(tmp_path).well().out
     assert texts(tmp_path) == before
     assert len(before) == len(PLACES) + len(NAMES)
 
@@ -73,7 +63,7 @@ def test_a_place_that_was_edited_by_hand_is_put_right(tmp_path: Path) -> None:
     before = texts(copy(tmp_path))
     chapter = tmp_path / "book/03_computing_gradients.ipynb"
     chapter.write_text(chapter.read_text().replace("version(", "verzion("))
-    assert "written:    book/03_computing_gradients.ipynb\n" in address(tmp_path).stdout
+    assert "written:    book/03_computing_gradients.ipynb\n" in address(tmp_path).out
     assert texts(tmp_path) == before
 
 
@@ -82,7 +72,7 @@ def test_set_and_taken_out_again(tmp_path: Path, host: str) -> None:
     before = texts(without(tmp_path))
     url = URL.replace("github.com", host)
     assert not any(url in text for text in before.values())
-    assert address(tmp_path, "--url", f"{url}/", "--site", SITE).returncode == 0
+    address(tmp_path, "--url", f"{url}/", "--site", SITE).well()
     after = texts(tmp_path)
     for name, text in after.items():
         assert url in text, name
@@ -99,9 +89,9 @@ def test_set_and_taken_out_again(tmp_path: Path, host: str) -> None:
     assert f'Homepage = "{SITE}"' in after["pyproject.toml"]
 
     again = address(tmp_path)
-    assert "nothing, all agree" in again.stdout
-    assert f"repository: {url}\n" in again.stdout
-    assert address(tmp_path, "--url", "none", "--site", "none").returncode == 0
+    assert "nothing, all agree" in again.out
+    assert f"repository: {url}\n" in again.out
+    address(tmp_path, "--url", "none", "--site", "none").well()
     assert texts(tmp_path) == before
 
 
@@ -127,8 +117,8 @@ def test_set_and_taken_out_again(tmp_path: Path, host: str) -> None:
 def test_what_is_no_address_is_refused(tmp_path: Path, url: str) -> None:
     before = texts(copy(tmp_path))
     done = address(tmp_path, "--url", url)
-    assert done.returncode == 1
-    assert done.stderr == (
+    assert done.code == 1
+    assert done.err == (
         f"make address: not the address of a repository: {url!r}; "
         "write it as https://HOST/OWNER/NAME, without .git, a user or a password\n"
     )
@@ -150,18 +140,18 @@ def test_a_branch_or_site_that_is_none_is_refused(tmp_path: Path) -> None:
     for what, values in refused.items():
         for value in values:
             done = address(tmp_path, f"--{what}={value}")
-            assert done.returncode == 1, value
-            assert re.match(rf"make address: not the (name|address) of a {what}: ", done.stderr)
-            assert value in done.stderr
+            assert done.code == 1, value
+            assert re.match(rf"make address: not the (name|address) of a {what}: ", done.err)
+            assert value in done.err
 
 
 def test_a_branch_is_text_whatever_yaml_would_make_of_it(tmp_path: Path) -> None:
     copy(tmp_path)
     for branch in "no", "true", "null", "007", "1.10", "feature/x":
-        assert address(tmp_path, "--url", URL, "--branch", branch).returncode == 0
+        address(tmp_path, "--url", URL, "--branch", branch).well()
         config = yaml.safe_load((tmp_path / "_config.yml").read_text(encoding="utf-8"))
         assert config["sphinx"]["config"]["course_branch"] == branch
-        assert f"branch:     {branch}\n" in address(tmp_path).stdout
+        assert f"branch:     {branch}\n" in address(tmp_path).out
         for name in "README.md", "book/index.md", f"book/{NAMES[0]}.ipynb":
             text = (tmp_path / name).read_text(encoding="utf-8")
             assert re.search(rf"git\+{URL}@{branch}\\?\"", text), name
@@ -170,12 +160,9 @@ def test_a_branch_is_text_whatever_yaml_would_make_of_it(tmp_path: Path) -> None
 def test_a_site_without_https_is_taken_with_it(tmp_path: Path) -> None:
     """So GitHub reports one; it must not stop what publishes."""
     copy(tmp_path)
-    done = address(tmp_path, "--site", "http://Example.org/course")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(
-        f"site:       http://Example.org/course is taken as {SITE[:-1]}\n"
-    )
-    assert f"site:       {SITE}\n" in done.stdout
+    done = address(tmp_path, "--site", "http://Example.org/course").well()
+    assert done.out.startswith(f"site:       http://Example.org/course is taken as {SITE[:-1]}\n")
+    assert f"site:       {SITE}\n" in done.out
     assert "http://" not in (tmp_path / "CITATION.cff").read_text(encoding="utf-8")
 
 
@@ -183,7 +170,7 @@ def test_none_takes_out_the_site_too(tmp_path: Path) -> None:
     before = texts(without(tmp_path))
     address(tmp_path, "--url", URL, "--branch", "published", "--site", SITE)
     assert texts(tmp_path) != before
-    assert address(tmp_path, "--url", "none").returncode == 0
+    address(tmp_path, "--url", "none").well()
     assert texts(tmp_path) == before
 
 
@@ -191,22 +178,17 @@ def test_a_host_is_written_small(tmp_path: Path) -> None:
     """github.com by another name would lose its buttons."""
     copy(tmp_path)
     done = address(tmp_path, "--url", URL.replace("https://github.com", "HTTPS://GitHub.com"))
-    assert f"repository: {URL}\n" in done.stdout
+    assert f"repository: {URL}\n" in done.out
 
 
 def test_make_hands_the_address_on_untouched(tmp_path: Path) -> None:
     """Also what a shell would read otherwise."""
     copy(tmp_path)
     for url, expected in {URL: 0, "https://h.org/a/b';touch x;'": 2, "$(touch x)": 2}.items():
-        done = subprocess.run(
-            ["make", "address", f"URL={url.replace('$', '$$')}", f"PYTHON={sys.executable}"],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == expected, done.stderr
-        assert url.partition(" ")[0] in done.stdout + done.stderr
+        told = f"URL={url.replace('$', '$$')}"
+        done = run(tmp_path, "make", "address", told, f"PYTHON={sys.executable}")
+        assert done.code == expected, done.err
+        assert url.partition(" ")[0] in done.out + done.err
     assert not (tmp_path / "x").exists()
 
 
@@ -225,10 +207,9 @@ def buttons(page: Path) -> dict[str, str]:
 
 
 def test_without_an_address_there_is_only_the_download(book: Path, tmp_path: Path) -> None:
-    if "repository: not set" not in address(copy(tmp_path / "committed")).stdout:
+    if "repository: not set" not in address(copy(tmp_path / "committed")).out:
         root = without(tmp_path / "without")
-        done = build(root / "book", root, root=root)
-        assert done.code == 0, done.out + done.err
+        build(root / "book", root, root=root).well()
         book = root / "_build/html"
     pages = sorted(book.glob("[0-9][0-9]_*.html"))
     assert len(pages) == len(NAMES)
@@ -239,9 +220,8 @@ def test_without_an_address_there_is_only_the_download(book: Path, tmp_path: Pat
 
 def test_buttons_open_the_right_file(tmp_path: Path) -> None:
     copy(tmp_path)
-    assert address(tmp_path, "--url", URL, "--branch", "published").returncode == 0
-    done = build(tmp_path / "book", tmp_path, root=tmp_path)
-    assert done.code == 0, done.out + done.err
+    address(tmp_path, "--url", URL, "--branch", "published").well()
+    build(tmp_path / "book", tmp_path, root=tmp_path).well()
     pages = sorted((tmp_path / "_build/html").glob("[0-9][0-9]_*.html"))
     assert len(pages) == len(NAMES)
     for page in pages:

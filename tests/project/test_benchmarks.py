@@ -37,8 +37,7 @@ def rows(table: str) -> list[list[str]]:
 def test_the_optimizer_benchmark_runs(tmp_path: Path) -> None:
     """On one network and for a moment: that it works, not what it says."""
     out = tmp_path / "optim.md"
-    ran = run(OPTIM, tmp_path, "Net", "--seconds", "0.01", "--output", str(out))
-    assert ran.code == 0, ran.err
+    ran = run(OPTIM, tmp_path, "Net", "--seconds", "0.01", "--output", str(out)).well()
     found = rows(out.read_text(encoding="utf-8"))
     assert len(found) == 10
     for network, *_, theirs, ours, ratio, quartiles, memory in found:
@@ -108,8 +107,7 @@ def test_the_trace_benchmark_runs(tmp_path: Path) -> None:
     ways = runpy.run_path(str(TRACE))["WAYS"]
     out = tmp_path / "trace.md"
     tiny = ["--rounds", "3", "--steps", "2", "--tensors", "10", "20"]
-    ran = run(TRACE, tmp_path, "Net", *tiny, "--output", str(out))
-    assert ran.code == 0, ran.err
+    run(TRACE, tmp_path, "Net", *tiny, "--output", str(out)).well()
     watched, tensors = trace_tables(out.read_text(encoding="utf-8"))
     assert [row[:2] for row in watched] == [["Net", way.label] for way in ways]
     for way, (_, _, *numbers) in zip(ways, watched, strict=True):

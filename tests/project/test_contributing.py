@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests import ROOT
-from tests.package.running import forks
+from tests import ROOT, TARGETS
+from tests.package.running import forks, run
 
 VERSION = re.findall(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), flags=re.M)[0]
 TEXTS = [
@@ -22,7 +21,6 @@ TEXTS = [
     ROOT / ".github/pull_request_template.md",
 ]
 FORMS = sorted(path for path in ROOT.glob(".github/ISSUE_TEMPLATE/*.yml") if path.stem != "config")
-MAKEFILE = (ROOT / "Makefile").read_text()
 # Written by a command, by a reader or later: not in the repository.
 NOT_YET = re.compile(r"book/09_|book/locale|_build/|\.venv|dist$|(broken|sound)_\.\.\.")
 
@@ -40,7 +38,7 @@ def named(path: Path) -> list[str]:
 def test_commands_and_paths_exist(path: Path) -> None:
     for words in named(path):
         if match := re.match(r"make ([a-z-]+)", words):
-            assert re.search(rf"^{match[1]}:", MAKEFILE, flags=re.M), words
+            assert match[1] in TARGETS, words
         for word in words.split():
             if re.fullmatch(r"(\w+/[\w./-]+|[\w.-]+\.(md|toml|txt|yml|cff))", word):
                 assert NOT_YET.search(word) or _exists(word), word
@@ -80,9 +78,7 @@ def test_the_lines_of_every_text_end_alike() -> None:
     attributes = (ROOT / ".gitattributes").read_text()
     assert "* text=auto eol=lf\n" in attributes
     binary = {".png", ".ico", ".gz", ".zip", ".woff2", ".jpg"}
-    tracked = subprocess.run(
-        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.splitlines()
+    tracked = run(ROOT, "git", "ls-files").well().out.splitlines()
     for ending in {Path(name).suffix for name in tracked} & binary:
         assert f"*{ending} binary\n" in attributes, ending
 
@@ -146,9 +142,7 @@ HOOKS = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
 
 def test_hooks_download_nothing_and_can_be_run() -> None:
     assert [repo["repo"] for repo in HOOKS] == ["local"]
-    tracked = subprocess.run(
-        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.splitlines()
+    tracked = run(ROOT, "git", "ls-files").well().out.splitlines()
     for hook in HOOKS[0]["hooks"]:
         assert hook["language"] == "system"
         python, option, module, *arguments = hook["entry"].split()

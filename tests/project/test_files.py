@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import subprocess
-
 import pytest
 
 from tests import ROOT
+from tests.package.running import run
 
 ROOMS = {"package", "chapters", "pages", "project"}
 TESTS = sorted(ROOT.glob("tests/**/test_*.py"))
 
 
 def test_no_file_is_long() -> None:
-    tracked = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.py", "*.js", "*.css"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split()
-    files = [path for path in map(ROOT.joinpath, tracked) if path.exists()]
+    which = ["--cached", "--others", "--exclude-standard", "*.py", "*.js", "*.css"]
+    names = run(ROOT, "git", "ls-files", *which).well().out.split()
+    files = [path for path in map(ROOT.joinpath, names) if path.exists()]
     assert len(files) > 200
     for path in files:
         length = len(path.read_text(encoding="utf-8").splitlines())

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from tests import ROOT
+from tests.package.running import Ran, python, run
 
 
-def make(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["make", *arguments],
-        cwd=folder,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+def make(folder: Path, *arguments: str, **variables: str) -> Ran:
+    return run(folder, "make", *arguments, variables=variables)
 
 
 @pytest.fixture
@@ -36,39 +28,37 @@ def test_a_failed_install_is_not_trusted(clone: Path) -> None:
     offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_EXTRA_INDEX_URL": ""}
     offline["UV_TORCH_BACKEND"] = ""  # pip installs
     first = make(clone, ".venv/ready", **offline)
-    assert first.returncode != 0
-    assert "Setting up .venv" in first.stdout
+    assert first.code != 0
+    assert "Setting up .venv" in first.out
     assert (clone / ".venv").exists()
     assert not (clone / ".venv/ready").exists()
     (clone / ".venv/left-over").touch()
 
     second = make(clone, ".venv/ready", **offline)
-    assert second.returncode != 0
+    assert second.code != 0
     assert not (clone / ".venv/left-over").exists()  # made anew, not continued
 
 
 def test_a_ready_environment_is_left_alone(clone: Path) -> None:
     (clone / ".venv").mkdir()
     (clone / ".venv/ready").touch()
-    again = make(clone, ".venv/ready")
-    assert again.returncode == 0
-    assert "is up to date" in again.stdout
+    assert "is up to date" in make(clone, ".venv/ready").well().out
 
     os.utime(clone / "constraints.txt", (2**31, 2**31))
-    assert make(clone, "--dry-run", ".venv/ready").stdout.count("pip install") == 1
+    assert make(clone, "--dry-run", ".venv/ready").out.count("pip install") == 1
 
 
 def test_an_environment_that_was_whole_outlives_a_failed_update(clone: Path) -> None:
     """Offline, say. It is not taken for updated either: the next run tries again."""
     offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_EXTRA_INDEX_URL": ""}
-    subprocess.run([sys.executable, "-m", "venv", clone / ".venv"], check=True)
+    python(clone, "-m", "venv", ".venv").well()
     (clone / ".venv/ready").touch()
     (clone / ".venv/installed-before").touch()
     os.utime(clone / ".venv/ready", (0, 0))
     for _ in range(2):
         done = make(clone, ".venv/ready", UV_TORCH_BACKEND="", **offline)
-        assert done.returncode != 0
-        assert "Updating .venv" in done.stdout
+        assert done.code != 0
+        assert "Updating .venv" in done.out
         assert (clone / ".venv/installed-before").exists()
         assert (clone / ".venv/ready").stat().st_mtime == 0
 
@@ -88,8 +78,7 @@ def test_what_is_given_away_is_built_from_nothing(clone: Path) -> None:
         (clone / "_build/html").mkdir(exist_ok=True)
         (clone / "dist").mkdir(exist_ok=True)
         (clone / "asked").unlink(missing_ok=True)
-        done = make(clone, *targets)
-        assert done.returncode == 0, done.stderr
+        make(clone, *targets).well()
         asked = (clone / "asked").read_text().splitlines()
         built = [line for line in asked if line.startswith("jupyter-book")]
         assert [line.rpartition(":")[2].strip() for line in built] == [""], targets
@@ -98,16 +87,14 @@ def test_what_is_given_away_is_built_from_nothing(clone: Path) -> None:
 def test_what_was_packed_is_named_with_its_folder(tmp_path: Path) -> None:
     (tmp_path / "site").mkdir()
     (tmp_path / "site/index.html").touch()
-    tool = ROOT / "tools/site_zip.py"
-    output = tmp_path / "dist/a.zip"
-    command = [sys.executable, str(tool), "--site", "site", "--output", str(output)]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert done.stdout == "dist/a.zip: 0.0 MB\n"
+    tool, output = str(ROOT / "tools/site_zip.py"), str(tmp_path / "dist/a.zip")
+    done = python(tmp_path, tool, "--site", "site", "--output", output)
+    assert done == (0, "dist/a.zip: 0.0 MB\n", "")
 
 
 def test_uv_installs_where_a_build_of_torch_is_asked_for(clone: Path) -> None:
     for backend, installer in [("", ".venv/bin/python -m pip"), ("cpu", "uv pip")]:
-        told = make(clone, "--dry-run", ".venv/ready", UV_TORCH_BACKEND=backend).stdout
+        told = make(clone, "--dry-run", ".venv/ready", UV_TORCH_BACKEND=backend).out
         (install,) = (line for line in told.splitlines() if "install" in line.split())
         assert install.startswith(f"{installer} install ")
         assert install.endswith(" --constraint constraints.txt --editable '.[test]'")
@@ -120,6 +107,6 @@ def test_an_old_python_is_refused_by_name(clone: Path) -> None:
     old.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{pretend}' \"$2\"\n")
     old.chmod(0o755)
     done = make(clone, ".venv/ready", f"PYTHON={old}")
-    assert done.returncode != 0
-    assert "Python 3.10 or newer is needed; this is 3.9" in done.stderr
+    assert done.code != 0
+    assert "Python 3.10 or newer is needed; this is 3.9" in done.err
     assert not (clone / ".venv").exists()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import email
 import re
-import subprocess
 import sys
 import tarfile
 import zipfile
@@ -14,14 +13,13 @@ from pathlib import Path
 import pytest
 
 from tests import ROOT
+from tests.package.running import python as ours
 from tests.project.environments import clean, run
 from tools.matrix import copy_tests
 
 
 def build(target: Path, source: Path, *options: str) -> Path:
-    command = [sys.executable, "-m", "build", *options, "--outdir", str(target), str(source)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
+    ours(source, "-m", "build", *options, "--outdir", str(target), str(source)).well()
     return target
 
 
@@ -41,17 +39,17 @@ def wheel(dist: Path) -> Path:
 def torch_alone(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Python of an environment with PyTorch, into which the wheel was installed."""
     python = clean(tmp_path_factory.mktemp("alone") / "venv", "torch")
-    run(python, "-m", "pip", "install", "-qq", "--no-index", str(wheel))
+    run(python, "-m", "pip", "install", "-qq", "--no-index", str(wheel)).well()
     return python
 
 
 def test_a_clean_environment_leaves_ours_alone(tmp_path: Path) -> None:
     python = clean(tmp_path / "venv", "tqdm")
-    listed = run(python, "-m", "pip", "list", "--format=freeze").stdout
+    listed = run(python, "-m", "pip", "list", "--format=freeze").well().out
     assert {line.partition("=")[0] for line in listed.split()} <= {"pip", "setuptools", "tqdm"}
-    run(python, "-m", "pip", "uninstall", "-qq", "--yes", "tqdm")
-    run(python, "-c", "import importlib.util as u; assert u.find_spec('tqdm') is None")
-    run(Path(sys.executable), "-c", "import tqdm")
+    run(python, "-m", "pip", "uninstall", "-qq", "--yes", "tqdm").well()
+    run(python, "-c", "import importlib.util as u; assert u.find_spec('tqdm') is None").well()
+    run(Path(sys.executable), "-c", "import tqdm").well()
 
 
 def metadata(wheel: Path) -> Message:
@@ -101,10 +99,8 @@ def test_the_sdist_builds_the_same_wheel(wheel: Path, dist: Path, tmp_path: Path
 def test_the_index_would_take_both(dist: Path) -> None:
     files = [str(path) for path in dist.iterdir()]
     assert len(files) == 2
-    command = [sys.executable, "-m", "twine", "check", "--strict", *files]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stdout
-    assert done.stdout.count("PASSED") == 2
+    done = ours(dist, "-m", "twine", "check", "--strict", *files).well()
+    assert done.out.count("PASSED") == 2
 
 
 def test_metadata(wheel: Path) -> None:
@@ -173,18 +169,20 @@ def test_with_torch_alone_all_works_but_what_needs_an_extra(
     torch_alone: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "loop.py").write_text(LOOP)
-    *printed, plot, style, digits, cifar10 = run(
-        torch_alone, "-c", f"{LIGHT}import loop\n{MISSING}", folder=tmp_path
-    ).stdout.splitlines()
+    *printed, plot, style, digits, cifar10 = (
+        run(torch_alone, "-c", f"{LIGHT}import loop\n{MISSING}", folder=tmp_path)
+        .well()
+        .out.splitlines()
+    )
     assert any("loss.backward()" in line for line in printed)
     assert plot == 'routine.plot() needs matplotlib: pip install "training-routine[plot]"'
     assert style == 'course_style() needs matplotlib: pip install "training-routine[plot]"'
     assert digits == 'digits() needs sklearn: pip install "training-routine[data]"'
     assert cifar10 == 'cifar10() needs torchvision: pip install "training-routine[data]"'
     assert (tmp_path / "loop.html").read_text().startswith("<!doctype html>")
-    done = run(torch_alone, "-m", "companion", "loop.py", folder=tmp_path, check=False)
-    assert done.returncode == 3  # what it says of a loop that is certainly wrong
-    assert "accumulates" in done.stderr
+    done = run(torch_alone, "-m", "companion", "loop.py", folder=tmp_path)
+    assert done.code == 3  # what it says of a loop that is certainly wrong
+    assert "accumulates" in done.err
 
 
 def test_the_packages_tests_need_nothing_else_of_the_repository() -> None:
@@ -202,21 +200,13 @@ def test_its_tests_pass_against_the_wheel_in_an_empty_folder(wheel: Path, tmp_pa
     """The quick ones: all of them, on all Pythons, are `make matrix`."""
     needs = ["torch", "torchvision", "scikit-learn", "matplotlib", "pytest", "hypothesis", "pandas"]
     python = clean(tmp_path / "venv", *needs)
-    run(python, "-m", "pip", "install", "-qq", "--no-index", str(wheel))
+    run(python, "-m", "pip", "install", "-qq", "--no-index", str(wheel)).well()
     folder = tmp_path / "empty"
     folder.mkdir()
     copy_tests(folder)
     quick = ["test_layout.py", "course", "measure/test_probes.py", "render"]
-    done = run(
-        python,
-        "-m",
-        "pytest",
-        "-q",
-        *(f"tests/package/{name}" for name in quick),
-        "--pyargs",
-        "companion",
-        folder=folder,
-    )
-    assert re.search(r"\n\d{3} passed", done.stdout), done.stdout
-    where = run(python, "-c", "import companion; print(companion.__file__)", folder=folder).stdout
-    assert "site-packages" in where
+    files = [f"tests/package/{name}" for name in quick]
+    done = run(python, "-m", "pytest", "-q", *files, "--pyargs", "companion", folder=folder).well()
+    assert re.search(r"\n\d{3} passed", done.out), done.out
+    where = run(python, "-c", "import companion; print(companion.__file__)", folder=folder)
+    assert "site-packages" in where.out

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from tests import ROOT
-from tests.project.workflows import STEPS, command, run
+from tests.package.running import Ran, run
+from tests.project.workflows import STEPS, command, run_step
 
 MAIN = command("release", "build", "Refuse a tag that is not on main")
 TAG = command("release", "build", "Compare the tag with the version and the changelog")
@@ -18,7 +18,7 @@ PUSH = command("book", "notebooks", "Push the branch")
 UNPIN = command("weekly", "outputs", "Take torch off the pins, and install")
 
 
-def released(folder: Path, tag: str, changelog: str) -> subprocess.CompletedProcess[str]:
+def released(folder: Path, tag: str, changelog: str) -> Ran:
     """Version 1.2.3 with this changelog, and somebody pushes this tag."""
     pytest.importorskip("tomllib")  # the step runs on Python 3.11
     (folder / "bin").mkdir()
@@ -26,7 +26,7 @@ def released(folder: Path, tag: str, changelog: str) -> subprocess.CompletedProc
     (folder / "pyproject.toml").write_text('[project]\nname = "x"\nversion = "1.2.3"\n')
     (folder / "CHANGELOG.md").write_text(changelog)
     path = f"{folder / 'bin'}:/usr/bin:/bin"
-    return run(TAG, folder, PATH=path, GITHUB_REF_NAME=tag)
+    return run_step(TAG, folder, PATH=path, GITHUB_REF_NAME=tag)
 
 
 OLDER = "## [1.2.2] - 2026-01-01\n\nOlder.\n"
@@ -47,16 +47,15 @@ Later.
 
 
 def test_the_right_tag_is_released_with_its_notes(tmp_path: Path) -> None:
-    done = released(tmp_path, "v1.2.3", GOOD)
-    assert done.returncode == 0, done.stdout + done.stderr
+    released(tmp_path, "v1.2.3", GOOD).well()
     assert (tmp_path / "dist/notes.md").read_text() == "\n### Added\n\n- A.\n\n"
 
 
 @pytest.mark.parametrize("tag", ["v1.2.4", "1.2.3", "v1.2.3-rc1", "v1.2", "v1.2.30"])
 def test_another_tag_is_refused(tmp_path: Path, tag: str) -> None:
     done = released(tmp_path, tag, GOOD)
-    assert done.returncode == 1
-    assert f"the tag is {tag}, but pyproject.toml says 1.2.3" in done.stdout
+    assert done.code == 1
+    assert f"the tag is {tag}, but pyproject.toml says 1.2.3" in done.out
 
 
 @pytest.mark.parametrize("section", ["", "## [1.2.3] - 2026-01-31\n\n", "## [1.2.3]\n\n- A.\n\n"])
@@ -64,8 +63,8 @@ def test_a_release_that_the_changelog_does_not_tell_is_refused(
     tmp_path: Path, section: str
 ) -> None:
     done = released(tmp_path, "v1.2.3", f"# Changelog\n\n{section}{OLDER}")
-    assert done.returncode == 1
-    assert "CHANGELOG.md has no section '## [1.2.3] - DATE'" in done.stdout
+    assert done.code == 1
+    assert "CHANGELOG.md has no section '## [1.2.3] - DATE'" in done.out
 
 
 def test_a_release_has_all_files_and_the_notes(tmp_path: Path) -> None:
@@ -78,8 +77,7 @@ def test_a_release_has_all_files_and_the_notes(tmp_path: Path) -> None:
     gh.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {asked}\n')
     gh.chmod(0o755)
     path = f"{tmp_path}:/usr/bin:/bin"
-    done = run(RELEASE, tmp_path, PATH=path, GITHUB_REF_NAME="v1.2.3")
-    assert done.returncode == 0, done.stderr
+    run_step(RELEASE, tmp_path, PATH=path, GITHUB_REF_NAME="v1.2.3").well()
     words = asked.read_text().split()
     assert words[:3] == ["release", "create", "v1.2.3"]
     attached = {word for word in words if word.startswith("files/")}
@@ -103,9 +101,9 @@ def test_a_tag_that_is_not_on_main_is_refused(tmp_path: Path, merged: bool) -> N
         git(there, "merge", "--quiet", "draft")
         git(there, "commit", "--quiet", "--allow-empty", "--message", "main has gone on")
     git(tmp_path, "clone", "--quiet", str(there), str(here))
-    done = run(MAIN, here, GITHUB_SHA=sha, GITHUB_REF_NAME="v1.2.3")
-    assert done.returncode == (0 if merged else 1), done.stderr
-    assert ("the tag v1.2.3 is not on main; merge" in done.stdout) != merged
+    done = run_step(MAIN, here, GITHUB_SHA=sha, GITHUB_REF_NAME="v1.2.3")
+    assert done.code == (0 if merged else 1), done.err
+    assert ("the tag v1.2.3 is not on main; merge" in done.out) != merged
 
 
 def test_an_artifact_is_one_folder() -> None:
@@ -118,10 +116,7 @@ def test_an_artifact_is_one_folder() -> None:
 
 def git(folder: Path, *arguments: str) -> str:
     identity = ["-c", "user.name=a", "-c", "user.email=a@example.invalid"]
-    done = subprocess.run(
-        ["git", *identity, *arguments], cwd=folder, capture_output=True, text=True, check=True
-    )
-    return done.stdout
+    return run(folder, "git", *identity, *arguments).well().out
 
 
 def test_the_branch_of_the_notebooks_has_no_past_and_no_workflow(tmp_path: Path) -> None:
@@ -140,8 +135,7 @@ def test_the_branch_of_the_notebooks_has_no_past_and_no_workflow(tmp_path: Path)
 
     for address in ("first address\n", "second address\n"):  # the second is forced over the first
         notebook.write_text(address)
-        done = run(PUSH, here, BRANCH="published", GITHUB_SHA="0123")
-        assert done.returncode == 0, done.stderr
+        run_step(PUSH, here, BRANCH="published", GITHUB_SHA="0123").well()
         assert git(there, "show", "published:book/01.ipynb") == address
         assert git(there, "ls-tree", "-r", "--name-only", "published") == "book/01.ipynb\n"
         assert git(there, "rev-list", "--count", "published") == "1\n"
@@ -152,7 +146,7 @@ def test_torch_alone_is_taken_off_the_pins(tmp_path: Path) -> None:
     pins = (ROOT / "constraints.txt").read_text()
     (tmp_path / "constraints.txt").write_text(pins)
     (tmp_path / "Makefile").write_text(".venv/ready:\n\t@echo installed\n")
-    done = run(UNPIN, tmp_path)
-    assert done.stdout == "installed\n", done.stderr
+    done = run_step(UNPIN, tmp_path)
+    assert done.out == "installed\n", done.err
     gone = set(pins.splitlines()) - set((tmp_path / "constraints.txt").read_text().splitlines())
     assert {line.partition("==")[0] for line in gone} == {"torch", "torchvision"}

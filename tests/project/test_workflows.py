@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests import ROOT
+from tests import ROOT, TARGETS
+from tests.package.running import Ran, python, run
 from tests.project.workflows import FILES, JOBS, STEPS, WORKFLOWS
 
 # All that each job may do, and why it must: nothing else is granted anywhere.
@@ -51,12 +51,9 @@ jobs:
 """
 
 
-def tool(name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def tool(name: str, *arguments: str | Path) -> Ran:
     """Run a command of the project's environment."""
-    command = [str(Path(sys.executable).with_name(name)), *map(str, arguments)]
-    return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
-    )
+    return run(ROOT, Path(sys.executable).with_name(name), *arguments)
 
 
 # Validators that others wrote; both work without a network.
@@ -64,10 +61,8 @@ def tool(name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("files", SCHEMAS)
 def test_schema(files: str) -> None:
-    done = tool(
-        "check-jsonschema", "--builtin-schema", f"vendor.{SCHEMAS[files]}", *ROOT.glob(files)
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    schema = f"vendor.{SCHEMAS[files]}"
+    tool("check-jsonschema", "--builtin-schema", schema, *ROOT.glob(files)).well()
 
 
 def test_every_file_for_github_has_a_schema() -> None:
@@ -80,17 +75,16 @@ def test_a_schema_objects_to_a_wrong_file(tmp_path: Path) -> None:
     wrong = tmp_path / "form.yml"
     wrong.write_text("name: a form\ndescription: without a body\n")
     done = tool("check-jsonschema", "--builtin-schema", "vendor.github-issue-forms", wrong)
-    assert done.returncode == 1
+    assert done.code == 1
 
 
 def test_nothing_that_a_workflow_could_be_abused_for(tmp_path: Path) -> None:
     options = ["--offline", "--pedantic", "--collect=all", "--strict-collection", "--no-progress"]
-    done = tool("zizmor", *options, ROOT / ".github", ROOT / ".pre-commit-config.yaml")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert all(f"completed {path}" in done.stderr for path in FILES), done.stderr
+    done = tool("zizmor", *options, ROOT / ".github", ROOT / ".pre-commit-config.yaml").well()
+    assert all(f"completed {path}" in done.err for path in FILES), done.err
 
     (tmp_path / "injected.yml").write_text(INJECTED)
-    assert tool("zizmor", *options, tmp_path / "injected.yml").returncode != 0
+    assert tool("zizmor", *options, tmp_path / "injected.yml").code != 0
 
 
 # Our own rules.
@@ -162,12 +156,9 @@ def test_every_job_ends() -> None:
 
 
 def test_commands_exist() -> None:
-    makefile = (ROOT / "Makefile").read_text()
     scripts = [step["run"] for *_, step in STEPS if "run" in step]
     targets = {found for run in scripts for found in re.findall(r"\bmake ([\w./-]+)", run)}
-    assert {"address", "book", "candidate", "audit", ".venv/ready"} <= targets
-    for target in targets - {".venv/ready"}:
-        assert re.search(rf"^{target}:", makefile, flags=re.M), target
+    assert {"address", "book", "candidate", "audit"} <= targets - {".venv/ready"} <= TARGETS
     ours = r"(?:\.ci|tests|tools|book)/[\w./]*\w"
     paths = {found for run in scripts for found in re.findall(ours, run)}
     assert paths == {".ci/run", "tools/matrix.py", "tests/chapters/test_notebooks.py"}
@@ -179,15 +170,7 @@ def test_the_matrix_takes_what_it_is_given() -> None:
     rows = JOBS["test", "package"]["strategy"]["matrix"]
     given = {*rows["torch"], *(row["torch"] for row in rows["include"])}
     assert given == {"newest", "oldest"}
-    done = subprocess.run(
-        [sys.executable, "tools/matrix.py", "--help"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    assert "--torch " in done.stdout
+    assert "--torch " in python(ROOT, "tools/matrix.py", "--help").well().out
     words = (ROOT / "tools/matrix.py").read_text()
     assert all(f'"{torch}"' in words for torch in given)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from tests import ROOT
+from tests.package.running import Ran, run
 
 FILES = sorted((ROOT / ".github/workflows").glob("*.yml"))
 WORKFLOWS: dict[str, Any] = {
@@ -31,14 +31,8 @@ def command(workflow: str, job: str, name: str) -> str:
     return str(found["run"])
 
 
-def run(script: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def run_step(script: str, folder: Path, **variables: str) -> Ran:
     """Run a step's command as a runner does: `bash -e`, in the folder of the checkout."""
-    return subprocess.run(
-        ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c", script],
-        cwd=folder,
-        env={k: v for k, v in os.environ.items() if not k.startswith("MAKE")} | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    bash = ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c"]
+    among = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    return run(folder, *bash, script, variables=variables, among=among)

@@ -35,6 +35,7 @@ from companion.measure.watched import Watched, held
 from companion.tracing.events.recognise import is_recognised
 from companion.tracing.follower import Follower
 from companion.tracing.options import Options
+from companion.tracing.recorder import Recorder
 from companion.tracing.result import Trace
 
 if TYPE_CHECKING:
@@ -188,14 +189,15 @@ class Scout:
         watched = Watched((named,), {})
         self._watched = {id(optimizer) for optimizer in watched.optimizers.values()}
         self._ours = {id(p) for net in watched.networks.values() for p in parameters(net)}
-        self.routine = Trace(watched.title)
         running = {id(frame.f_code): frame.f_code for frame in frames}
         options = Options(
             lambda code: id(code) in running
             or (is_own(code, self._place) and not is_special(code)),
             steps=self._steps, admits=is_direct, ended=self._end, hooks=False,
         )  # fmt: skip
-        self._follower = Follower(watched, self.routine, options)
+        recorder = Recorder(watched, options)
+        self.routine = Trace(watched.title, recorder.records, recorder.unwatched)
+        self._follower = Follower(recorder, options)
         sys.settrace(self._previous)
         self._follower.start()
         self._follower.follow(frames, begun=True)

@@ -249,8 +249,7 @@ def piped():
 {opened}
 main([name, "a"])
 """
-    ran = forks().run(tmp_path, code, how="code")
-    assert ran.code == 0, ran.err
+    ran = forks().run(tmp_path, code, how="code").well()
     assert "optimizer.step()  " in ran.err
     assert len(ran.out.splitlines()) == 6
 
@@ -280,7 +279,6 @@ def test_the_report_goes_where_stderr_went(start: Start, tmp_path: Path) -> None
     """A script that closes stderr may open a file of its own under that number."""
     end = "import os\nos.close(2)\nfile = open('data', 'w')\nassert file.fileno() == 2\n"
     write(tmp_path, SETUP + LOOP + end)
-    ran = start("--steps", "99", "script.py")
-    assert ran.code == 0
+    ran = start("--steps", "99", "script.py").well()
     assert ran.err.startswith("companion: watched 6 steps, no findings")
     assert not (tmp_path / "data").read_text()

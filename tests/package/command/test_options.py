@@ -20,8 +20,7 @@ from tests.package.running import forks, python, write
 
 def test_stop(start: Start, tmp_path: Path) -> None:
     write(tmp_path, SETUP + "try:\n" + indented(LOOP) + "finally:\n    print('cleaned up')\n")
-    ran = start("--stop", "--steps", "1", "script.py")
-    assert ran.code == 0
+    ran = start("--stop", "--steps", "1", "script.py").well()
     assert [line.split()[:2] for line in ran.out.splitlines()] == [["step", "0"], ["cleaned", "up"]]
     assert ran.err.startswith("companion: watched 1 step, no findings")
     write(tmp_path, BROKEN["scheduler-first"]["script.py"])
@@ -37,8 +36,7 @@ def test_stop(start: Start, tmp_path: Path) -> None:
 def test_stop_is_caught(start: Start, tmp_path: Path) -> None:
     text = indented(STEP) + "    except:\n        print('caught')\n"
     write(tmp_path, SETUP + "for step in range(7):\n    try:\n" + text)
-    ran = start("--stop", "--steps", "2", "script.py")
-    assert ran.code == 0
+    ran = start("--stop", "--steps", "2", "script.py").well()
     assert [line.split()[0] for line in ran.out.splitlines()] == ["step"] * 2 + ["caught"] * 5
     assert ran.err.count("the script caught the SystemExit of --stop") == 1
 
@@ -57,8 +55,7 @@ def test_json(start: Start, tmp_path: Path) -> None:
 def test_html(start: Start, tmp_path: Path) -> None:
     """A page that plays the watched steps; none where nothing was watched."""
     write(tmp_path, SETUP + LOOP)
-    ran = start("--steps", "2", "--html", "loop.html", "script.py")
-    assert ran.code == 0
+    start("--steps", "2", "--html", "loop.html", "script.py").well()
     page = (tmp_path / "loop.html").read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>")
     assert page.count("data-place=") == 12
@@ -98,8 +95,7 @@ def test_module(start: Start, tmp_path: Path) -> None:
     write(tmp_path, "from . import engine\nengine.run()\nprint(__file__)\n", "package/__main__.py")
     write(tmp_path, SETUP + "def run():\n" + indented(LOOP), "package/engine.py")
     write(tmp_path, "import sys\nprint(__spec__.name, sys.argv)\n1 / 0\n", "package/fails.py")
-    ran = start("-m", "package")
-    assert ran.code == 0
+    ran = start("-m", "package").well()
     assert len(ran.out.splitlines()) == 7
     assert ran.out.endswith(str(tmp_path / "package/__main__.py") + "\n")
     assert ran.err.startswith("companion: watched 3 steps, no findings")
@@ -113,8 +109,8 @@ def test_module(start: Start, tmp_path: Path) -> None:
 
 def test_coverage_goes_on(tmp_path: Path) -> None:
     write(tmp_path, SETUP + LOOP)
-    ran = forks().run(tmp_path, "coverage", "run", "-m", "companion", "script.py", how="module")
-    assert ran.code == 0
+    command = ["coverage", "run", "-m", "companion", "script.py"]
+    ran = forks().run(tmp_path, *command, how="module").well()
     assert "companion: watched 3 steps, no findings" in ran.err
     report = ["json", "-q", "-o", "report.json", "--include=script.py"]
     forks().run(tmp_path, "coverage", *report, how="module")

@@ -36,7 +36,6 @@ def test_zero_grad_last_is_the_same_training() -> None:
 @pytest.mark.parametrize("missing", ["zero_grad", "outputs", "loss", "backward", "step"])
 def test_a_forgotten_line(missing: str) -> None:
     """Chapter 1: three of the five lines can be forgotten without an error, two cannot."""
-    torch.manual_seed(0)
     net = nn.Linear(3, 2)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     before = copy.deepcopy(net.state_dict())

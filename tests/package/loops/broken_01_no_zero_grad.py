@@ -1,7 +1,5 @@
 """Its author believed that `backward()` replaces the gradient of the batch before."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset

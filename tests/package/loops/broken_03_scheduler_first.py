@@ -1,7 +1,5 @@
 """Its author believed that the scheduler sets the rate for what follows, so it goes first."""
 
-from __future__ import annotations
-
 import warnings
 
 import torch

@@ -1,7 +1,5 @@
 """Its author believed that `eval()` in the validation holds for the validation only."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

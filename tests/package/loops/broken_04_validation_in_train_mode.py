@@ -1,7 +1,5 @@
 """Its author believed that `no_grad()` is what `eval()` is, so that one of them will do."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import nn

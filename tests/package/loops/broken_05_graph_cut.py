@@ -1,7 +1,5 @@
 """Its author believed that `requires_grad_()` on the loss is the cure the error asks for."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor, nn

@@ -1,7 +1,5 @@
 """Its author believed that scaling the loss is all there is to AMP."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

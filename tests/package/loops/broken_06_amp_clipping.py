@@ -1,7 +1,5 @@
 """Its author believed that clipping can follow `backward()` under AMP as it does elsewhere."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

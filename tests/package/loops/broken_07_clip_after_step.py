@@ -1,7 +1,5 @@
 """Its author believed that clipping belongs to the cleaning up at the end of a batch."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_

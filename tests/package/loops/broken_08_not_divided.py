@@ -1,7 +1,5 @@
 """Its author believed that accumulating four batches is the same as one batch of four times."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

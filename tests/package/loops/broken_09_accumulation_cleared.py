@@ -1,7 +1,5 @@
 """Its author believed that `zero_grad()` starts every batch, accumulation or not."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -1,7 +1,5 @@
 """Its author believed that an optimizer follows the model, whatever becomes of it."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

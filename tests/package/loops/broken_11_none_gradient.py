@@ -1,7 +1,5 @@
 """Its author believed that a cleared gradient is zero, so one can calculate with it."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -1,7 +1,5 @@
 """Its author believed that a sum of losses is a number."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

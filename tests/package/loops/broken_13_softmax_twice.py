@@ -1,7 +1,5 @@
 """Its author believed that the loss wants probabilities."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

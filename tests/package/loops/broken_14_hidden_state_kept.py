@@ -1,7 +1,5 @@
 """Its author believed that the hidden state is a value, to be handed on like any other."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -1,7 +1,5 @@
 """Its author believed the error message: "specify retain_graph=True"."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

@@ -1,8 +1,6 @@
 """Its author believed that once a loss is computed, its gradient no longer needs the weights."""
 
 # ruff: noqa: N806
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

@@ -1,6 +1,6 @@
 """Its author believed that a layer belongs to the network once it is an attribute's content."""
 
-from __future__ import annotations
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ class DeepNet(nn.Module):
     def __init__(self, depth: int = 2) -> None:
         super().__init__()
         self.first = nn.Linear(4, 8)
-        self.hidden = [nn.Linear(8, 8) for _ in range(depth)]
+        self.hidden: Any = [nn.Linear(8, 8) for _ in range(depth)]
         self.last = nn.Linear(8, 3)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -23,19 +23,10 @@ class DeepNet(nn.Module):
         return out
 
 
-class DeepNetRegistered(nn.Module):
+class DeepNetRegistered(DeepNet):
     def __init__(self, depth: int = 2) -> None:
-        super().__init__()
-        self.first = nn.Linear(4, 8)
-        self.hidden = nn.ModuleList([nn.Linear(8, 8) for _ in range(depth)])
-        self.last = nn.Linear(8, 3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = torch.relu(self.first(x))
-        for layer in self.hidden:
-            x = torch.relu(layer(x))
-        out: Tensor = self.last(x)
-        return out
+        super().__init__(depth)
+        self.hidden = nn.ModuleList(self.hidden)
 
 
 def broken(trace: Tracing) -> None:
@@ -66,22 +57,17 @@ class MultiTask(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.trunk = nn.Linear(5, 6)
-        self.heads = {"price": nn.Linear(6, 1), "size": nn.Linear(6, 1)}
+        self.heads: Any = {"price": nn.Linear(6, 1), "size": nn.Linear(6, 1)}
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         features = torch.tanh(self.trunk(x))
         return {name: head(features) for name, head in self.heads.items()}
 
 
-class MultiTaskRegistered(nn.Module):
+class MultiTaskRegistered(MultiTask):
     def __init__(self) -> None:
         super().__init__()
-        self.trunk = nn.Linear(5, 6)
-        self.heads = nn.ModuleDict({"price": nn.Linear(6, 1), "size": nn.Linear(6, 1)})
-
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
-        features = torch.tanh(self.trunk(x))
-        return {name: head(features) for name, head in self.heads.items()}
+        self.heads = nn.ModuleDict(self.heads)
 
 
 def broken_dict(trace: Tracing) -> None:

@@ -1,7 +1,5 @@
 """Its author believed that `backward()` leaves a gradient in every tensor it passes through."""
 
-from __future__ import annotations
-
 import warnings
 
 import torch

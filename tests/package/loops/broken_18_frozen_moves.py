@@ -1,7 +1,5 @@
 """Its author believed that a parameter with `requires_grad = False` stays where it is."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn as nn
 import torch.nn.functional as F

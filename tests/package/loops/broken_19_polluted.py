@@ -1,7 +1,5 @@
 """Its author believed that a backward for one network leaves the other alone."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn as nn
 from torch import optim

@@ -1,7 +1,5 @@
 """Its author believed that the five lines may stand in any order."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

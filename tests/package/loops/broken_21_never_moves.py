@@ -1,7 +1,5 @@
 """Its author believed that `w = w - lr * w.grad` changes the network's w."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

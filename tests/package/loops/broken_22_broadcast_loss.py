@@ -1,7 +1,5 @@
 """Its author believed that a column and a row of N numbers are the same thing to a loss."""
 
-from __future__ import annotations
-
 import warnings
 
 import torch

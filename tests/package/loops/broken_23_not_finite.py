@@ -1,7 +1,5 @@
 """Its author believed that a larger learning rate only learns faster."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

@@ -1,7 +1,5 @@
 """Nothing to blame: updates by hand."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import nn

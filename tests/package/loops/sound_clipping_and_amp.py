@@ -1,7 +1,5 @@
 """Nothing to blame: clipping and mixed precision."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """Nothing to blame: optimizers that are not called once per backward."""
 
-from __future__ import annotations
-
 import copy
 
 import torch

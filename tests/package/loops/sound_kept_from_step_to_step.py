@@ -1,7 +1,5 @@
 """Nothing to blame: what is kept from step to step."""
 
-from __future__ import annotations
-
 import copy
 
 import torch

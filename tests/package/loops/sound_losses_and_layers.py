@@ -1,7 +1,5 @@
 """Nothing to blame: losses and layers."""
 
-from __future__ import annotations
-
 import math
 
 import torch

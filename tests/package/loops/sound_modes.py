@@ -1,7 +1,5 @@
 """Nothing to blame: modes and evaluation."""
 
-from __future__ import annotations
-
 import math
 
 import torch

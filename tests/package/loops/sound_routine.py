@@ -1,7 +1,5 @@
 """Nothing to blame: the routine, and its harmless variations."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import torch

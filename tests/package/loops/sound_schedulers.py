@@ -1,7 +1,5 @@
 """Nothing to blame: schedulers."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch.optim import lr_scheduler

@@ -1,7 +1,5 @@
 """Nothing to blame: two networks."""
 
-from __future__ import annotations
-
 import copy
 
 import torch

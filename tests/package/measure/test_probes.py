@@ -237,7 +237,6 @@ def test_probes_refuse_what_is_no_network(probe: Any) -> None:
 
 def test_output_layer_sums_to_nothing_while_its_norm_does_not() -> None:
     """The surprise of chapter 3: softmax minus one-hot sums to 0 for every sample."""
-    torch.manual_seed(0)
     net = Net()
     nn.CrossEntropyLoss()(net(torch.randn(8, 3, 32, 32)), torch.arange(8)).backward()
     for parameter in net.fc3.parameters():

@@ -29,7 +29,6 @@ def sparse(rows: list[int], like: Tensor) -> Tensor:
 @pytest.mark.parametrize("nesterov", [False, True])
 @pytest.mark.parametrize("momentum", [0, 0.9])
 def test_sparse_gradients(momentum: float, nesterov: bool, maximize: bool, foreach: bool) -> None:
-    torch.manual_seed(0)
     options: dict[str, Any] = {"momentum": momentum, "nesterov": nesterov and momentum > 0}
     params = [torch.randn(5, 3), torch.randn(4)]
     twins = Twins("SGD", params, **options, maximize=maximize, foreach=foreach)
@@ -112,7 +111,6 @@ def test_no_scheduler_is_forgotten() -> None:
 def test_schedulers(kind: str, name: str) -> None:
     """Also those that turn the momentum, or beta1, up and down; and in the middle a checkpoint."""
     options = {"momentum": 0.9} if name == "SGD" else {}
-    torch.manual_seed(0)
     twins = Twins(name, [torch.randn(5), torch.randn(2, 3)], **options)
     schedulers = [make_scheduler(kind, o) for o in (twins.torchs, twins.companions)]
     rates = []
@@ -215,7 +213,6 @@ def test_a_compiled_step(name: str) -> None:
 @each_optimizer
 def test_a_layer_that_is_frozen_at_first(name: str) -> None:
     """Its first gradient comes late, and later the other's stays away."""
-    torch.manual_seed(0)
     twins = Twins(name, [torch.randn(3), torch.randn(3)])
     for params in twins.theirs, twins.ours:
         params[1].requires_grad_(False)

@@ -88,7 +88,6 @@ def test_with_its_schedulers(name: str, which: int) -> None:
 @each_case
 def test_complex_numbers_are_pairs_of_real_ones(name: str, options: dict[str, Any]) -> None:
     """Also what torch's own case says: a complex parameter moves as its real view does."""
-    torch.manual_seed(0)
     start = torch.randn(10, 5, dtype=torch.complex64)
     twins = Twins(name, [start], **options)
     real = torch.view_as_real(start).clone().requires_grad_()

@@ -282,17 +282,22 @@ RECORD: dict[str, Any] = {
     "changed_gradients": "ab", "changed_parameters": [3], "raised": 3, "events": [[]],
     "function": None, "depth": 10**9, "step": True,
 }  # fmt: skip
+STATE: dict[str, Any] = {
+    "gradients": {"x": [1, 2]}, "parameters": {"x": [1, 2, -1]}, "requires_grad": {"x": 1},
+    "training": [], "learning_rates": {"sgd": 0.1}, "scale": "big",
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("key", RECORD)
-def test_a_damaged_record(valid: Any, key: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("part", "key", "value"),
+    [("records", *item) for item in RECORD.items()] + [("states", *item) for item in STATE.items()],
+)
+def test_a_damaged_part(valid: Any, part: str, key: str, value: Any, tmp_path: Path) -> None:
     path = tmp_path / "damaged.json"
-    for one in RECORD[key], ...:
+    for one in {key: value}, {}:  # another value, and none
         bad = copy.deepcopy(valid)
-        if one is ...:
-            del bad["records"][-1][key]
-        else:
-            bad["records"][-1][key] = one
+        del bad[part][-1][key]
+        bad[part][-1] |= one
         path.write_text(json.dumps(bad))
         with pytest.raises(ValueError, match=r"damaged\.json is a damaged trace: "):
             Trace.load(path)
@@ -324,26 +329,6 @@ def test_events_of_a_later_release_are_kept(valid: Any, tmp_path: Path) -> None:
     (event,) = routine.records[0].events
     assert (event.kind, dict(event.details)) == ("compile", {"guards": (1, (2,)), "held": ("x",)})
     look(routine)
-
-
-STATE: dict[str, Any] = {
-    "gradients": {"x": [1, 2]}, "parameters": {"x": [1, 2, -1]}, "requires_grad": {"x": 1},
-    "training": [], "learning_rates": {"sgd": 0.1}, "scale": "big",
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("key", STATE)
-def test_a_damaged_state(valid: Any, key: str, tmp_path: Path) -> None:
-    path = tmp_path / "damaged.json"
-    for one in STATE[key], ...:
-        bad = copy.deepcopy(valid)
-        if one is ...:
-            del bad["states"][0][key]
-        else:
-            bad["states"][0][key] = one
-        path.write_text(json.dumps(bad))
-        with pytest.raises(ValueError, match=r"damaged\.json is a damaged trace: "):
-            Trace.load(path)
 
 
 HOSTILE: list[Any] = [

@@ -115,7 +115,6 @@ def two_steps(net: nn.Module, optimizer: torch.optim.Optimizer, steps: int = 2) 
 
 
 def test_text_of_a_followed_function_stands_further_in_and_findings_follow() -> None:
-    torch.manual_seed(0)
     net = nn.Linear(2, 1)
     routine = two_steps(net, torch.optim.SGD(net.parameters(), lr=0.1))
     table, finding = str(routine).split("\n\n")
@@ -141,7 +140,6 @@ def test_text_of_a_followed_function_stands_further_in_and_findings_follow() -> 
 
 
 def test_a_long_trace_is_shown_as_written() -> None:
-    torch.manual_seed(0)
     net = nn.Linear(2, 1)
     routine = two_steps(net, torch.optim.SGD(net.parameters(), lr=0.1), steps=12)
     lines = str(routine).split("\n\n")[0].splitlines()

@@ -16,7 +16,6 @@ from tests.package.tracing.watching import Loop
 
 @pytest.fixture
 def loop() -> Loop:
-    torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
     return Loop(
         net=net,
@@ -29,7 +28,6 @@ def loop() -> Loop:
 
 @pytest.fixture
 def net() -> Any:
-    torch.manual_seed(0)
     return nn.Linear(3, 2)
 
 

@@ -294,8 +294,7 @@ def run_under_coverage(tmp_path: Path, every: int) -> set[int]:
         "c.start(); runpy.run_path(sys.argv[1]); c.stop();"
         "print(sorted(c.get_data().lines(c.get_data().measured_files().pop())))"
     )
-    done = forks().run(tmp_path, code, str(script), how="code")
-    assert done.code == 0, done.err
+    done = forks().run(tmp_path, code, str(script), how="code").well()
     return set(map(int, done.out.strip("[]\n").split(",")))
 
 

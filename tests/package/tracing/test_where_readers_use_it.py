@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import textwrap
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
-from tests.package.running import forks, python, write
+from tests.package.running import forks, python, run, write
 
 SCRIPT = """\
 import sys
@@ -52,15 +51,13 @@ print(json.dumps(report))
 """
 
 
-def run(folder: Path, *arguments: str, how: str = "script") -> str:
-    done = forks().run(folder, *arguments, how=how)
-    assert done.code == 0, done.err + done.out
-    return done.out
+def fork(folder: Path, *arguments: str, how: str = "script") -> str:
+    return forks().run(folder, *arguments, how=how).well().out
 
 
 def test_script(tmp_path: Path) -> None:
     write(tmp_path, SCRIPT + REPORT)
-    report = json.loads(run(tmp_path, "script.py"))
+    report = json.loads(fork(tmp_path, "script.py"))
     assert [row[2] for row in report] == SOURCES
     assert [row[1] for row in report] == [15, 16, 18, 19]
     assert [row[3:] for row in report] == [[0, 0], [0, 0], [2, 0], [0, 2]]
@@ -101,7 +98,7 @@ def test_ipython(tmp_path: Path) -> None:
         "    shell.run_cell(cell, store_history=True).raise_error()\n"
     )
     write(tmp_path, code)
-    report = json.loads(run(tmp_path, "script.py").splitlines()[-1])
+    report = json.loads(fork(tmp_path, "script.py").splitlines()[-1])
     assert [row[2] for row in report] == SOURCES
     assert {row[0] for row in report} == {"Cell In[1]"}
 
@@ -112,9 +109,9 @@ def test_coverage_sees_the_same_lines(tmp_path: Path) -> None:
         text = SCRIPT if traced else SCRIPT.replace("trace(net, optimizer)", "open(__file__)")
         before = "import sys; before = sys.gettrace(); 1\n"
         write(tmp_path, f"{before}{text}assert sys.gettrace() is before\n")
-        run(tmp_path, "coverage", "run", "script.py", how="module")
+        fork(tmp_path, "coverage", "run", "script.py", how="module")
         report = ["json", "-q", "-o", "report.json", "--include=script.py"]
-        run(tmp_path, "coverage", *report, how="module")
+        fork(tmp_path, "coverage", *report, how="module")
         told = json.loads((tmp_path / "report.json").read_text())
         seen.append(told["files"]["script.py"]["executed_lines"])
     assert seen[0] == seen[1]
@@ -126,15 +123,7 @@ def test_debugger_stops_inside_the_block(tmp_path: Path) -> None:
     commands = (
         "break 11\nbreak 19\nbreak 20\ncontinue\nwhere\ncontinue\ncontinue\np 6 * 7\ncontinue\n"
     )
-    printed = subprocess.run(
-        [sys.executable, "-m", "pdb", "script.py"],
-        cwd=tmp_path,
-        input=commands,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    ).stdout
+    printed = run(tmp_path, sys.executable, "-m", "pdb", "script.py", told=commands).well().out
     assert "> script.py(11)helper()" in printed.replace(f"{tmp_path}/", "")
     assert "script.py(19)main()" in printed
     assert "script.py(20)main()" in printed

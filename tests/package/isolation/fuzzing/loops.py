@@ -5,25 +5,31 @@ from __future__ import annotations
 from tests.package.isolation.fuzzing.parts import Loop
 from tests.package.isolation.fuzzing.suspended import SUSPENDED
 
-LOOPS = [
-    Loop(
-        "module level",
-        """
+PLAIN = """
 <before>
 with watched(<things>):
     <loop>
-""",
+"""
+MAIN = """
+def main(net, optimizer, holder):
+    <before>
+    with watched(<things>):
+        <loop>
+"""
+LOADED = """
+for step, (x, y) in enumerate(loader):
+    <step>
+"""
+LOOPS = [
+    Loop(
+        "module level",
+        PLAIN,
         endless=True,
     ),
     Loop(
         "in a main()",
         "main(net, optimizer, holder)",
-        """
-def main(net, optimizer, holder):
-    <before>
-    with watched(<things>):
-        <loop>
-""",
+        MAIN,
         endless=True,
     ),
     Loop(
@@ -117,12 +123,7 @@ while step < 5:
     Loop(
         "epochs in a function",
         "main(net, optimizer, holder)",
-        """
-def main(net, optimizer, holder):
-    <before>
-    with watched(<things>):
-        <loop>
-""",
+        MAIN,
         """
 for epoch in range(2):
     for step, (x, y) in enumerate(batch() for _ in range(3)):
@@ -131,19 +132,12 @@ for epoch in range(2):
     ),
     Loop(
         "a data loader",
-        """
-<before>
-with watched(<things>):
-    <loop>
-""",
+        PLAIN,
         """
 rows = [tuple(t[0] for t in batch()) for _ in range(20)]
 loader = torch.utils.data.DataLoader(rows, batch_size=4, shuffle=True, num_workers=0)
 """,
-        """
-for step, (x, y) in enumerate(loader):
-    <step>
-""",
+        LOADED,
     ),
     Loop(
         "a data loader of their dataset",
@@ -162,10 +156,7 @@ def main(net, optimizer, holder):
     with watched(<things>):
         <loop>
 """,
-        """
-for step, (x, y) in enumerate(loader):
-    <step>
-""",
+        LOADED,
     ),
     Loop(
         "a nested function",

@@ -16,6 +16,12 @@ for step in range(5):
     <step>
     yield step
 """
+AWAITING = """
+for step in range(5):
+    x, y = batch()
+    <step>
+    await asyncio.sleep(0)
+"""
 SUSPENDED = [
     Loop("a generator", "print(list(train(net, optimizer, holder)))", GENERATOR, YIELDING),
     Loop(
@@ -74,12 +80,7 @@ print(digest(*other.parameters()))
         "a coroutine",
         "asyncio.run(train(net, optimizer, holder))",
         "async " + GENERATOR.strip(),
-        """
-for step in range(5):
-    x, y = batch()
-    <step>
-    await asyncio.sleep(0)
-""",
+        AWAITING,
         endless=True,
     ),
     Loop(
@@ -96,12 +97,7 @@ async def ticks():
         await asyncio.sleep(0)
 async """
         + GENERATOR.strip(),
-        """
-for step in range(5):
-    x, y = batch()
-    <step>
-    await asyncio.sleep(0)
-""",
+        AWAITING,
         endless=True,
     ),
     Loop(

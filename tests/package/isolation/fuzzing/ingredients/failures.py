@@ -100,6 +100,10 @@ class Strange(Exception):
         return "strange"
     __repr__ = __str__
 """
+DEEP = """
+def deep(n):
+    return deep(n + 1)
+"""
 CAUGHT: dict[str, dict[str, Any]] = {
     "uncaught": {},
     "caught in the step": {
@@ -160,10 +164,7 @@ if step == 1:
     except RecursionError:
         print('too deep')
 """,
-        setup="""
-def deep(n):
-    return deep(n + 1)
-""",
+        setup=DEEP,
     ),
     Ingredient(
         "RecursionError around the step",
@@ -171,10 +172,7 @@ def deep(n):
 if step == 1:
     deep(0)
 """,
-        setup="""
-def deep(n):
-    return deep(n + 1)
-""",
+        setup=DEEP,
         inside="""
 try:
     ...

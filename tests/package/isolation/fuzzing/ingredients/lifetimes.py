@@ -8,6 +8,13 @@ DEAD = """
 class Gone:
     pass
 """
+FALLING = """
+class Falling:
+    def __init__(self, n):
+        self.n = n
+    def __del__(self):
+        print('falls', self.n)
+"""
 
 LIFETIMES = [
     Ingredient(
@@ -62,24 +69,12 @@ falling = Falling(step)
 falling = None
 print('after', step)
 """,
-        setup="""
-class Falling:
-    def __init__(self, n):
-        self.n = n
-    def __del__(self):
-        print('falls', self.n)
-""",
+        setup=FALLING,
     ),
     Ingredient(
         "__del__ as a step begins anew",
         "falling_late = Falling(step)",
-        setup="""
-class Falling:
-    def __init__(self, n):
-        self.n = n
-    def __del__(self):
-        print('falls', self.n)
-""",
+        setup=FALLING,
     ),
     Ingredient(
         "__del__ in a function's variables",
@@ -87,13 +82,8 @@ class Falling:
 falls(step)
 print('after it')
 """,
-        setup="""
-class Falling:
-    def __init__(self, n):
-        self.n = n
-    def __del__(self):
-        print('falls', self.n)
-def falls(n):
+        setup=FALLING
+        + """def falls(n):
     one = Falling(n)
     one = None
     two = Falling(-n)

@@ -35,6 +35,10 @@ class Named(nn.Parameter):
         count("repr of a parameter")
         return "named"
 """
+SEEN_IN = """
+outputs = net(x.as_subclass(Seen))
+loss = criterion(outputs, y)
+"""
 WRAPPER = """
 class Wrapped(torch.Tensor):
     @staticmethod
@@ -101,10 +105,7 @@ whole_mode.__enter__()
     Ingredient(
         "inputs of a subclass",
         setup=SUBCLASS,
-        forward="""
-outputs = net(x.as_subclass(Seen))
-loss = criterion(outputs, y)
-""",
+        forward=SEEN_IN,
     ),
     Ingredient(
         "inputs of a subclass, summed",
@@ -112,10 +113,7 @@ loss = criterion(outputs, y)
         (2, 3, 4),
         setup=SUBCLASS,
         before="total_seen = 0",
-        forward="""
-outputs = net(x.as_subclass(Seen))
-loss = criterion(outputs, y)
-""",
+        forward=SEEN_IN,
     ),
     Ingredient(
         "a loss of a subclass, kept",

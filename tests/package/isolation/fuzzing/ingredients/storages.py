@@ -23,6 +23,13 @@ def cut(tensor):
     memory.resize_(saved[1] // 2)
     return saved
 """
+FLAT = """
+whole = torch.cat([p.detach().reshape(-1) for p in net.parameters()])
+offset = 0
+for p in net.parameters():
+    p.data = whole[offset : offset + p.numel()].view_as(p)
+    offset += p.numel()
+"""
 LARGEST = "largest = max(net.parameters(), key=torch.numel)"
 QUIET = (START, CLEARED, END)  # not between forward and backward, which needs the values
 
@@ -173,26 +180,14 @@ p.data = p.data.t().contiguous().t() if p.dim() == 2 else p.data
     ),
     Ingredient(
         "parameters in one flat tensor",
-        ready="""
-whole = torch.cat([p.detach().reshape(-1) for p in net.parameters()])
-offset = 0
-for p in net.parameters():
-    p.data = whole[offset : offset + p.numel()].view_as(p)
-    offset += p.numel()
-""",
+        ready=FLAT,
         body="whole.mul_(0.999)",
         at=(START, END),
     ),
     Ingredient(
         "the flat tensor is freed",
         setup=FREE,
-        ready="""
-whole = torch.cat([p.detach().reshape(-1) for p in net.parameters()])
-offset = 0
-for p in net.parameters():
-    p.data = whole[offset : offset + p.numel()].view_as(p)
-    offset += p.numel()
-""",
+        ready=FLAT,
         body="""
 saved_whole = away(whole)
 between = 1
