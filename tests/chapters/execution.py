@@ -1,8 +1,8 @@
 """nbval, as it executes a chapter here: once, in an empty folder, and with its exercises answered.
 
-After the last cell come, for each exercise, a wrong answer and its check, the chapter's own
-solution and its check, all in the same kernel. That every output is compared as `outputs` says is
-done where nbval asks for it, in `sanitize`.
+After the last cell come, for each exercise, wrong and right answers (`answers`), the chapter's own
+solution as the last, and after each the check, all in the same kernel. That every output is
+compared as `outputs` says is done where nbval asks for it, in `sanitize`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from nbformat.v4 import new_code_cell, new_output
 from nbval.kernel import CURRENT_ENV_KERNEL_NAME, RunningKernel
 from nbval.plugin import IPyNbCell, IPyNbFile
 
-from tests.chapters.exercises import WRONG, solutions, tagged
+from tests.chapters.answers import answers
+from tests.chapters.exercises import solutions, tagged
 from tests.chapters.outputs import Output
 
 
@@ -67,14 +68,15 @@ class Chapter(IPyNbFile):  # type: ignore[misc]
 
     def answered(self) -> Iterator[tuple[str, NotebookNode]]:
         """What is executed for each exercise, and its name."""
-        checks = tagged(self.nb, "check")
-        for number, (check, right) in enumerate(zip(checks, solutions(self.nb), strict=True), 1):
-            for answer, how, verdict in (
-                (WRONG[self.path.stem, number], "wrongly", "not yet: "),
-                (right, "rightly", "correct\n"),
-            ):
-                name = f"Exercise {number} answered {how}"
-                yield name, new_code_cell(answer)
+        exercises = zip(
+            tagged(self.nb, "check"), solutions(self.nb), answers(self.path.stem), strict=True
+        )
+        for number, (check, solution, tried) in enumerate(exercises, 1):
+            expected = [(code, f"not yet: {hint}", "wrongly") for code, hint in tried.wrong.items()]
+            expected += [(code, "correct\n", "rightly") for code in [*tried.right, solution]]
+            for count, (code, verdict, how) in enumerate(expected, 1):
+                name = f"Exercise {number}, answer {count}, {how}"
+                yield name, new_code_cell(code)
                 shown = new_output("stream", text=f"Exercise {number}: {verdict}")
                 yield (
                     f"{name}, checked",

@@ -21,6 +21,7 @@ from companion.diagnosis.rules import RULES
 from companion.records.finding import CHAPTER
 from tests import CHAPTERS, ROOT
 from tests.chapters import each_chapter
+from tests.chapters.answers import answers
 from tests.chapters.exercises import solutions, tagged
 from tests.package.running import python
 
@@ -101,7 +102,7 @@ def test_what_is_computed_passes_and_what_is_not_fails(tmp_path: Path) -> None:
         ),
     ]
     notebook = nbformat.v4.new_notebook(cells=cells)
-    nbformat.write(notebook, book / "01_training_routine.ipynb")
+    nbformat.write(notebook, book / "00_made_for_a_test.ipynb")
     pytests = ["-m", "pytest", "-rA", "--tb=no", "book"]
     done = python(tmp_path, *pytests, variables={"PYTHONPATH": str(ROOT)})
     assert re.findall(r"^(\w+) .*::([^-\n]*\w)", done.out, re.M) == [
@@ -110,12 +111,14 @@ def test_what_is_computed_passes_and_what_is_not_fails(tmp_path: Path) -> None:
         ("PASSED", "Cell 4"),
         ("PASSED", "Cell 5"),
         ("PASSED", "Cell 6"),
-        ("PASSED", "Exercise 1 answered wrongly"),
-        ("PASSED", "Exercise 1 answered wrongly, checked"),
-        ("PASSED", "Exercise 1 answered rightly"),
+        ("PASSED", "Exercise 1, answer 1, wrongly"),
+        ("PASSED", "Exercise 1, answer 1, wrongly, checked"),
+        ("PASSED", "Exercise 1, answer 2, rightly"),
+        ("PASSED", "Exercise 1, answer 2, rightly, checked"),
+        ("PASSED", "Exercise 1, answer 3, rightly"),
         ("FAILED", "Cell 2"),
         ("FAILED", "Cell 3"),
-        ("FAILED", "Exercise 1 answered rightly, checked"),
+        ("FAILED", "Exercise 1, answer 3, rightly, checked"),
     ], done.out + done.err
 
 
@@ -131,9 +134,9 @@ def cell(source: str, stored: str = "", **metadata: Any) -> Any:
 def test_exercises(path: Path) -> None:
     notebook = load(path)
     checks = tagged(notebook, "check")
-    answers = solutions(notebook)
-    assert len(answers) == len(tagged(notebook, "exercise")) == len(checks)
-    assert len(answers) in (2, 3)
+    solved = solutions(notebook)
+    assert len(solved) == len(tagged(notebook, "exercise")) == len(checks)
+    assert len(solved) in (3, 4, 5)
     for number, check in enumerate(checks, 1):
         assert check.outputs[0].text == f"Exercise {number}: no answer yet\n"
         assert "hide-input" in tags(check)  # it gives the answer away, in the book and in Jupyter
@@ -143,6 +146,16 @@ def test_exercises(path: Path) -> None:
     assert all(
         others & {*tags(cell)} for cell in notebook.cells[first:] if cell.cell_type == "code"
     )
+
+
+@each_chapter
+def test_each_check_is_tried(path: Path) -> None:
+    """With other right answers than the chapter's own, and with wrong ones, each told why."""
+    for tried in answers(path.stem):
+        assert len(tried.right) >= 2
+        assert len(tried.wrong) >= 3
+        assert all(len(hint.split()) >= 3 for hint in tried.wrong.values())
+        assert len({*tried.wrong.values()}) == len(tried.wrong)
 
 
 # House style.
