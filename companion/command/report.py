@@ -15,6 +15,7 @@ from companion.command.scout.scout import Scout
 from companion.isolation.wall import is_ours
 from companion.isolation.words import words_of
 from companion.records.visible import encodable
+from companion.render.narrow import fitting
 from companion.render.text import count_steps, text
 
 FOUND = 3  # exit code of a script that ends well, with a certain finding
@@ -86,6 +87,7 @@ class Report:
             table = text(
                 self._records, network=routine.network, findings=self._findings, as_written=True
             )
+            table = fitting(table, self._out.stream)
             verdict = _count(len(self._findings), "finding")
             self._say(f"watched {_count(self._steps, 'step')}, {verdict}\n{table}")
         elif self.scout.problem is not None:
@@ -145,7 +147,7 @@ class _Out:
     """Where a stream goes, by a number of our own: the script may close it, and use its number."""
 
     def __init__(self, stream: Any) -> None:
-        self._stream = stream
+        self.stream = stream
         self._encoding = getattr(stream, "encoding", None)
         try:
             self._number: int | None = os.dup(stream.fileno())
@@ -160,8 +162,8 @@ class _Out:
                 raw = line.replace("\n", os.linesep).encode(self._encoding or "utf-8", "replace")
                 while raw:
                     raw = raw[os.write(self._number, raw) :]
-            elif self._stream is not None:
-                self._stream.write(line)
+            elif self.stream is not None:
+                self.stream.write(line)
         except Exception as error:
             if not is_ours(error):
                 raise

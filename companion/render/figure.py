@@ -28,6 +28,9 @@ CHARACTER = 0.084  # of DejaVu Sans Mono at 10 points; no digit of DejaVu Sans i
 LARGEST = 600  # of either side; matplotlib draws no more than 2**16 dots of 1/100
 
 LONGEST = 100  # characters of a line or a name
+WIDEST = 5.2  # what a phone shows whole, its text still 9.5 pixels high; above it, cells go below
+INDENT = 0.15
+FIRST = "(on entering)"
 
 
 class _Cell(NamedTuple):
@@ -44,7 +47,8 @@ def figure(
 ) -> Figure:
     """Gradient sums per layer after each line, above parameter sums per layer after each line.
 
-    A row is a line of code; the row before the first holds what was there on entering.
+    A row is a line of code; the row before the first holds what was there on entering. A diagram
+    that would be too wide for a phone is folded: the numbers stand below their line, not beside it.
     """
     plt = require("matplotlib.pyplot", extra="plot", purpose="routine.plot()")
     if what not in (None, "gradients", "parameters"):
@@ -55,24 +59,30 @@ def figure(
         raise ValueError("nothing to plot: the trace holds no line yet; plot it after the block")
     names = chosen_layers(records, layers)
     shown: tuple[What, ...] = ("gradients", "parameters") if what is None else (what,)
-    _check(ROW * (len(records) + 3) * len(shown), f"{len(records)} lines", "watch fewer steps")
-    code = ["", *(_first_line(lines) for lines in listing(records))]
+    code = [FIRST, *(_first_line(lines) for lines in listing(records))]
     panels = {panel: _columns(records, names, panel, value) for panel in shown}
     titles = {"gradients": f"p.grad.{value}()", "parameters": f"p.{value}()"}
-    widths = [_width([*titles.values(), *code])]
+    beside = _width([*titles.values(), *code])
+    widths = [beside]
     for i, name in enumerate(names):
         widths.append(
             _width([_short(name), *(cell.text for table in panels.values() for cell in table[i])])
         )
     _check(sum(widths), f"{len(names)} layers", "name fewer, layers=[...]")
-    size = sum(widths) + 2 * MARGIN, ROW * (len(code) + 2)
+    folded = sum(widths) > WIDEST
+    if folded:
+        widths[0] = INDENT
+    lines = 1 + folded  # of the figure, for each line of code
+    size = max(beside, sum(widths)) + 2 * MARGIN, ROW * (lines * (len(code) + 1) + 1)
+    _check(size[1] * len(panels), f"{len(records)} lines", "watch fewer steps")
     with plt.rc_context(RC):
         canvas: Figure = plt.figure(figsize=(size[0], size[1] * len(panels)))
         for below, panel in enumerate(reversed(panels)):
             axes = canvas.add_axes((0, below / len(panels), 1, 1 / len(panels)))
-            axes.set(xlim=(-MARGIN, size[0] - MARGIN), ylim=(len(code) + 0.6, -1.4))
+            axes.set(xlim=(-MARGIN, size[0] - MARGIN), ylim=(lines * len(code) + 0.6, -lines - 0.4))
             axes.axis("off")
-            _draw(axes, [titles[panel], *map(_short, names)], code, panels[panel], widths)
+            head = [titles[panel], *map(_short, names)]
+            _draw(axes, head, code, panels[panel], widths, lines)
         if "inline" in plt.get_backend():
             plt.close(canvas)  # or a notebook would show it twice: at once, and as a result
     return canvas
@@ -122,23 +132,29 @@ def _draw(
     code: Sequence[str],
     columns: Sequence[Sequence[_Cell]],
     widths: Sequence[float],
+    lines: int,
 ) -> None:
-    """One diagram: x in inches, y in rows, counted downward from the line under the head."""
+    """One diagram: x in inches, y in lines, counted downward from the one under the head.
+
+    A row has one line, or two: the code, and below it what the layers hold.
+    """
     plain: dict[str, Any] = {"va": "center", "parse_math": False}  # "$" is code, too
     mono = {"family": "monospace", **plain}
-    axes.text(0, -0.5, head[0], weight="bold", **mono)
-    axes.plot([0, sum(widths)], [0, 0], color=PALETTE["muted"], linewidth=0.8, clip_on=False)
+    axes.text(0, 0.5 - lines, head[0], weight="bold", **mono)
+    right = axes.get_xlim()[1] - MARGIN
+    axes.plot([0, right], [0, 0], color=PALETTE["muted"], linewidth=0.8, clip_on=False)
     for row, line in enumerate(code):
-        axes.text(0, row + 0.5, line, **mono)
+        axes.text(0, lines * row + 0.5, line, **mono)
     for column, (layer, cells) in enumerate(zip(head[1:], columns, strict=True)):
         left, width = sum(widths[: column + 1]), widths[column + 1]
         axes.text(left + width / 2, -0.5, layer or "(net)", ha="center", **mono)
         for row, cell in enumerate(cells):
+            top = lines * (row + 1) - 1
             if cell.changed:
-                axes.add_patch(_frame(left, row, width))
+                axes.add_patch(_frame(left, top, width))
             axes.text(
                 left + width / 2,
-                row + 0.5,
+                top + 0.5,
                 cell.text,
                 ha="center",
                 weight="bold" if cell.changed else "normal",
@@ -148,10 +164,10 @@ def _draw(
             )
 
 
-def _frame(left: float, row: int, width: float) -> Rectangle:
+def _frame(left: float, top: int, width: float) -> Rectangle:
     patches = require("matplotlib.patches", extra="plot", purpose="routine.plot()")
     frame: Rectangle = patches.Rectangle(
-        (left + 0.03, row + 0.06),
+        (left + 0.03, top + 0.06),
         width - 0.06,
         0.88,
         facecolor=PALETTE["changed"],

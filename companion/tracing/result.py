@@ -13,6 +13,7 @@ from companion.records.line import LineRecord
 from companion.records.loading import load
 from companion.records.saving import save
 from companion.records.visible import encodable, visible
+from companion.render.narrow import fitting
 from companion.render.player.fragment import Player, player
 from companion.render.rows import rows
 from companion.render.text import text
@@ -26,7 +27,8 @@ class Trace:
 
     `trace` makes one, and `Trace.load`; you need not.
 
-    `print` shows your lines and what each of them changed; in a notebook the trace itself, as the
+    `print` shows your lines and what each of them changed, below each line where a terminal is too
+    narrow for columns; in a notebook the trace itself, as the
     last line of a cell, is shown as the player.
 
     Attributes:
@@ -212,6 +214,7 @@ class Trace:
         whole = text(
             self._records, network=self.network, findings=findings, unwatched=self.unwatched
         )
+        whole = fitting(whole, sys.stdout)
         return encodable(whole, getattr(sys.stdout, "encoding", None))  # a file of cp1252 lacks →
 
     def __repr__(self) -> str:

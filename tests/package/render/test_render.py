@@ -238,7 +238,7 @@ def test_both_diagrams(routine: Trace) -> None:
     assert upper.get_position().y0 > lower.get_position().y0
     assert table(figure, 1) == [
         ["p.grad.sum()", "0", "1"],
-        ["", "0", "0"],
+        ["(on entering)", "0", "0"],
         ["optimizer.zero_grad()", "None", "None"],
         ["loss = net( …", "None", "None"],
         ["loss.backward()", "6.000", "7.000"],
@@ -246,7 +246,10 @@ def test_both_diagrams(routine: Trace) -> None:
     ]
     assert table(figure, 0) == [
         ["p.sum()", "0", "1"],
-        *[[code, "6.000", "3.000"] for code in ("", "optimizer.zero_grad()", "loss = net( …")],
+        *[
+            [code, "6.000", "3.000"]
+            for code in ("(on entering)", "optimizer.zero_grad()", "loss = net( …")
+        ],
         ["loss.backward()", "6.000", "3.000"],
         ["optimizer.step()", "3.000", "-0.5000"],
     ]
@@ -381,3 +384,21 @@ def test_a_stream_that_lacks_a_character_ends_no_training(tmp_path: Path) -> Non
         ("utf-8", "größe(torch.ones(1, 2)).sum().backward()  # ↯  2 None → value"),
     ):
         assert expected.encode(encoding) in done.stdout, encoding
+
+
+def test_a_diagram_too_wide_for_a_phone_is_folded() -> None:
+    """What the layers hold stands below each line, framed where it changed."""
+    net = Net()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.5)
+    criterion = nn.CrossEntropyLoss()
+    with trace(net, optimizer) as routine:
+        outputs = net(torch.ones(2, 3, 32, 32))
+        loss = criterion(outputs, torch.tensor([1, 2]))
+        loss.backward()
+    figure = routine.plot("gradients")
+    assert figure.get_size_inches()[0] < 5
+    rows = table(figure)
+    assert rows[:2] == [["p.grad.sum()"], ["conv1", "conv2", "fc1", "fc2", "fc3"]]
+    assert rows[2::2] == [["(on entering)"], *([record.source] for record in routine.records)]
+    assert rows[3::2][:3] == [["None"] * 5] * 3
+    assert boxes(figure) == {(7, column) for column in range(-1, 4)}
