@@ -11,6 +11,7 @@ from typing import TextIO
 HEAD = re.compile(r"^( *(?:runs  )?line  )(code +)(gradients +)parameters$", re.MULTILINE)
 RAISED = re.compile(" +raised ")
 CURE = re.compile(" +cure: |          ")  # code, and its further lines
+FARTHEST = 8  # columns of indentation that what a line did takes over from its code
 DEEPER = 2  # columns, from a line's code to what it did
 
 
@@ -59,10 +60,12 @@ def folded(text: str, width: int) -> str:
             out += _wrapped(line, width)
         elif not line[gradients - 2 : gradients].strip():
             out.append(line[:gradients].rstrip())
+            statement = line[code:]
+            under = code + min(len(statement) - len(statement.lstrip()), FARTHEST) + DEEPER
             did = line[gradients:parameters].strip(), line[parameters:].strip()
             for what, words in zip(("gradients: ", "parameters: "), did, strict=True):
                 if words:
-                    whole = " " * (code + DEEPER) + _name(what, words, line, parameters) + words
+                    whole = " " * under + _name(what, words, line, parameters) + words
                     out += _wrapped(whole, width)
         else:  # a long line of code has pushed the columns away
             out.append(line)
