@@ -1,8 +1,13 @@
-"""The glossary, read: its entries, and their anchors."""
+"""The glossary, read: its entries, their anchors, and what its sentences are tried on."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
 
 from tests import ROOT
 
@@ -20,3 +25,40 @@ def sections(text: str) -> dict[str, str]:
 
 
 ENTRIES = sections(GLOSSARY)
+
+told: set[str] = set()  # the entries whose sentences are asserted below
+Test = Callable[..., None]
+
+
+def of(*terms: str) -> Callable[[Test], Test]:
+    """The entries of the glossary that a test is about."""
+
+    def note(test: Test) -> Test:
+        told.update(terms)
+        return test
+
+    return note
+
+
+def problem() -> tuple[Any, Tensor, Tensor]:
+    """A network and one batch of six."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+    return net, torch.randn(6, 4), torch.tensor([0, 1, 2, 0, 1, 2])
+
+
+def loss_of(net: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
+    loss: Tensor = nn.CrossEntropyLoss()(net(inputs), labels)
+    return loss
+
+
+def grads(net: nn.Module) -> list[Tensor]:
+    return [p.grad.clone() for p in net.parameters() if p.grad is not None]
+
+
+def values(net: nn.Module) -> list[Tensor]:
+    return [p.detach().clone() for p in net.parameters()]
+
+
+def equal(one: list[Tensor], other: list[Tensor]) -> bool:
+    return len(one) == len(other) and all(map(torch.equal, one, other))

@@ -1,61 +1,25 @@
-"""What the glossary says is so: a run for each of its entries."""
+"""What the glossary says of the routine is so: a run for each of its entries."""
 
 from __future__ import annotations
 
 import copy
+import importlib
 import math
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.optim.optimizer import _default_to_fused_or_foreach
+from torch.utils._foreach_utils import _get_foreach_kernels_supported_devices
 
-import companion
-from companion import Net, trace
-from tests.chapters.glossary import ENTRIES
-
-told: set[str] = set()  # the entries whose sentences are asserted below
-Test = Callable[[], None]
-
-
-def of(*terms: str) -> Callable[[Test], Test]:
-    """The entries of the glossary that a test is about."""
-
-    def note(test: Test) -> Test:
-        told.update(terms)
-        return test
-
-    return note
+from companion import trace
+from tests.chapters.glossary import ENTRIES, equal, grads, loss_of, of, problem, told, values
 
 
 def test_every_entry_is_asserted() -> None:
+    importlib.import_module("tests.chapters.test_glossary_is_true_of_networks")
     assert told == set(ENTRIES)
-
-
-def problem() -> tuple[Any, Tensor, Tensor]:
-    """A network and one batch of six."""
-    torch.manual_seed(0)
-    net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
-    return net, torch.randn(6, 4), torch.tensor([0, 1, 2, 0, 1, 2])
-
-
-def loss_of(net: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
-    loss: Tensor = nn.CrossEntropyLoss()(net(inputs), labels)
-    return loss
-
-
-def grads(net: nn.Module) -> list[Tensor]:
-    return [p.grad.clone() for p in net.parameters() if p.grad is not None]
-
-
-def values(net: nn.Module) -> list[Tensor]:
-    return [p.detach().clone() for p in net.parameters()]
-
-
-def equal(one: list[Tensor], other: list[Tensor]) -> bool:
-    return len(one) == len(other) and all(map(torch.equal, one, other))
 
 
 @of("accumulate (gradient accumulation)", "backward pass", ".grad", "forward pass", "loss")
@@ -78,8 +42,13 @@ def test_forward_changes_nothing_and_backward_adds() -> None:
     assert not hasattr(torch.optim.SGD(net.parameters()), "grad")
     assert not loss.retains_grad
 
+    lazy = nn.LazyLinear(2)
+    assert isinstance(lazy.weight, nn.UninitializedParameter)
+    lazy(torch.ones(1, 3))
+    assert lazy.weight.shape == (2, 3)
 
-@of("Adam")
+
+@of("Adam", "bias correction")
 def test_adam_begins_with_a_step_of_the_learning_rate() -> None:
     for gradient in (0.001, -1.0, 1000.0):
         p = nn.Parameter(torch.zeros(1))
@@ -90,6 +59,44 @@ def test_adam_begins_with_a_step_of_the_learning_rate() -> None:
         state = optimizer.state[p]
         torch.testing.assert_close(state["exp_avg"], 0.1 * p.grad)
         torch.testing.assert_close(state["exp_avg_sq"], 0.001 * p.grad**2)
+        for average, power, beta in (("exp_avg", 1, 0.9), ("exp_avg_sq", 2, 0.999)):
+            corrected = state[average] / (1 - beta**1)
+            torch.testing.assert_close(corrected, p.grad**power, rtol=1e-4, atol=0)
+
+
+@of("amsgrad")
+def test_amsgrad_divides_by_the_largest() -> None:
+    def steps(amsgrad: bool) -> tuple[list[float], Any]:
+        p = nn.Parameter(torch.zeros(1))
+        optimizer = torch.optim.Adam([p], lr=0.1, betas=(0.0, 0.5), amsgrad=amsgrad)
+        sizes = []
+        for gradient in [100.0] * 20 + [1.0] * 40:
+            p.grad, before = torch.tensor([gradient]), p.item()
+            optimizer.step()
+            sizes.append(abs(p.item() - before))
+        return sizes, optimizer.state[p]
+
+    (plain, state), (held, held_state) = steps(False), steps(True)
+    assert plain[-1] == pytest.approx(0.1, rel=1e-3)
+    assert held[-1] == pytest.approx(0.1 / 100, rel=1e-2)
+    assert set(held_state) - set(state) == {"max_exp_avg_sq"}
+    assert held_state["max_exp_avg_sq"] > 1000 * held_state["exp_avg_sq"]
+
+
+@of("chain rule")
+def test_rates_multiply_along_a_way_and_ways_add_up() -> None:
+    x = torch.tensor(3.0, requires_grad=True)
+    y = x.sin()
+    z = y.exp()
+    y.retain_grad()
+    z.backward()
+    assert y.grad is not None
+    torch.testing.assert_close(x.grad, y.grad * x.detach().cos())
+    torch.testing.assert_close(y.grad, z.detach())
+    x.grad = None
+    (x * x).backward()
+    assert x.grad is not None
+    assert x.grad.item() == 3 + 3
 
 
 @of("autograd", "computational graph", "leaf", "requires_grad", "retain_graph", "no_grad")
@@ -111,6 +118,13 @@ def test_the_graph() -> None:
     with pytest.raises(RuntimeError, match="Trying to backward through the graph a second time"):
         product.sum().backward()
 
+    total = nn.Parameter(torch.ones(3)).sum()  # nothing was saved
+    total.backward()
+    total.backward()
+    trunk = nn.Parameter(torch.ones(3)).exp()
+    trunk.sum().backward(retain_graph=True)
+    trunk.square().sum().backward()
+
     net = nn.Sequential(nn.Linear(3, 3), nn.Dropout())
     before = None if weight.grad is None else weight.grad.clone()
     with torch.no_grad():
@@ -120,12 +134,18 @@ def test_the_graph() -> None:
     assert weight.grad is not None
     assert torch.equal(weight.grad, before)
 
+    layer = nn.Linear(2, 2).requires_grad_(False)
+    assert not any(p.requires_grad for p in layer.parameters())
     weight.requires_grad_(False)  # frozen: what stands in .grad stays
     (weight * nn.Parameter(torch.ones(3))).sum().backward()
     assert torch.equal(weight.grad, before)
 
+    normed = nn.utils.parametrizations.weight_norm(nn.Linear(2, 2))
+    assert not normed.weight.is_leaf  # it is no parameter
+    assert all(p.is_leaf for p in normed.parameters())
 
-@of("batch", "criterion", "cross-entropy", "logits", "softmax")
+
+@of("criterion", "cross-entropy", "logits", "one-hot", "softmax")
 def test_cross_entropy() -> None:
     criterion = nn.CrossEntropyLoss()
     assert list(criterion.parameters()) == []
@@ -142,32 +162,18 @@ def test_cross_entropy() -> None:
     assert logits.grad is not None
     expected = (probabilities - nn.functional.one_hot(labels, 3)) / 6
     torch.testing.assert_close(logits.grad, expected.detach())
+
+    rows = nn.functional.one_hot(labels, 3)
+    assert rows.dtype == torch.int64
+    torch.testing.assert_close(criterion(logits, rows.float()), loss)
+    assert nn.functional.one_hot(torch.tensor(3), 5).tolist() == [0, 0, 0, 1, 0]
+    weight = torch.tensor([1.0, 2.0, 9.0])
+    weighted = nn.CrossEntropyLoss(weight=weight)(logits, labels)
+    shares = weight[labels] / weight[labels].sum()
+    torch.testing.assert_close(weighted, (shares * torch.stack(each)).sum())
     guess = criterion(torch.zeros(1, 10), torch.tensor([3])).item()
     assert guess == pytest.approx(math.log(10))
     assert round(guess, 3) == 2.303
-
-
-@of("buffer", "state dict")
-def test_what_is_saved() -> None:
-    net: Any = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
-    mean = net[1].running_mean.clone()
-    assert "1.running_mean" in dict(net.named_buffers())
-    assert "1.running_mean" not in dict(net.named_parameters())
-    net.eval()
-    net(torch.randn(8, 2))
-    assert torch.equal(net[1].running_mean, mean)
-    net.train()
-    net(torch.randn(8, 2)).square().sum().backward()
-    assert not torch.equal(net[1].running_mean, mean)
-    names = {*dict(net.named_parameters()), *dict(net.named_buffers())}
-    assert set(net.state_dict()) == names
-
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
-    optimizer.step()
-    saved = optimizer.state_dict()
-    assert saved["param_groups"][0]["momentum"] == 0.9
-    assert [list(state) for state in saved["state"].values()] == [["momentum_buffer"]] * 4
-    assert torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9).state_dict()["state"] == {}
 
 
 @of("dampening", "momentum", "momentum buffer", "Nesterov momentum")
@@ -185,6 +191,8 @@ def test_momentum() -> None:
     assert buffers([1.0] * 200, momentum=0.9)[-1] == pytest.approx(1 / (1 - 0.9))
     in_turn = buffers([1.0, -1.0] * 100, momentum=0.9)[-1]
     assert abs(in_turn) == pytest.approx(1 / (1 + 0.9))
+    swing = [math.sin(2 * math.pi * step / 20) for step in range(400)]
+    assert max(buffers(swing, momentum=0.9)[-20:]) == pytest.approx(3.2, abs=0.05)
     damped = buffers([1.0, 1.0], momentum=0.9, dampening=0.5)
     assert damped == pytest.approx([1.0, 0.9 + 0.5])
 
@@ -198,6 +206,11 @@ def test_momentum() -> None:
     torch.testing.assert_close(p.data, -0.1 * (torch.ones(2) + 0.9 * buffer))
     optimizer.zero_grad()
     assert torch.equal(optimizer.state[p]["momentum_buffer"], torch.ones(2))
+    decayed = nn.Parameter(torch.ones(1))
+    decayed.grad = torch.ones(1)
+    optimizer = torch.optim.SGD([decayed], lr=0.1, momentum=0.9, weight_decay=0.5)
+    optimizer.step()
+    assert optimizer.state[decayed]["momentum_buffer"].item() == 1.5
 
     plain = torch.optim.SGD([p], lr=0.1)
     p.grad = torch.ones(2)
@@ -207,37 +220,6 @@ def test_momentum() -> None:
     for refused in cases:
         with pytest.raises(ValueError, match="Nesterov"):
             torch.optim.SGD([p], lr=0.1, nesterov=True, **refused)
-
-
-@of("detach")
-def test_detach() -> None:
-    tensor = nn.Parameter(torch.ones(2)) * 3
-    cut = tensor.detach()
-    assert cut.grad_fn is None
-    assert torch.equal(cut, tensor)
-    cut[0] = 7
-    assert tensor[0].item() == 7
-
-
-@of("epoch")
-def test_epoch() -> None:
-    sizes = [len(images) for images, _ in DataLoader(companion.digits(), batch_size=16)]
-    assert len(sizes) == 90
-    assert sum(sizes) == 1437
-    assert sizes[-1] < 16
-
-
-@of("eval mode and train mode")
-def test_modes() -> None:
-    torch.manual_seed(0)
-    net = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Dropout(), nn.BatchNorm1d(4))
-    inputs = torch.randn(8, 4)
-    before = [layer(inputs) for layer in net]
-    net.eval()
-    assert not any(module.training for module in net.modules())
-    same = [torch.equal(layer(inputs), was) for layer, was in zip(net, before, strict=True)]
-    assert same == [True, True, False, False]
-    assert net(inputs).requires_grad
 
 
 @of("exploding and vanishing gradients", "learning rate")
@@ -293,6 +275,10 @@ def test_a_small_step_against_the_gradient() -> None:
     assert equal(values(net), expected)
     assert equal(grads(net), before)
     assert unused.item() == 1
+    p = nn.Parameter(torch.ones(1))
+    p.grad = torch.ones(1)
+    torch.optim.SGD([p], lr=0.1, momentum=0.9, nesterov=True, foreach=True).step()
+    assert p.grad.item() == pytest.approx(1 + 0.9)
     assert loss_of(net, inputs, labels) < loss
 
 
@@ -318,7 +304,20 @@ def test_clipping_and_norm() -> None:
     assert nn.utils.clip_grad_norm_(net.parameters(), 1.0).item() == pytest.approx(0.1, rel=1e-3)
     assert equal(grads(net), clipped)
     assert torch.tensor([3.0, -4.0]).norm() == 5
-    assert torch.tensor([1e-20, 0.0]).double().norm() > 0
+    tiny = torch.full((10,), 1e-30)
+    assert torch.linalg.vector_norm(tiny) == 0
+    assert tiny.all()
+    layer = nn.Linear(3, 2)
+    with trace(layer) as routine:
+        (layer(torch.ones(1, 3)) * 1e-30).sum().backward()
+    reading = routine.records[0].after.gradients["bias"]
+    assert reading is not None
+    assert reading.norm == pytest.approx(2**0.5 * 1e-30)
+
+    for p, g in zip(net.parameters(), before, strict=True):
+        p.grad = g.clone()
+    nn.utils.clip_grad_value_(net.parameters(), 0.1)
+    assert equal(grads(net), [g.clamp(-0.1, 0.1) for g in before])
 
 
 @of("GradScaler")
@@ -343,83 +342,14 @@ def test_grad_scaler() -> None:
         stepped = [p - 0.1 * g for p, g in zip(values(net), plain, strict=True)]
         torch.testing.assert_close(values(mine), stepped)
 
-
-@of("in place", "version counter")
-def test_in_place() -> None:
-    weight = torch.ones(2)
-    assert weight.add(1) is not weight
-    assert weight.add_(1) is weight
-    assert weight.tolist() == [2, 2]
-    net, inputs, labels = problem()
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
-    assert optimizer.param_groups[0]["params"][0] is net[0].weight
-
-    count = net[0].bias._version
-    with torch.no_grad():
-        net[0].bias.add_(1)
-    assert net[0].bias._version == count + 1
-    net[0].bias.data.add_(1)
-    net[0].bias.detach().numpy()[0] = 5
-    assert net[0].bias._version == count + 1
-
-    loss = loss_of(net, inputs, labels)
-    with torch.no_grad():
-        net[2].weight.mul_(2)
-    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
-        loss.backward()
-
-
-@of("layer", "network", "parameter")
-def test_modules() -> None:
-    layers = dict(Net().named_children())
-    assert [type(layer) for layer in layers.values()] == [nn.Conv2d] * 2 + [nn.Linear] * 3
-    assert all(
-        set(dict(layer.named_parameters())) == {"weight", "bias"} for layer in layers.values()
-    )
-
-    class Some(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.seen = nn.Linear(1, 1)
-            self.listed = nn.ModuleList([nn.Linear(1, 1)])
-            self.hidden = [nn.Linear(1, 1)]
-            self.own = nn.Parameter(torch.ones(1))
-            self.plain = torch.ones(1, requires_grad=True)
-
-    names = {name.partition(".")[0] for name, _ in Some().named_parameters()}
-    assert names == {"seen", "listed", "own"}
-    parameter = Some().own
-    assert parameter.is_leaf
-    assert parameter.requires_grad
-
-
-@of("line-level trace", "probe", "sum")
-def test_trace_and_probes() -> None:
-    net, inputs, labels = problem()
     start = values(net)
-    none = companion.gradient_sums(net)
-    assert set(none.values()) == {None}
-    assert len(none) == 4
-    assert set(companion.gradient_sums(net, by="layer")) == {"0", "2"}
-    companion.parameter_sums(net)
-    assert equal(values(net), start)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
-    with trace(net, optimizer) as routine:
-        loss_of(net, inputs, labels).backward()
-        optimizer.step()
-    backward, step = routine.records
-    assert len(backward.changed_gradients) == len(step.changed_parameters) == 4
-    for name in ("2.weight", "2.bias"):
-        reading, before, after = (
-            backward.after.gradients[name],
-            step.before.parameters[name],
-            step.after.parameters[name],
-        )
-        assert reading is not None
-        assert before is not None
-        assert after is not None
-        assert abs(reading.sum) < 1e-6 < reading.norm
-        assert abs(after.sum - before.sum) < 1e-6 < abs(after.norm - before.norm)
+    scaler = torch.amp.GradScaler("cpu")
+    scaler.scale(loss_of(net, inputs * 1e38, labels) * 1e38).backward()
+    scaler.step(optimizer)
+    scaler.update()
+    assert equal(values(net), start)
+    assert scaler.get_scale() == 65536 / 2
 
 
 @of("None (why None)", "zero_grad", "weight decay")
@@ -451,6 +381,13 @@ def test_none_and_zero() -> None:
         p.grad = torch.zeros(1)
         kind([p], lr=0.1, weight_decay=0.5).step()
         assert p.item() == pytest.approx(1 - left)
+    net, _, _ = problem()
+    assert net[0].bias.abs().sum() > 0
+    loss_of(net, torch.zeros(6, 4), torch.tensor([0, 1, 2, 0, 1, 2])).backward()
+    start = net[0].bias.detach().clone()
+    gradient = net[0].bias.grad
+    torch.optim.SGD([net[0].bias], lr=0.1, weight_decay=0.5).step()
+    torch.testing.assert_close(net[0].bias.data, start - 0.1 * (gradient + 0.5 * start))
     p = nn.Parameter(torch.ones(1))
     p.grad = torch.zeros(1)
     torch.optim.Adam([p], lr=0.1, weight_decay=0.5).step()
@@ -485,3 +422,73 @@ def test_optimizer_and_scheduler() -> None:
     scheduler.step()
     assert [group["lr"] for group in optimizer.param_groups] == [0.25, 0.05]
     assert equal(values(net), start)
+
+    weights, biases = [net[0].weight, net[2].weight], [net[0].bias, net[2].bias]
+    split: list[dict[str, Any]] = [{"params": weights}, {"params": biases, "weight_decay": 0}]
+    decaying = torch.optim.SGD(split, lr=0.1, weight_decay=0.5)
+    for p in net.parameters():
+        p.grad = torch.zeros_like(p)
+    start = values(net)
+    decaying.step()
+    same = [torch.equal(a, b) for a, b in zip(values(net), start, strict=True)]
+    assert same == [False, True, False, True]
+
+    optimizer = torch.optim.SGD(net.parameters(), lr=1.0, momentum=0.9)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, total_steps=10)
+    (group,) = optimizer.param_groups
+    built = group["lr"], group["momentum"]
+    assert built[0] < 1.0
+    optimizer.step()
+    cycle.step()
+    assert group["lr"] != built[0]
+    assert group["momentum"] != built[1]
+    optimizer = torch.optim.SGD(net.parameters(), lr=1.0)
+    torch.optim.lr_scheduler.LinearLR(optimizer, start_factor=0.1)
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.1)
+
+
+@of("closure")
+def test_a_closure() -> None:
+    net, inputs, labels = problem()
+    kinds: list[Any] = [torch.optim.SGD, torch.optim.Adam, torch.optim.LBFGS]
+    for kind in kinds:
+        optimizer = kind(net.parameters(), lr=0.01)
+        called: list[Any] = []
+
+        def closure(optimizer: Any = optimizer, called: list[Any] = called) -> Tensor:
+            optimizer.zero_grad()
+            loss = loss_of(net, inputs, labels)
+            loss.backward()
+            called.append((loss.detach(), values(net)))
+            return loss
+
+        start = values(net)
+        assert optimizer.step(closure) == called[0][0]
+        assert equal(called[0][1], start)
+        assert not equal(values(net), start)
+        assert (len(called) == 1) == (kind is not torch.optim.LBFGS)
+    with pytest.raises(TypeError, match="closure"):
+        torch.optim.LBFGS(net.parameters()).step()  # type: ignore[call-arg]
+
+
+@of("foreach, fused")
+def test_paths_through_an_optimizer() -> None:
+    devices = _get_foreach_kernels_supported_devices()
+    assert "cuda" in devices
+    assert "cpu" not in devices
+    p = nn.Parameter(torch.ones(3))
+    assert _default_to_fused_or_foreach([p], differentiable=False) == (False, False)
+
+    def path(**options: Any) -> Tensor:
+        torch.manual_seed(0)
+        p = nn.Parameter(torch.randn(1000).bfloat16())
+        optimizer = torch.optim.SGD([p], lr=0.1, momentum=0.9, **options)
+        for _ in range(5):
+            p.grad = torch.randn(1000).bfloat16()
+            optimizer.step()
+        return p.detach().float()
+
+    loop, *others = path(foreach=False), path(foreach=True), path(fused=True)
+    for other in others:
+        torch.testing.assert_close(other, loop, rtol=0.05, atol=0.05)
+    assert not all(torch.equal(other, loop) for other in others)
