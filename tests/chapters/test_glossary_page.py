@@ -70,13 +70,6 @@ FORMS = {
     "foreach-fused": r"`(foreach|fused)(=True)?`|\bforeach\b|\bfused\b",
     "relu": r"`(nn\.)?ReLU(\(\))?`|\bReLU\b",
     "hidden-state": r"\bhidden states?\b",
-    **{
-        term: rf"\b{term.replace('-', '[ -]')}s?\b"
-        for term in (
-            *("amsgrad", "bias-correction", "chain-rule", "closure", "convolution", "dropout"),
-            *("gan", "hook", "module", "one-hot", "overfitting", "rank", "tensor", "validation"),
-        )
-    },
 }
 LINK = re.compile(r"\[([^\]]+)\]\(glossary\.md#([\w-]+)\)")
 
