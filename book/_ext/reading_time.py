@@ -38,7 +38,7 @@ def minutes(notebook: dict[str, Any]) -> int:
             words += len(seen.split())
         elif not tags & UNREAD:
             code |= {line.strip() for line in source.splitlines() if line.strip()}
-            outputs += sum(map(_lines, cell["outputs"]))
+            outputs += sum(map(_lines, cell["outputs"])) * ("hide-output" not in tags)
     return max(1, round(words / WORDS + (LINE * len(code) + OUTPUT * outputs) / 60))
 
 
