@@ -1,7 +1,7 @@
 """Sphinx extension: how long a chapter takes to read, counted and not guessed.
 
 Words at 220 a minute, a little slower than the 238 that M. Brysbaert finds for English non-fiction
-(Journal of Memory and Language 109, 2019); the rest are assumptions: 6 seconds for a line of code
+(Journal of Memory and Language 109, 2019); the rest are assumptions: 4 seconds for a line of code
 that the page has not shown before, 2 for a line of output. Exercises and all that is folded are
 left out.
 """
@@ -17,7 +17,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 
 WORDS = 220  # a minute
-LINE, OUTPUT = 6, 2  # seconds
+LINE, OUTPUT = 4, 2  # seconds
 UNREAD = {"remove-cell", "hide-input", "hide-cell", "exercise", "check"}
 
 
