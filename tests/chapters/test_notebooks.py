@@ -169,6 +169,10 @@ def test_form(path: Path) -> None:
     assert re.match(r"# \S", opening)
     assert "?**" in opening
     assert ":::{admonition} Predict before you read on" in opening
+    guesses = re.findall(r'<details class="guess">\n<summary>\w</summary>\n\n(\w+)', opening)
+    if not any("play(predict=True)" in cell.source for cell in code_cells(notebook)):
+        assert guesses, "nothing can be guessed without running Python"
+    assert {*guesses} in (set(), {"Yes", "No"})
     headings = re.findall(
         r"^## (.*)$", "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown"), re.M
     )
