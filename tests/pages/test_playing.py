@@ -21,6 +21,8 @@ def test_next_walks_through_every_state(played: Page, right: Trace) -> None:
         assert shown(player) == state
         record = right.records[i - 1]
         assert marked(player) == (record.source if i else "")
+        when = f"after line {record.line}" if i else "before the first line"
+        assert player.locator(".rp-app caption").inner_text() == when
         changed = {
             kind
             for kind, names in (
