@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, expect
 from companion.course.operate import valley
 from companion.course.operate.valley import points
 from tests.pages.browser import NARROW, WIDE, problems_axe, problems_said, problems_sideways, visit
+from tests.pages.building import build, small_book
 
 BOTH = {"SGD": {"lr": 0.09}, "Adam": {"lr": 0.3}}
 
@@ -86,3 +87,26 @@ def test_it_fits_and_is_accessible(
         assert problems_sideways(opened.page) == []
         assert problems_axe(opened.page) == []
         assert problems_said(opened) == []
+
+
+def test_in_the_book(browser: Browser, tmp_path: Path) -> None:
+    """Two share one script, which the page's policy lets run; the ink is that of the theme."""
+    raw = f"```{{raw}} html\n{valley(SGD={'lr': 0.09}).html}```\n\n"
+    done = build(small_book(tmp_path, f"{raw}Text.\n\n{raw}"), tmp_path)
+    assert done.code == 0, done
+    page = tmp_path / "_build/html/index.html"
+    html = page.read_text(encoding="utf-8")
+    assert html.count('<script src="_static/valley.js"></script>') == 2
+    assert "const STEEP" not in html
+    inks = []
+    for scheme in "light", "dark":
+        with visit(browser, page.as_uri(), (390, 800), color_scheme=scheme) as opened:
+            slider = opened.page.get_by_role("slider").nth(1)
+            slider.press("ArrowLeft")
+            expect(opened.page.locator("[data-name]").nth(0)).to_contain_text("0.30")
+            expect(opened.page.locator("[data-name]").nth(1)).to_contain_text("0.35")
+            line = opened.page.locator(".rv-picture .rv-line").first
+            inks.append(line.evaluate("line => getComputedStyle(line).stroke"))
+            problems = [*problems_sideways(opened.page), *problems_axe(opened.page)]
+            assert [*problems, *problems_said(opened)] == []
+    assert len(set(inks)) == 2
