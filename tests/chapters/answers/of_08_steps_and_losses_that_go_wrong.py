@@ -57,9 +57,8 @@ def not_held(net, optimizer):
             NOT_HELD + "None": "it raised TypeError",
             NOT_HELD + "[]": "the first layer was replaced",
             NOT_HELD + "['0.bias', '0.weight']": "an optimizer that holds all",
-            NOT_HELD
-            + NAMES.format("any(p is q for q in optimizer.param_groups[0]['params'])"): (
-                "an optimizer may have several groups"
+            NOT_HELD + NAMES.format("any(p is q for q in optimizer.param_groups[0]['params'])"): (
+                "there may be several groups"
             ),
             NOT_HELD
             + NAMES.format(

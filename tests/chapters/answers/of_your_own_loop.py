@@ -10,7 +10,7 @@ ANSWERS = [
         right=["answer_1 = dict(steps=3, every=20)", 'answer_1 = {"steps": 3, "every": 20}'],
         wrong={
             "answer_1 = ['every', 20]": "give a dict of options",
-            'answer_1 = {"every": 20}': "this watches 5 steps",
+            'answer_1 = {"every": 20}': "this watches 6 steps",
             'answer_1 = {"steps": 3}': "this watches 3 steps",
             'answer_1 = {"every": 20, "into": [train]}': "two options are needed",
         },
