@@ -67,7 +67,7 @@ def written(address: Address, root: Path = ROOT) -> dict[Path, str]:
 
 def notebooks(root: Path = ROOT) -> list[Path]:
     """The chapters."""
-    return sorted((root / "book").glob("[0-9][0-9]_*.ipynb"))
+    return sorted((root / "book").glob("*.ipynb"))
 
 
 def setup_cell(address: Address) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from companion.diagnosis.ledger import Ledger
 from companion.diagnosis.rules import RULES, Rule, Sighting
-from companion.records.finding import CHAPTER, Finding
+from companion.records.finding import Finding
 from companion.records.line import LineRecord
 
 
@@ -43,7 +43,7 @@ def _finding(rule: Rule, sightings: Sequence[Sighting]) -> Finding:
         why=rule.why,
         cure=rule.cure,
         settle=chosen.settle,
-        chapter=f"{CHAPTER}#{rule.section}",
+        chapter=rule.section,
         index=record.index,
         times=len({one.record.index for one in sightings}),
     )

@@ -8,8 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-CHAPTER = "07_when_training_goes_wrong.html"
-
 
 @dataclass(frozen=True, slots=True)
 class Finding:

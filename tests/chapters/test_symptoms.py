@@ -18,14 +18,14 @@ from companion.diagnosis.rules import RULES
 from tests.chapters.glossary import equal, grads, values
 from tests.chapters.symptoms import PAGE, SECTIONS, Case, Seen, TwoHeads, alone, cases, names, see
 
-CHAPTER = "07_when_training_goes_wrong.ipynb"
 CASES = cases()
 NO_GRAPH = "element 0 of tensors does not require grad and does not have a grad_fn"
 
 
 def test_every_rule_is_reached_and_leads_to_its_section() -> None:
-    found = re.findall(rf"\[`([\w-]+)`\]\({CHAPTER}#([\w-]+)\)", PAGE)
-    assert set(found) == {(rule.name, rule.section) for rule in RULES}
+    found = re.findall(r"\[`([\w-]+)`\]\((\d\d_\w+)\.ipynb(#[\w-]+)\)", PAGE)
+    leads = {(name, f"{page}.html{section}") for name, page, section in found}
+    assert leads == {(rule.name, rule.section) for rule in RULES}
     assert {case.finding for case in CASES} == {rule.name for rule in RULES} | {None}
 
 

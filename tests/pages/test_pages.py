@@ -318,8 +318,9 @@ def test_charts_and_errors_are_seen_whole(browser: Browser, plain: str) -> None:
 
 def test_a_finding_leads_to_its_section_by_name(browser: Browser, plain: str) -> None:
     with visit(browser, plain + f"{NAMES[6]}.html") as visited:
-        said = visited.page.locator(".rp-say").first
-        link = said.get_by_role("link", name="When training goes wrong: Gradients that are lost")
+        answers = visited.page.locator(".routine-player details").first
+        answers.evaluate("details => details.open = true")
+        link = answers.get_by_role("link", name="Gradients that go wrong: Gradients that are lost")
         follow(link)
         heading = visited.page.locator("#gradients-that-are-lost h2")
         expect(heading).to_be_in_viewport()

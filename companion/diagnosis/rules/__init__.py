@@ -1,8 +1,8 @@
 """The rules of the diagnosis: each reads a finished trace and gives findings, or nothing.
 
 `RULES` is the table, gravest first. A rule is a generator of `Sighting`s, entered into the table
-by the decorator `rule` with its constants: what it is called, why it matters, the cure, the
-section of the course. To add one, write the function in the module of its family, and a broken
+by the decorator `rule` with its constants: what it is called, why it matters, the cure, page
+and section of the course. To add one, write the function in the module of its family, and a broken
 loop with its repaired twin in `tests/package/loops`.
 """
 
