@@ -60,7 +60,7 @@ FORMS = {
     "step": r"`(optimizer\.)?step(\(\))?`",
     "version-counter": r"\bcounter\b",
     "zero_grad": r"`(optimizer\.)?zero_grad(\(\))?`",
-    "autocast": r"`(torch\.)?autocast`",
+    "autocast": r"`(torch\.)?autocast`|\bautocast\b",
     "batch-normalization": r"\bBatchNorm\b|\bbatch normalization\b",
     "bfloat16-float16": r"`bfloat16`|`float16`|\bb?float16\b",
     "checkpoint": r"\bcheckpoints?\b",
