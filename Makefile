@@ -9,7 +9,7 @@ READY := $(VENV)/ready
 INSTALL := $(if $(UV_TORCH_BACKEND),uv pip install --python $(PY),$(PY) -m pip install --disable-pip-version-check)
 BOOK := _build/html/index.html
 
-.PHONY: address audit candidate check fresh matrix book test test-all times notebooks bench bench-trace lighthouse serve pdf zip lab constraints clean help
+.PHONY: address audit candidate check fresh matrix book test test-all then times notebooks bench bench-trace lighthouse serve pdf zip lab constraints clean help
 
 help:
 	@echo "make book       build the course into $(dir $(BOOK))"
@@ -18,6 +18,7 @@ help:
 	@echo "make test-all   every test, also those that take longest"
 	@echo "make times      as make test, and write what is guaranteed where into tests/README.md"
 	@echo "make notebooks  execute every chapter in place"
+	@echo "make then       run the post of 2020 as it was, by Python 3.7 and PyTorch 1.5.1, and write the page about it"
 	@echo "make bench      time our optimizers beside torch's and write the table"
 	@echo "make bench-trace  time a watched step beside a bare one and write the table"
 	@echo "make lighthouse  let Lighthouse judge every page and write the table; wants Node and Chromium"
@@ -65,6 +66,11 @@ notebooks: $(READY)
 
 bench: $(READY)
 	@$(PY) benchmarks/optim.py
+
+# Wants a Python 3.7, and the package index once; THEN_PYTHON=.../python3.7 names one.
+then: $(READY)
+	@$(PY) tools/then/make.py --python "$(THEN_PYTHON)"
+	@$(PY) tools/execute.py book/then_and_now.ipynb
 
 # With wandb and lightning, where an environment that has them is named: BENCH_PY=.../python.
 BENCH_PY ?= $(PY)
@@ -134,5 +140,5 @@ audit: $(READY)
 	@$(PY) -m pip_audit --strict --no-deps --disable-pip --requirement constraints.txt
 
 clean:
-	rm -rf $(VENV) _build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .then _build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

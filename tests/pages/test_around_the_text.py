@@ -19,7 +19,7 @@ import yaml
 from bs4 import BeautifulSoup
 from sphinx.errors import ConfigError
 
-from tests import NAMES, ROOT
+from tests import NAMES, NOTEBOOKS, ROOT
 from tools.serving import pages
 
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["sphinx"]["config"]
@@ -107,7 +107,7 @@ def test_head(site: dict[str, BeautifulSoup], book: Path) -> None:
 def test_a_chapter_hands_out_its_notebook(site: dict[str, BeautifulSoup], book: Path) -> None:
     for name, page in site.items():
         links = page.select("a[download]")
-        assert len(links) == (name.removesuffix(".html") in NAMES), name
+        assert len(links) == (name.removesuffix(".html") in NOTEBOOKS), name
         for link in links:
             assert link["download"] == name.replace(".html", ".ipynb")
             taken = (book / str(link["href"])).read_bytes()

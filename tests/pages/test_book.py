@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from companion.course.style import PALETTE
-from tests import CHAPTERS, NAMES, ROOT
+from tests import CHAPTERS, NOTEBOOKS, ROOT
 from tests.conftest import ADDRESS
 from tests.pages.building import build, small_book
 
@@ -244,7 +244,7 @@ def test_sitemap_and_robots(published: Path) -> None:
     listed = re.findall(r"<loc>(.*?)</loc>", text)
     wanted = {
         ADDRESS,
-        *(f"{ADDRESS}{name}.html" for name in [*NAMES, "symptoms", "glossary", "api"]),
+        *(f"{ADDRESS}{name}.html" for name in [*NOTEBOOKS, "symptoms", "glossary", "api"]),
     }
     assert sorted(wanted) == sorted(listed)
     assert f"Sitemap: {ADDRESS}sitemap.xml" in (published / "robots.txt").read_text()

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests import NAMES, ROOT
+from tests import NAMES, NOTEBOOKS, ROOT
 from tests.pages.browser import (
     NARROW,
     PHONE,
@@ -64,7 +64,7 @@ def look_at_all(
 
 
 def test_every_page_is_looked_at(pages: list[str]) -> None:
-    names = [*NAMES, "index", "symptoms", "glossary", "api", "search", "genindex", "404"]
+    names = [*NOTEBOOKS, "index", "symptoms", "glossary", "api", "search", "genindex", "404"]
     assert {f"{name}.html" for name in names} <= set(pages)
 
 
@@ -104,9 +104,9 @@ def problems_search_fields(page: Page) -> list[str]:
 
 
 def problems_downloads(page: Page, name: str) -> list[str]:
-    """A chapter offers its notebook, other pages have none to offer."""
+    """A notebook is offered on its page, other pages have none to offer."""
     offered = page.locator("a[download], a[href$='.ipynb']").count()
-    expected = int(name.removesuffix(".html") in NAMES)
+    expected = int(name.removesuffix(".html") in NOTEBOOKS)
     return [] if offered == expected else [f"offers {offered} downloads, not {expected}"]
 
 

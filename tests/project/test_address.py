@@ -12,7 +12,7 @@ import pytest
 import yaml
 from bs4 import BeautifulSoup
 
-from tests import NAMES, ROOT
+from tests import CHAPTERS, NAMES, ROOT
 from tests.package.running import Ran, python, run
 from tests.pages.building import build
 
@@ -42,7 +42,8 @@ def without(folder: Path) -> Path:
 
 
 def texts(root: Path) -> dict[str, str]:
-    paths = [*map(Path, PLACES), *(p.relative_to(root) for p in (root / "book").glob("*.ipynb"))]
+    chapters = (root / "book").glob("[0-9]*.ipynb")
+    paths = [*map(Path, PLACES), *(path.relative_to(root) for path in chapters)]
     return {str(path): (root / path).read_text(encoding="utf-8") for path in paths}
 
 
@@ -192,8 +193,8 @@ def test_make_hands_the_address_on_untouched(tmp_path: Path) -> None:
     assert not (tmp_path / "x").exists()
 
 
-def test_every_notebook_has_the_same_first_cell() -> None:
-    for path in sorted((ROOT / "book").glob("*.ipynb")):
+def test_every_chapter_has_the_same_first_cell() -> None:
+    for path in CHAPTERS:
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         first = next(cell for cell in cells if cell["cell_type"] == "code")
         assert first["metadata"]["tags"] == ["setup", "remove-cell"], path.name
