@@ -60,7 +60,7 @@ def test_commands_exist() -> None:
 def test_the_number_of_chapters() -> None:
     words = ["Six", "Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve"]
     chapters = list((ROOT / "book").glob("[0-9][0-9]_*.ipynb"))
-    (word,) = re.findall(r"(\w+) chapters, \w+ to \w+ minutes to read", README)
+    (word,) = re.findall(r"(\w+) chapters, \d+ to \d+ minutes to read", README)
     assert word == words[len(chapters) - 6]
 
 
