@@ -66,8 +66,9 @@ def written(address: Address, root: Path = ROOT) -> dict[Path, str]:
 
 
 def notebooks(root: Path = ROOT) -> list[Path]:
-    """The chapters."""
-    return sorted((root / "book").glob("*.ipynb"))
+    """Those that import the course's package: the chapters and the guide."""
+    found = sorted((root / "book").glob("*.ipynb"))
+    return [path for path in found if path.name != "then_and_now.ipynb"]
 
 
 def setup_cell(address: Address) -> str:

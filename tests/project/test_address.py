@@ -42,8 +42,7 @@ def without(folder: Path) -> Path:
 
 
 def texts(root: Path) -> dict[str, str]:
-    chapters = (root / "book").glob("[0-9]*.ipynb")
-    paths = [*map(Path, PLACES), *(path.relative_to(root) for path in chapters)]
+    paths = [*map(Path, PLACES), *(path.relative_to(ROOT) for path in CHAPTERS)]
     return {str(path): (root / path).read_text(encoding="utf-8") for path in paths}
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests import ROOT, TARGETS
+from tests import NAMES, ROOT, TARGETS
 from tests.package.running import forks, run
 
 VERSION = re.findall(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), flags=re.M)[0]
@@ -86,9 +86,7 @@ def test_the_lines_of_every_text_end_alike() -> None:
 @pytest.mark.parametrize("path", ["README.md", "book/index.md"])
 def test_every_chapter_is_listed(path: str) -> None:
     text = (ROOT / path).read_text(encoding="utf-8")
-    chapters = sorted(chapter.name for chapter in (ROOT / "book").glob("*.ipynb"))
-    listed = [name for name in chapters if f"{name})" in text]
-    assert listed == chapters
+    assert [name for name in NAMES if f"{name}.ipynb)" in text] == NAMES
 
 
 def test_the_version_is_the_same_everywhere() -> None:

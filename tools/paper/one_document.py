@@ -190,7 +190,8 @@ def _assemble(
     head.append(title)
     for sheet in front.select("link[rel=stylesheet], head > style"):
         head.append(sheet.extract())
-    head.append(result.new_tag("link", rel="stylesheet", href="_static/player.css"))
+    for name in "player", "valley":
+        head.append(result.new_tag("link", rel="stylesheet", href=f"_static/{name}.css"))
     style = result.new_tag("style")
     style.string = STYLES.read_text(encoding="utf-8")
     head.append(style)
