@@ -281,7 +281,8 @@ def problems_wide(page: Page) -> list[str]:
                 range.selectNodeContents(text);
                 for (const box of range.getClientRects()) look(box, text.data.slice(0, 80));
             }
-            for (const element of document.querySelectorAll(":not(svg) > svg, math, img, table, pre")) {
+            const drawn = ":not(svg) > svg, math, img, table, pre";
+            for (const element of document.querySelectorAll(drawn)) {
                 const box = element.getBoundingClientRect();
                 look(box, element.outerHTML.slice(0, 80));
                 if (box.height > height && element.matches("svg, img")) {
