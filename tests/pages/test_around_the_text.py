@@ -44,8 +44,9 @@ EVERYWHERE = {
 BESIDES = {
     "search.html": {"searchtools.js", "language_data.js", "searchindex.js"},
     **{f"{name}.html": {"player.css", "player.js"} for name in NAMES},
-    "05_sgd_in_full.html": {"valley.css", "valley.js"},
-    "06_adam.html": {"valley.css", "valley.js"},
+    "02_parameters_and_grad.html": {"operate.css", "weight.js"},
+    "05_sgd_in_full.html": {"operate.css", "valley.js"},
+    "06_adam.html": {"operate.css", "valley.js"},
 }
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
 
-from companion.course.operate import valley
-from companion.course.operate.valley import points
+from companion.render.operate import valley
+from companion.render.operate.valley import points
 from tests.pages.browser import NARROW, WIDE, problems_axe, problems_said, problems_sideways, visit
 from tests.pages.building import build, small_book
 
@@ -19,7 +20,7 @@ def write(folder: Path) -> str:
     """A page with two valleys; its address."""
     path = folder / "valley.html"
     one = valley(SGD={"lr": 0.09, "momentum": 0.0})
-    type(one)(one.html + valley(steps=40, **BOTH).html).save(path)
+    replace(one, html=one.html + valley(steps=40, **BOTH).html).save(path)
     return path.as_uri()
 
 
@@ -41,7 +42,7 @@ def test_the_script_walks_as_torch_does(browser: Browser, tmp_path: Path) -> Non
 
 
 def test_the_first_picture_is_the_one_that_was_stored(browser: Browser, tmp_path: Path) -> None:
-    look = "() => [...document.querySelectorAll('.rv-picture, [data-name]')].map(e => e.outerHTML)"
+    look = "() => [...document.querySelectorAll('.ro-picture, [data-name]')].map(e => e.outerHTML)"
     with visit(browser, write(tmp_path), java_script_enabled=False) as opened:
         stored = opened.page.evaluate(look)
         expect(opened.page.locator("input").first).to_be_hidden()
@@ -53,9 +54,9 @@ def test_the_first_picture_is_the_one_that_was_stored(browser: Browser, tmp_path
 def test_sliders_by_keyboard(browser: Browser, tmp_path: Path) -> None:
     with visit(browser, write(tmp_path)) as opened:
         first, second = opened.page.locator(".routine-valley").all()
-        line, other = first.locator("[data-name]"), second.locator(".rv-0.rv-line").nth(0)
+        line, other = first.locator("[data-name]"), second.locator(".ro-0.ro-line").nth(0)
         before, untouched = (
-            first.locator(".rv-line").first.get_attribute("d"),
+            first.locator(".ro-line").first.get_attribute("d"),
             other.get_attribute("d"),
         )
         expect(line).to_have_text("SGD: 0.30 from the bottom after 30 steps")
@@ -66,8 +67,8 @@ def test_sliders_by_keyboard(browser: Browser, tmp_path: Path) -> None:
         expect(line).to_have_text(
             "SGD: 237.38 from the bottom after 30 steps, farther than at the start"
         )
-        expect(first.locator(".rv-slider").first).to_contain_text("0.11")
-        assert first.locator(".rv-line").first.get_attribute("d") != before
+        expect(first.locator(".ro-slider").first).to_contain_text("0.11")
+        assert first.locator(".ro-line").first.get_attribute("d") != before
         assert other.get_attribute("d") == untouched
         opened.page.keyboard.press("Tab")
         for _ in range(10):
@@ -105,7 +106,7 @@ def test_in_the_book(browser: Browser, tmp_path: Path) -> None:
             slider.press("ArrowLeft")
             expect(opened.page.locator("[data-name]").nth(0)).to_contain_text("0.30")
             expect(opened.page.locator("[data-name]").nth(1)).to_contain_text("0.35")
-            line = opened.page.locator(".rv-picture .rv-line").first
+            line = opened.page.locator(".ro-picture .ro-line").first
             inks.append(line.evaluate("line => getComputedStyle(line).stroke"))
             problems = [*problems_sideways(opened.page), *problems_axe(opened.page)]
             assert [*problems, *problems_said(opened)] == []

@@ -190,7 +190,7 @@ def _assemble(
     head.append(title)
     for sheet in front.select("link[rel=stylesheet], head > style"):
         head.append(sheet.extract())
-    for name in "player", "valley":
+    for name in "player", "operate":
         head.append(result.new_tag("link", rel="stylesheet", href=f"_static/{name}.css"))
     style = result.new_tag("style")
     style.string = STYLES.read_text(encoding="utf-8")

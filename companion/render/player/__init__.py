@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from companion.render.player.fragment import CLASSES, Player, asset, page, player
+from companion.render.player.fragment import ASSETS, CLASSES, Player, page, player
 
-__all__ = ["CLASSES", "Player", "asset", "page", "player"]
+__all__ = ["ASSETS", "CLASSES", "Player", "page", "player"]

@@ -9,9 +9,7 @@ it, and the same trace is always the same text.
 
 from __future__ import annotations
 
-import functools
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +17,10 @@ from pathlib import Path
 from companion.records.finding import Finding
 from companion.records.line import LineRecord
 from companion.records.visible import visible
-from companion.render.content_policy import digest, meta
 from companion.render.finding import shown
 from companion.render.layers import chosen_layers
+from companion.render.page import asset
+from companion.render.page import page as around
 from companion.render.player.table import bodies
 
 LAYERS = 32  # shown unless the user names others
@@ -29,28 +28,7 @@ ROWS = 600  # of layers, in one player: what bounds the lines of a long trace
 LINES = 60  # shown of a long trace, if its layers leave room
 AROUND = 2  # lines shown before and after one that a finding objects to
 
-STYLE = """
-html { background: Canvas; color: CanvasText; font-family: system-ui, sans-serif }
-body { margin: 1rem auto; max-width: 70rem; padding: 0 1rem }
-h1 { overflow-wrap: anywhere }
-"""
-PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-{policy}
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{title}</title>
-<style>{style}</style>
-</head>
-<body>
-<main>
-<h1>{title}</h1>
-{fragment}</main>
-</body>
-</html>
-"""
+ASSETS = tuple(Path(__file__).with_name(f"player.{kind}") for kind in ("css", "js"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +66,7 @@ class Player:
 
 def page(title: str, fragment: str) -> str:
     """A whole page around a player, or several."""
-    policy = meta(
-        {
-            "script-src": [digest(asset("player.js"))],
-            "style-src": ["'unsafe-inline'"],  # of elements only these two, where that is known
-            "style-src-elem": [digest(STYLE), digest(asset("player.css"))],
-            "form-action": ["'none'"],
-            "base-uri": ["'none'"],
-        }
-    )
-    return PAGE.format(policy=policy, style=STYLE, title=shown(title), fragment=fragment)
+    return around(title, fragment, ASSETS)
 
 
 def player(
@@ -130,12 +99,12 @@ def player(
     answers = ", with the answers" if predict else ""
     html = (
         f'<div class="{CLASSES}" dir="ltr" lang="en"{asks}>\n'
-        f"<style>{asset('player.css')}</style>\n"
+        f"<style>{asset(ASSETS[0])}</style>\n"
         f"<details{opened}><summary>{shown(title)}: every line as a table{answers}</summary>\n"
         f"<p>What each line left behind. Bold: changed by that line.{cut}</p>\n"
         '<div class="rp-wide" tabindex="0" role="group" aria-label="Every line as a table">\n'
         f"<table>\n{HEAD}{''.join(tbodies)}</table>\n</div>\n</details>\n"
-        f"<script>{asset('player.js')}</script>\n</div>\n"
+        f"<script>{asset(ASSETS[1])}</script>\n</div>\n"
     )
     return Player(title, html)
 
@@ -148,21 +117,6 @@ HEAD = (
     '<tr><th scope="col">sum</th><th scope="col">norm</th>'
     '<th scope="col">sum</th><th scope="col">norm</th></tr>\n</thead>\n'
 )
-
-
-@functools.cache
-def asset(name: str) -> str:
-    """A file of this folder on one line, without comments: a notebook stores it for each player.
-
-    Every statement of the script ends with its own semicolon, and no string holds two slashes.
-    """
-    text = Path(__file__).with_name(name).read_text(encoding="utf-8")
-    lines = [re.sub(r"(^|\s)(// |/\* ).*", "", line).strip() for line in text.splitlines()]
-    whole = " ".join(line for line in lines if line)
-    if name.endswith(".css"):
-        whole = re.sub(r"\s*([{};])\s*", r"\1", whole)
-        whole = re.sub(r"([:,]) ", r"\1", whole)
-    return whole
 
 
 def _shown(records: Sequence[LineRecord], findings: Sequence[Finding], layers: int) -> list[int]:

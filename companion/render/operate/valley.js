@@ -46,8 +46,8 @@
         const options = Object.fromEntries(own.map((one) => [one.name, Number(one.value)]));
         const points = path(name, options, steps);
         const spots = points.map(([a, b]) => `${clamp(60 * (a + 3.5))} ${clamp(60 * (2.6 - b))}`);
-        root.querySelector(`.rv-picture .rv-${i}.rv-line`).setAttribute("d", `M${spots.join("L")}`);
-        root.querySelector(`.rv-picture .rv-${i}.rv-dots`)
+        root.querySelector(`.ro-picture .ro-${i}.ro-line`).setAttribute("d", `M${spots.join("L")}`);
+        root.querySelector(`.ro-picture .ro-${i}.ro-dots`)
           .setAttribute("d", spots.map((spot) => `M${spot}h0`).join(""));
         const end = away(points[steps]);
         const said = end > away(START) ? words.away : words.near;
@@ -64,7 +64,7 @@
     root.onkeydown = (event) => {
       if (!event.ctrlKey && !event.metaKey && !event.altKey) event.stopPropagation();
     };
-    root.querySelector(".rv-sliders").hidden = false;
+    root.querySelector(".ro-sliders").hidden = false;
     draw();
   };
 

@@ -8,17 +8,16 @@ colours from the page around it, and the same call is always the same text.
 
 from __future__ import annotations
 
-import functools
 import json
 import math
-import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
 import torch
+
+from companion.render.operate.fragment import Operated, operated, slider
 
 STEEP = (1.0, 20.0)  # along a, along b
 BOTTOM = (2.0, 1.0)
@@ -39,44 +38,10 @@ RANGES = {  # of a slider: least, most, step
     ("SGD", "momentum"): (0, 0.95, 0.05),
     ("Adam", "lr"): (0, 1, 0.05),
 }
-CLASSES = "routine-valley rv mathjax_ignore tex2jax_ignore"
+SCRIPT = Path(__file__).with_name("valley.js")
 
 
-@dataclass(frozen=True, slots=True)
-class Valley:
-    """A valley with sliders; a notebook shows it when it ends a cell.
-
-    Attributes:
-        html: The fragment.
-    """
-
-    html: str
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write it as a page of its own, which any browser opens, offline too.
-
-        Args:
-            path: The file; an existing one is replaced.
-
-        Raises:
-            OSError: If the file cannot be written.
-        """
-        page = (
-            '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-            '<meta name="color-scheme" content="light dark">\n<title>Valley</title>\n</head>\n'
-            f"<body>\n<main>\n<h1>Valley</h1>\n{self.html}</main>\n</body>\n</html>\n"
-        )
-        Path(path).write_text(page, encoding="utf-8")
-
-    def _repr_html_(self) -> str:
-        return self.html
-
-    def __repr__(self) -> str:
-        return "<Valley>"
-
-
-def valley(*, steps: int = 30, **optimizers: Mapping[str, float]) -> Valley:
+def valley(*, steps: int = 30, **optimizers: Mapping[str, float]) -> Operated:
     """The valley of the chapters, with a path for each optimizer and a slider for each option.
 
     The loss is (a - 2)² / 2 + 20 (b - 1)² / 2, and every path starts at a = -3, b = 2.
@@ -92,7 +57,7 @@ def valley(*, steps: int = 30, **optimizers: Mapping[str, float]) -> Valley:
 
     Example:
         >>> valley(SGD={"lr": 0.09, "momentum": 0.0})
-        <Valley>
+        <Operated: Valley>
         >>> "SGD: 0.30 from the bottom after 30 steps" in valley(SGD={"lr": 0.09}).html
         True
     """
@@ -114,19 +79,19 @@ def valley(*, steps: int = 30, **optimizers: Mapping[str, float]) -> Valley:
         for i, (name, path) in enumerate(zip(optimizers, paths, strict=True))
     )
     sliders = "".join(
-        _slider(name, option, value, len(optimizers) > 1)
+        slider(
+            option,
+            f"{name} {option}" if len(optimizers) > 1 else option,
+            RANGES[name, option],
+            value,
+            name,
+        )
         for name, options in optimizers.items()
         for option, value in options.items()
     )
-    words = escape(json.dumps({key: WORDS[key] for key in ("near", "away")}))
-    html = (
-        f'<div class="{CLASSES}" dir="ltr" lang="en" data-steps="{steps}" data-words="{words}">\n'
-        f"<style>{asset('valley.css')}</style>\n{_picture(drawn)}"
-        f'<div aria-live="polite">\n{said}</div>\n'
-        f'<div class="rv-sliders" hidden>\n{sliders}</div>\n'
-        f"<script>{asset('valley.js')}</script>\n</div>\n"
-    )
-    return Valley(html)
+    words = json.dumps({key: WORDS[key] for key in ("near", "away")})
+    data = {"steps": str(steps), "words": words}
+    return operated("Valley", SCRIPT, data, _picture(drawn), said, sliders)
 
 
 def points(name: str, options: Mapping[str, float], steps: int) -> list[list[float]]:
@@ -140,14 +105,6 @@ def points(name: str, options: Mapping[str, float], steps: int) -> list[list[flo
         optimizer.step()
         path.append(place.tolist())
     return path
-
-
-@functools.cache
-def asset(name: str) -> str:
-    """A file of this folder on one line, without comments."""
-    text = Path(__file__).with_name(name).read_text(encoding="utf-8")
-    lines = [re.sub(r"(^|\s)(// |/\* ).*", "", line).strip() for line in text.splitlines()]
-    return " ".join(line for line in lines if line)
 
 
 def _said(name: str, path: Sequence[Sequence[float]]) -> str:
@@ -166,16 +123,16 @@ def _path(i: int, path: Sequence[Sequence[float]]) -> str:
     spots = [_spot(*place) for place in path]
     dots = "".join(f"M{spot}h0" for spot in spots)
     return (
-        f'<path class="rv-{i} rv-line" d="M{"L".join(spots)}"/>\n'
-        f'<path class="rv-{i} rv-dots" d="{dots}"/>\n'
+        f'<path class="ro-{i} ro-line" d="M{"L".join(spots)}"/>\n'
+        f'<path class="ro-{i} ro-dots" d="{dots}"/>\n'
     )
 
 
 def _key(i: int) -> str:
     return (
-        '<svg class="rv-key" viewBox="0 0 34 14" aria-hidden="true">'
-        f'<path class="rv-{i} rv-line" d="M0 7H34"/>'
-        f'<path class="rv-{i} rv-dots" d="M17 7h0"/></svg>'
+        '<svg class="ro-key" viewBox="0 0 34 14" aria-hidden="true">'
+        f'<path class="ro-{i} ro-line" d="M0 7H34"/>'
+        f'<path class="ro-{i} ro-dots" d="M17 7h0"/></svg>'
     )
 
 
@@ -197,21 +154,11 @@ def _picture(drawn: str) -> str:
         for b in (0, 1, 2)
     )
     return (
-        f'<svg class="rv-picture" viewBox="0 0 {WIDTH + 36} {HEIGHT + 30}" role="img" '
+        f'<svg class="ro-picture" viewBox="0 0 {WIDTH + 36} {HEIGHT + 30}" role="img" '
         f'aria-label="{escape(WORDS["picture"])}">\n'
         f'<svg x="30" y="4" width="{WIDTH}" height="{HEIGHT}">\n{rings}'
         f'<rect width="{WIDTH}" height="{HEIGHT}"/>\n'
-        f'<path class="rv-bottom" d="M{x} {y}m-8 0h16m-8 -8v16"/>\n{drawn}</svg>\n{below}{beside}'
+        f'<path class="ro-bottom" d="M{x} {y}m-8 0h16m-8 -8v16"/>\n{drawn}</svg>\n{below}{beside}'
         f'<text x="{30 + WIDTH}" y="{HEIGHT + 20}" text-anchor="end">a</text>\n'
         '<text x="24" y="16" text-anchor="end">b</text>\n</svg>\n'
-    )
-
-
-def _slider(name: str, option: str, value: float, several: bool) -> str:
-    least, most, step = RANGES[name, option]
-    label = f"{name} {option}" if several else option
-    return (
-        f'<div class="rv-slider"><span>{label}</span><input type="range" name="{option}" '
-        f'data-of="{name}" aria-label="{label}" autocomplete="off" min="{least}" max="{most}" '
-        f'step="{step}" value="{value:g}"><span>{value:g}</span></div>\n'
     )

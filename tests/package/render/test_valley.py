@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from companion.course.operate import asset, valley
-from companion.course.operate.valley import WORDS, points
+from companion.render.operate import valley
+from companion.render.operate.valley import WORDS, points
+from companion.render.page import asset
 
 BOTH = {"SGD": {"lr": 0.09}, "Adam": {"lr": 0.3}}
 
@@ -34,10 +35,10 @@ def test_the_path_is_that_of_a_loop(name: str, options: dict[str, float]) -> Non
 
 def test_it_is_whole_without_scripts() -> None:
     html = valley(steps=40, **BOTH).html
-    assert html.count('class="rv-0 rv-dots" d="M') == html.count('class="rv-1 rv-dots" d="M') == 2
-    assert re.search(r'rv-1 rv-dots" d="([^"]*)"/>\n', html)[1].count("M") == 41  # type: ignore[index]
+    assert html.count('class="ro-0 ro-dots" d="M') == html.count('class="ro-1 ro-dots" d="M') == 2
+    assert re.search(r'ro-1 ro-dots" d="([^"]*)"/>\n', html)[1].count("M") == 41  # type: ignore[index]
     assert ">SGD: 0.11 from the bottom after 40 steps<" in html
-    assert '<div class="rv-sliders" hidden>' in html
+    assert '<div class="ro-sliders" hidden>' in html
 
 
 def test_a_path_that_runs_away_is_said_to() -> None:
@@ -60,7 +61,7 @@ def test_words_are_harmless(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_script_and_style_are_small() -> None:
-    assert len(asset("valley.js")) + len(asset("valley.css")) < 10_000
+    assert sum(len(asset(path)) for path in valley(SGD={"lr": 0.09}).assets) < 10_000
 
 
 def test_a_page_is_saved(tmp_path: Path) -> None:
