@@ -67,10 +67,12 @@ def _head(line: int, source: str) -> str:
 def _said(record: LineRecord) -> str:
     """The note under a line, in words that hold without the table."""
     gradients, parameters = notes(record)
-    said = [f"gradients: {gradients}"] if gradients else []
+    beside = also(record.before, record.after)
+    nothing = not (record.changed_gradients or record.changed_parameters or beside)
+    said = ["changes nothing"] if nothing else []
+    said += [f"gradients: {gradients}"] if gradients else []
     said += [f"parameters: {parameters}"] if parameters else []
-    said += also(record.before, record.after)
-    said = said or ["changes nothing"]
+    said += beside
     return "; ".join([*said, f"raised {record.raised}"] if record.raised else said)
 
 

@@ -152,6 +152,32 @@ def test_hostile_names_are_text() -> None:
     assert "&lt;img src=x onerror=alert(2)&gt;" in html
 
 
+def test_a_zero_grad_that_has_nothing_to_clear_says_why() -> None:
+    net = nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with trace(net, optimizer) as routine:
+        optimizer.zero_grad()
+        net.bias.grad = torch.zeros(1)
+        optimizer.zero_grad(set_to_none=False)
+        net.weight.grad = torch.ones(1, 2)
+        torch.optim.SGD([net.bias]).zero_grad(set_to_none=False)
+        optimizer.zero_grad()
+    table = Table(routine.play().html)
+    said = [*map(str.split, str(routine).splitlines()[2:])]
+    assert [" ".join(words[2:]) for words in said if "zero_grad" in words[1]] == [
+        "2 None already",
+        "1 None already, 1 zero already",
+        "",  # the weight's was not to be cleared
+        "2 value → None",
+    ]
+    assert [body[1][0] for body in table.bodies if "zero_grad" in str(body)] == [
+        "changes nothing; gradients: 2 None already",
+        "changes nothing; gradients: 1 None already, 1 zero already",
+        "changes nothing",
+        "gradients: 2 value → None",
+    ]
+
+
 def test_a_long_trace_is_cut_and_says_so() -> None:
     net, inputs = flat(3), torch.ones(1, 3072)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.01)

@@ -94,7 +94,7 @@ def test_text_indents_a_loop() -> None:
     assert lines == [
         "for _ in range(1):",
         "    if True:",
-        "        optimizer.zero_grad()",
+        "        optimizer.zero_grad()  2 None already",
         "for _ in range(1):",
     ]
 
