@@ -16,7 +16,8 @@ from companion.tracing.code.frames import UNKNOWN, local_variables, value_of
 from companion.tracing.events.graph import Node, Spent, below, grad_fn, shape_of
 
 MOST = 200  # nodes of a sum's graph that are counted
-_ARITHMETIC = {"AddBackward0", "SubBackward0", "MulBackward0", "DivBackward0"}
+_SUMS = {"AddBackward0", "SubBackward0"}
+_ARITHMETIC = {*_SUMS, "MulBackward0", "DivBackward0"}
 
 
 def before(text: str, frame: FrameType) -> Iterator[Event]:
@@ -89,8 +90,9 @@ def _is_array(value: object) -> bool:
 
 
 def _sum(node: Node) -> int:
-    """How many sums and products stand on top of one another: `total += loss`, again and again."""
-    return sum(1 for _ in below([node], MOST, through=lambda n: n.name() in _ARITHMETIC))
+    """How many sums stand on top of one another: `total += loss`, again and again."""
+    whole = below([node], MOST, through=lambda n: n.name() in _ARITHMETIC)
+    return sum(n.name() in _SUMS for n in whole)
 
 
 def _spread(node: Node, sides: Sequence[torch.Size]) -> Event | None:
