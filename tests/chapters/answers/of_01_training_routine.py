@@ -171,6 +171,7 @@ ANSWERS = [
             evaluation(end="return total"): "it returns the sum",
             evaluation(take="loss.item()", end="return total / 4"): "the last batch is smaller",
             evaluation(end="return total / 49"): "the mean loss is",
+            evaluation(end="return float('nan')"): "the mean loss is another number",
         },
     ),
 ]

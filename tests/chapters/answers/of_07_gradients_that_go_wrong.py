@@ -32,6 +32,9 @@ ANSWERS = [
             "answer_1 = 2": "give the numbers of the batches",
             "answer_1 = True": "give the numbers of the batches, as",
             "answer_1 = [None]": "give the numbers of the batches, as a",
+            "answer_1 = '25'": "give whole numbers",
+            "answer_1 = [2.9, 5.7]": "give whole numbers, each once",
+            "answer_1 = [float('inf')]": "give the numbers of the batches, as a list",
             "answer_1 = [3, 6]": "the six batches have the numbers 0 to 5",
             "answer_1 = range(6)": "which of these gradients are there",
             "answer_1 = [0, 3]": "what does zero_grad clear in the second round",
@@ -62,6 +65,10 @@ def by_twos(net, optimizer, batches):
                 " or i == len(batches) - 1", ""
             ): "the fifth batch",
             BY_TWOS.replace("SCALED", LOSS).replace("i % 2 == 1", "True"): "4 steps for 4 batches",
+            BY_TWOS.replace("SCALED", f"{LOSS} * len(labels) / samples").replace(
+                "optimizer.step()",
+                "[p.data.sub_(0.1 * p.grad) for p in net.parameters()]",
+            ): "0 steps for 4 batches",
         },
     ),
     Answers(
@@ -77,6 +84,19 @@ def mean_loss(net, batches):
         wrong={
             "mean_loss = 1.1": "mean_loss is a function",
             "mean_loss = lambda net, batches: None": "return a number, not NoneType",
+            "mean_loss = lambda net, batches: float('nan')": "the batches have different",
+            MEAN_LOSS.replace("\ndef", "\n@torch.no_grad()\ndef").replace(
+                "    total,", "    net.eval()\n    total,"
+            ): "the network was in train mode before",
+            MEAN_LOSS.replace("    total,", "    net.requires_grad_(False)\n    total,"): (
+                "it was not frozen before"
+            ),
+            MEAN_LOSS.replace("\ndef", "\n@torch.no_grad()\ndef").replace("(net, b", "(model, b"): (
+                "the batches have different sizes; does each"
+            ),
+            MEAN_LOSS.replace("\ndef", "\n@torch.no_grad()\ndef").replace(
+                ", batches)", ", data)"
+            ): ("the batches have different sizes; does each sample"),
             "mean_loss = lambda net, batches: True": "return a number, not bool",
             MEAN_LOSS: "the number is right, but",
             MEAN_LOSS.replace("loss.item()", "loss"): "that is a tensor",

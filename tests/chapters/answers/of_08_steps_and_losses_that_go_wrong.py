@@ -37,7 +37,7 @@ ANSWERS = [
             'answer_1 = ["Dropout", "BatchNorm1d", "Linear"]': "one of these has no use",
             'answer_1 = ["Dropout", "BatchNorm1d", "LayerNorm"]': "LayerNorm takes its mean",
             'answer_1 = "BatchNorm1d"': "one is missing that draws random",
-            'answer_1 = "Dropout"': "one is missing that keeps an average",
+            'answer_1 = "Dropout"': "one is missing that keeps a running",
         },
     ),
     Answers(
@@ -63,7 +63,34 @@ def not_held(net, optimizer):
             NOT_HELD
             + NAMES.format(
                 "any(torch.equal(p, q) for g in optimizer.param_groups for q in g['params'])"
-            ): "equal numbers do not make",
+            ): "equal numbers are not one",
+            NOT_HELD
+            + NAMES.format(
+                "(p.requires_grad and any(p is q for g in G for q in g['params']))"
+            ).replace(
+                "G ", "optimizer.param_groups "
+            ): "an optimizer can hold a parameter that is frozen",
+            NOT_HELD
+            + NAMES.format(
+                "(not p.requires_grad or any(p is q for g in G for q in g['params']))"
+            ).replace("G ", "optimizer.param_groups "): "the frozen ones count",
+            """
+def not_held(net, optimizer):
+    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    return [
+        f"{name}.{own}"
+        for name, layer in net.named_children()
+        for own, p in layer.named_parameters(recurse=False)
+        if id(p) not in held
+    ]
+""": "parameters stand at every depth",
+            """
+def not_held(net, optimizer):
+    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    with torch.no_grad():
+        [p.add_(1) for p in net.parameters()]
+    return [name for name, p in net.named_parameters() if id(p) not in held]
+""": "it moved parameters",
         },
     ),
     Answers(
@@ -97,6 +124,19 @@ def my_epoch(net, optimizer, batches, limit):
             RIGHT.replace(" or i == len(batches) - 1", ""): "the fifth batch",
             RIGHT.replace("return total / seen", "return torch.tensor(total)"): "that is a tensor",
             RIGHT.replace("return total / seen", "pass"): "the steps are right; what",
+            RIGHT.replace("return total / seen", "return float('nan')"): (
+                "the steps are right, the mean loss is"
+            ),
+            RIGHT.replace("return total / seen", "net.eval()\n    return total / seen"): (
+                "the network was in train mode"
+            ),
+            RIGHT.replace(
+                "optimizer.step()",
+                "[p.data.sub_(0.1 * p.grad) for p in net.parameters()]",
+            ): "0 steps for 4 batches",
+            RIGHT + "\nimport functools\nmy_epoch = functools.partial(my_epoch)": (
+                "my_epoch is a function of four arguments, to be traced"
+            ),
             RIGHT.replace("return total / seen", "return total"): "the steps are right, the mean",
         },
     ),
