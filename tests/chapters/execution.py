@@ -68,17 +68,26 @@ class Chapter(IPyNbFile):  # type: ignore[misc]
 
     def answered(self) -> Iterator[tuple[str, NotebookNode]]:
         """What is executed for each exercise, and its name."""
-        exercises = zip(
-            tagged(self.nb, "check"), solutions(self.nb), answers(self.path.stem), strict=True
-        )
-        for number, (check, solution, tried) in enumerate(exercises, 1):
-            expected = [(code, f"not yet: {hint}", "wrongly") for code, hint in tried.wrong.items()]
-            expected += [(code, "correct\n", "rightly") for code in [*tried.right, solution]]
+        checks, given = [*tagged(self.nb, "check")], answers(self.path.stem)
+        solved = zip(checks, solutions(self.nb), strict=True)
+        # As a reader comes to them: nothing has run but the cells above and the solutions before.
+        for number, (check, solution) in enumerate(solved, 1):
+            yield from tried(f"Exercise {number}", check, solution, "correct\n", "solution")
+        for number, (check, one) in enumerate(zip(checks, given, strict=True), 1):
+            expected = [(code, f"not yet: {hint}", "wrongly") for code, hint in one.wrong.items()]
+            expected += [(code, "correct\n", "rightly") for code in one.right]
             for count, (code, verdict, how) in enumerate(expected, 1):
-                name = f"Exercise {number}, answer {count}, {how}"
-                yield name, new_code_cell(code)
-                shown = new_output("stream", text=f"Exercise {number}: {verdict}")
-                yield (
-                    f"{name}, checked",
-                    new_code_cell(check.source, outputs=[shown], execution_count=number),
+                yield from tried(
+                    f"Exercise {number}", check, code, verdict, f"answer {count}, {how}"
                 )
+
+
+def tried(
+    exercise: str, check: NotebookNode, code: str, verdict: str, name: str
+) -> Iterator[tuple[str, NotebookNode]]:
+    """An answer, and then the check of its exercise with the verdict that it must print."""
+    yield f"{exercise}, {name}", new_code_cell(code)
+    shown = new_output("stream", text=f"{exercise}: {verdict}")
+    # Any count will do: nbval compares the outputs of a cell that has one.
+    checked = new_code_cell(check.source, outputs=[shown], execution_count=1)
+    yield f"{exercise}, {name}, checked", checked

@@ -110,14 +110,14 @@ def test_what_is_computed_passes_and_what_is_not_fails(tmp_path: Path) -> None:
         ("PASSED", "Cell 4"),
         ("PASSED", "Cell 5"),
         ("PASSED", "Cell 6"),
+        ("PASSED", "Exercise 1, solution"),
         ("PASSED", "Exercise 1, answer 1, wrongly"),
         ("PASSED", "Exercise 1, answer 1, wrongly, checked"),
         ("PASSED", "Exercise 1, answer 2, rightly"),
         ("PASSED", "Exercise 1, answer 2, rightly, checked"),
-        ("PASSED", "Exercise 1, answer 3, rightly"),
         ("FAILED", "Cell 2"),
         ("FAILED", "Cell 3"),
-        ("FAILED", "Exercise 1, answer 3, rightly, checked"),
+        ("FAILED", "Exercise 1, solution, checked"),
     ], done.out + done.err
 
 

@@ -69,6 +69,7 @@ ANSWERS = [
         right=[
             "answer_1 = [45, 44.0]",
             "answer_1 = torch.tensor([45, 44])",
+            "import numpy; answer_1 = tuple(numpy.ceil([1437 / 32, 43.5]))",
             "answer_1 = tuple(len(DataLoader(train_set, 32, drop_last=d)) for d in (False, True))",
         ],
         wrong={
@@ -87,6 +88,7 @@ ANSWERS = [
         right=[
             "import math; answer_2 = math.log(1 + 9 / math.exp(3))",
             "answer_2 = F.cross_entropy(3 * F.one_hot(labels, 10).float(), labels).item()",
+            "import numpy; answer_2 = numpy.float32(0.36994)",
             "answer_2 = criterion(torch.eye(10, requires_grad=True) * 3, torch.arange(10))",
         ],
         wrong={
@@ -132,10 +134,19 @@ ANSWERS = [
             "criterion(net(inputs), labels).backward()\n"
             + traced("x = 1", "x = 2", "x = 3", STEP, ZERO): "before zero_grad the",
             traced(FORWARD, LOSS, STEP, BACKWARD, ZERO): "before zero_grad the other",
+            traced(FORWARD, "loss = outputs.sum()", BACKWARD, STEP, ZERO): "the second of the",
+            "kept, optimizer = optimizer, optim.Adam(net.parameters(), lr=0.0)\n"
+            + traced(FORWARD, LOSS, BACKWARD, STEP, ZERO)
+            + "optimizer = kept": "in a fresh network",
         },
     ),
     Answers(
-        right=[epoch(), epoch(mode="for part in net.modules(): part.training = True")],
+        right=[
+            epoch(),
+            epoch(mode="for part in net.modules(): part.training = True"),
+            epoch().replace("net(inputs)", "net.forward(inputs)"),
+            epoch(end="import numpy; return numpy.float32(total / len(loader))"),
+        ],
         wrong={
             "answer_4 = 0.5": "the answer is a",
             "answer_4 = net": "the answer is a function",
@@ -157,6 +168,9 @@ ANSWERS = [
         right=[
             evaluation(),
             evaluation(around="with torch.no_grad():", back="net.train(mode=before)"),
+            evaluation(around="net.requires_grad_(False)\n    if True:", back="net.train(before)")
+            .replace("net(images)", "net.forward(images)")
+            .replace("    return", "    net.requires_grad_()\n    return"),
         ],
         wrong={
             "answer_5 = mean_loss = 2.3": "the answer is a",
@@ -168,8 +182,16 @@ ANSWERS = [
             evaluation(more="net.zero_grad()"): "it changed gradients that",
             evaluation(back="net.train()"): "the network was in eval mode before",
             evaluation(end="return torch.tensor(total / len(dataset))"): "it returns no plain",
+            evaluation(around="torch.set_grad_enabled(False)\n    if True:"): "after it nothing is",
+            evaluation(take="loss.item()", end="return total / (i + 1)")
+            .replace("for images", "for i, (images")
+            .replace("labels in DataLoader(dataset, batch_size=16)", "labels) in B")
+            .replace("B:", "enumerate(DataLoader(dataset, batch_size=128)):"): "the last batch is",
+            evaluation(take="loss.item() - total").replace("batch_size=16", "batch_size=100"): (
+                "the mean loss is another"
+            ),
             evaluation(end="return total"): "it returns the sum",
-            evaluation(take="loss.item()", end="return total / 4"): "the last batch is smaller",
+            evaluation(take="loss.item()", end="return total / 23"): "the last batch is smaller",
             evaluation(end="return total / 49"): "the mean loss is",
             evaluation(end="return float('nan')"): "the mean loss is another number",
         },

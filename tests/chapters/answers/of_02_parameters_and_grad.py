@@ -43,12 +43,13 @@ ANSWERS = [
             "answer_1 = 2": "give a set",
             "answer_1 = 'fc2.weight, fc2.bias'": "give a set of",
             "answer_1 = {'fc2.weight': None, 'fc2.bias': None}": "give a set of names",
-            "answer_1 = set()": "freeze the layer before",
+            "answer_1 = set()": "take a fresh `Net()`",
             "answer_1 = ['fc2']": "that is the layer",
             "answer_1 = {'fc2.weight'}": "not only this one",
             "answer_1 = {k for k, _ in net.named_parameters() if 'fc3' not in k}": (
                 "a gradient passes through"
             ),
+            "answer_1 = {k for k, _ in net.named_parameters()}": "that is so before a backward",
             "answer_1 = [None, [2], net.fc2.weight]": "look at `grad`",
             "answer_1 = ('fc3.weight', 'fc3.bias')": "look at `grad` of",
         },
@@ -70,8 +71,11 @@ ANSWERS = [
                 "what it returns has"
             ),
             "answer_2 = lambda x: x.detach().requires_grad_().sum()": "the graph of what",
-            "answer_2 = lambda x: (x * x).sum()": "at x = [0.5, -4.0, 9.0]",
-            "answer_2 = lambda x: x.sum() * 2": "at x = [1.0, 2.0, 3.0]",
+            "answer_2 = lambda x: (x * x).sum()": "at x = [0.5, -4.0, 9.0] the gradient is [1.0",
+            "answer_2 = lambda x: x.sum() * 2": "at x = [0.5, -4.0, 9.0] the gradient is [2.0",
+            "def answer_2(x):\n"
+            "    x.grad = torch.tensor([2.0, 4.0, 6.0])\n"
+            "    return (x * 0).sum()": ("at x = [0.5, -4.0, 9.0] the gradient is [0.0"),
         },
     ),
     Answers(
@@ -115,6 +119,10 @@ ANSWERS = [
                 "self.tensor = nn.Parameter(torch.zeros(3))",
                 "self.parameter = nn.Parameter(torch.ones(3))",
             ): "their numbers are not",
+            "class Both(Two):\n"
+            "    def named_parameters(self):\n"
+            "        yield from [('tensor', self.tensor), ('parameter', self.parameter)]\n"
+            "answer_3 = Both()": "its state dict has ['parameter']",
         },
     ),
     Answers(
@@ -141,7 +149,9 @@ ANSWERS = [
             scaled(factor="nn.Parameter(torch.ones(()) * 5)"): "at first it should",
             scaled(result="x"): "with a factor of 3",
             scaled(result="(self.factor * x).detach()"): "what it returns has",
-            scaled(count="pass"): "after two calls it has counted",
+            scaled(count="pass"): "after three calls, the last in eval mode, calls is",
+            scaled(count="self.calls = self.calls + self.training"): "after three calls",
+            scaled(factor="nn.Parameter(torch.ones(2))"): "it ends with RuntimeError",
             scaled(
                 outside="shared = torch.zeros(1)",
                 calls="self.register_buffer('calls', self.shared)",

@@ -30,6 +30,7 @@ ANSWERS = [
             "answer_2 = [0, 0, 4] + [0] * 7": "which bias is added to score 3",
             "answer_2 = [0, 0, 0, 1] + [0] * 6": "the place is right; how often",
             """
+criterion(net(inputs), labels).backward()
 net(inputs)[:, 3].sum().backward()
 answer_2 = net.fc3.bias.grad
 """: "were the gradients cleared",
