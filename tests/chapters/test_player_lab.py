@@ -14,7 +14,7 @@ from tests import ROOT
 from tests.chapters.lab import START, jupyter
 from tests.pages.browser import problems_axe, visit
 
-CHAPTER = "03_computing_gradients.ipynb"
+CHAPTER = "01_training_routine.ipynb"
 DOLLARS = 'price = "$5"; other = "$6"'
 LOOP = f"""\
 import torch
