@@ -83,23 +83,6 @@ def test_amsgrad_divides_by_the_largest() -> None:
     assert held_state["max_exp_avg_sq"] > 1000 * held_state["exp_avg_sq"]
 
 
-@of("seed")
-def test_a_seed_says_where_random_numbers_begin() -> None:
-    def drawn(more: bool) -> list[Tensor]:
-        torch.manual_seed(0)
-        weight = nn.Linear(2, 2).weight
-        if more:
-            torch.rand(1)
-        return [weight, torch.dropout(torch.ones(99), 0.5, True), torch.randperm(99)]
-
-    assert equal(drawn(False), drawn(False))
-    assert [torch.equal(*pair) for pair in zip(drawn(False), drawn(True), strict=True)] == [
-        True,
-        False,
-        False,
-    ]
-
-
 @of("chain rule")
 def test_rates_multiply_along_a_way_and_ways_add_up() -> None:
     x = torch.tensor(3.0, requires_grad=True)

@@ -442,3 +442,20 @@ def test_ranks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     single = nn.DataParallel(nn.Linear(2, 1))
     assert isinstance(single.module, nn.Linear)
     assert list(single.state_dict()) == ["module.weight", "module.bias"]
+
+
+@of("seed")
+def test_a_seed_says_where_random_numbers_begin() -> None:
+    def drawn(more: bool) -> list[Tensor]:
+        torch.manual_seed(0)
+        weight = nn.Linear(2, 2).weight
+        if more:
+            torch.rand(1)
+        return [weight, torch.dropout(torch.ones(99), 0.5, True), torch.randperm(99)]
+
+    assert equal(drawn(False), drawn(False))
+    assert [torch.equal(*pair) for pair in zip(drawn(False), drawn(True), strict=True)] == [
+        True,
+        False,
+        False,
+    ]

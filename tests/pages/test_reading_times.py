@@ -22,7 +22,7 @@ def test_no_chapter_takes_long() -> None:
 @pytest.mark.parametrize("name", TIMES)
 def test_each_says_it(book: Path, name: str) -> None:
     page = (book / f"{name}.html").read_text(encoding="utf-8")
-    assert f"<span>{TIMES[name]} minutes to read, without the exercises</span>" in page
+    assert f"<span>{TIMES[name]} minutes to read, without exercises and folded code</span>" in page
 
 
 @pytest.mark.parametrize("page", ["book/index.md", "README.md"])
