@@ -176,3 +176,10 @@ def _see(before: str, rest: str, given: dict[str, Any], folder: Path) -> Seen:
 def _compiled(code: str, path: Path) -> CodeType:
     path.write_text(code, encoding="utf-8")
     return compile(code, str(path), "exec")
+
+
+def run(words: str, folder: Path, steps: int = 1) -> Seen:
+    """The case below these words of the page."""
+    assert PAGE.count(words) == 1
+    code = PAGE.partition(words)[2].partition("```python\n")[2].partition("```")[0]
+    return see(code, folder, steps)

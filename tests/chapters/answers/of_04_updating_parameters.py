@@ -96,6 +96,7 @@ ANSWERS = [
             step("p.sub_(p.grad)"): "with lr 0.1, a gradient of 0.5",
             step("p.add_(p.grad, alpha=-(lr if lr in (0.1, 0.03) else 7))"): "right for a learning",
             step("p.add_(p.grad.clamp(-1, 1), alpha=-lr)"): "right for small gradients",
+            step("p.add_(p.grad.clamp(-100, 100), alpha=-lr)"): "right for small gradients, not",
             step("p.add_(p.grad, alpha=-lr * 1.00002)"): "nearly, but a hundredth",
             step("p.add_(p.grad + 1e-5 * p, alpha=-lr)"): "the step depends on",
             "@torch.no_grad()\n"
