@@ -9,6 +9,7 @@ import textwrap
 from typing import TextIO
 
 HEAD = re.compile(r"^( *(?:runs  )?line  )(code +)(gradients +)parameters$", re.MULTILINE)
+FINDING = re.compile(r"(possible: )?[a-z-]+, line \d+(, \d+ times)?: ")
 RAISED = re.compile(" +raised ")
 CURE = re.compile(" +cure: |          ")  # code, and its further lines
 FARTHEST = 8  # columns of indentation that what a line did takes over from its code
@@ -30,7 +31,7 @@ def folded(text: str, width: int) -> str:
     """The same trace with the columns of gradients and parameters below each line.
 
     Args:
-        text: What `print(routine)` writes where there is room.
+        text: What `print(routine)` writes where there is room, or findings alone.
         width: Columns to fit words into. Code is not broken; a line of it can be longer.
 
     Returns:
@@ -49,6 +50,8 @@ def folded(text: str, width: int) -> str:
            4  optimizer.step()
                 parameters: 2 changed, norm 0.6
     """
+    if FINDING.match(text):  # findings alone: `print(*routine.diagnose())`
+        return "\n".join(_wrapped(text, width))
     head = HEAD.search(text)
     if not text.startswith("Trace of ") or head is None:
         return text

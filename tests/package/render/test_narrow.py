@@ -57,6 +57,18 @@ accumulates, line 4: loss.backward()
     explained in: chapter.html"""
 
 
+def test_findings_alone_are_folded_too() -> None:
+    for first in ("accumulates, line 4: ", "possible: eval-mode, line 12, 3 times: "):
+        wide, narrow = (
+            text.partition("\n\n")[2].replace("accumulates, line 4: ", first)
+            for text in (WIDE, NARROW)
+        )
+        assert folded(wide, 36).splitlines()[-4:] == narrow.splitlines()[-4:]
+    assert folded("accuracy, line 4 of a log that is wide", 20) == (
+        "accuracy, line 4 of a log that is wide"
+    )
+
+
 def test_what_a_line_did_stands_below_it() -> None:
     assert folded(WIDE, 36) == NARROW
 
