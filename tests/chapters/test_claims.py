@@ -212,6 +212,44 @@ def eps_in_float16() -> None:
     assert torch.tensor(1e-4, dtype=torch.float16).square() == 0
 
 
+@said(
+    "06",
+    "survives both in this one step. It keeps the second average in `float16` too, so it is no "
+    "cure.",
+    "or choose a much larger `eps`, such as 1e-4.",
+)
+def fused_and_a_larger_eps_in_float16() -> None:
+    def moved(**options: Any) -> float:
+        p = nn.Parameter(torch.ones(1, dtype=torch.float16))
+        optimizer = torch.optim.Adam([p], lr=0.1, **options)
+        for gradient in (1e-4, 0.0, 0.0):
+            p.grad = torch.tensor([gradient], dtype=torch.float16)
+            optimizer.step()
+        return abs(p.item() - 1)
+
+    assert moved(fused=True) > 100
+    assert moved(foreach=False, eps=1e-4) < 1
+
+
+@said(
+    "04",
+    "so after the next `zero_grad` it has no gradient, and neither of the two moves again.",
+)
+def a_new_parameter_is_not_moved_again() -> None:
+    layer = nn.Linear(2, 1)
+    old = layer.weight
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+    layer(torch.ones(1, 2)).sum().backward()
+    layer.weight = nn.Parameter(old.detach() - 1)
+    new, before = layer.weight, (old.detach().clone(), layer.weight.detach().clone())
+    for _ in range(3):
+        optimizer.zero_grad()
+        layer(torch.ones(1, 2)).sum().backward()
+        optimizer.step()
+    assert torch.equal(old, before[0])
+    assert torch.equal(new, before[1])
+
+
 @said("06", "It never shrinks.")
 def amsgrad_never_shrinks() -> None:
     p = nn.Parameter(torch.zeros(1))
