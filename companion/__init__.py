@@ -9,8 +9,9 @@ The rooms of the package; what is in one imports only from rooms on floors below
 3. `measure`: tensors become readings, and two moments become "what changed".
 3. `diagnosis`: records become findings: the ledger of backward calls, and the rules.
 3. `render`: records and findings become text, rows, a figure, the player.
-4. `tracing`: a running frame becomes records: `trace()`, who follows, what a call means.
-5. `command`: what `python -m companion` does: running a script, finding its loop, the report.
+4. `guard`: what is still looked at after optimizers' steps when no line is watched any more.
+5. `tracing`: a running frame becomes records: `trace()`, who follows, what a call means.
+6. `command`: what `python -m companion` does: running a script, finding its loop, the report.
 """
 
 from __future__ import annotations

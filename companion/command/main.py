@@ -24,7 +24,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The command; `--help` says what it takes."""
     given = _parse(sys.argv[1:] if arguments is None else list(arguments))
     report = Report(given)
-    scout = Scout(given.steps, report.finish, place_of(given.script, module=given.module))
+    scout = Scout(
+        given.steps,
+        report.finish,
+        place_of(given.script, module=given.module),
+        guarded=given.guard and not given.stop,
+    )
     report.scout = scout
     scout.start()
     try:
@@ -52,10 +57,12 @@ _code_of = SystemExit.__dict__["code"].__get__  # a subclass may make a property
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m companion",
-        usage="%(prog)s [--steps N] [--stop] [--json FILE] [--html FILE] "
-        "(script.py | -m module) [arguments]",
+        usage="%(prog)s [--steps N] [--stop] [--no-guard] [--json FILE] "
+        "[--html FILE] (script.py | -m module) [arguments]",
         description="Run a training script, unedited, and report on stderr which of its lines "
-        "changed what in its first steps, and what is wrong with them.",
+        "changed what in its first steps, and what is wrong with them. Then a guard stays: when "
+        "the script is over it names gradients that were not finite or far larger than before, "
+        "a learning rate of 0, and steps that a GradScaler skipped.",
         epilog="The exit code is the script's own; if that is 0 and something is certainly "
         f"wrong, it is {FOUND}; not where it is one of several processes.",
         allow_abbrev=False,
@@ -64,6 +71,12 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         "--steps", type=_positive, default=3, metavar="N", help="how many steps to watch (3)"
     )
     parser.add_argument("--stop", action="store_true", help="end the script after these steps")
+    parser.add_argument(
+        "--no-guard",
+        dest="guard",
+        action="store_false",
+        help="look at nothing any more after these steps",
+    )
     parser.add_argument("--json", metavar="FILE", help="write steps and findings as JSON, too")
     parser.add_argument("--html", metavar="FILE", help="write a page that plays the steps, too")
     parser.add_argument("-m", dest="module", action="store_true", help=argparse.SUPPRESS)

@@ -14,7 +14,7 @@ import torch
 from companion.command.scout.scout import Scout
 from companion.isolation.wall import is_ours
 from companion.isolation.words import words_of
-from companion.records.visible import encodable
+from companion.records.visible import encodable, visible
 from companion.render.narrow import fitting
 from companion.render.text import count_steps, text
 
@@ -56,9 +56,10 @@ class Report:
         try:
             self.scout.stop(error)
             self._print()
-            if self.scout.routine is not None and self.scout.unwatched and self._is_here():
-                self._say(*self._unwatched())
-                self._write()
+            if self.scout.routine is not None and self._is_here():
+                self._say(*self._unwatched(), *self._guarded())
+                if self.scout.unwatched or self.scout.guard is not None:
+                    self._write()
         except Exception as failure:
             if not is_ours(failure):
                 raise
@@ -111,6 +112,10 @@ class Report:
     def _unwatched(self) -> list[str]:
         return [f"not watched: {words}" for words in self.scout.unwatched]
 
+    def _guarded(self) -> list[str]:
+        guard = self.scout.guard
+        return [] if guard is None else [f"guard: {visible(words)}" for words in guard.sentences]
+
     def _say(self, *sentences: str) -> None:
         try:
             if type(sys.stdout) is io.TextIOWrapper:  # another one is the script's own
@@ -130,6 +135,7 @@ class Report:
             "lines": len(self._records),
             "findings": [finding.to_dict() for finding in self._findings],
             "unwatched": self.scout.unwatched,
+            "guard": None if self.scout.guard is None else self.scout.guard.to_dict(),
         }
         try:
             self._given.json.write_text(json.dumps(whole, indent=1), encoding="utf-8")

@@ -38,6 +38,7 @@ def text(
     network: str,
     findings: Sequence[Finding] = (),
     unwatched: Sequence[str] = (),
+    guard: Sequence[str] = (),
     as_written: bool = False,
 ) -> str:
     """The annotated lines, and what the diagnosis found.
@@ -48,10 +49,11 @@ def text(
     stand the rules that object to it. A trace of more than 60 lines is shown as written: each
     line of the source once, with how often it ran and what its last effect was; so is any with
     `as_written`. Names and code are shown as `visible` shows them. Last stands what was not
-    looked at, if anything was not.
+    looked at, if anything was not, and what was seen after the watched steps.
     """
     network = visible(network)
     rest = [f"not watched: {visible(words)}" for words in unwatched]
+    rest += [f"guard: {visible(words)}" for words in guard]
     if not records:
         return "\n".join([f"Trace of {network}: no line ran", *rest])
     short = len(records) <= LONGEST and not as_written

@@ -34,6 +34,7 @@ class Trace:
     Attributes:
         network (str): The class name of the traced network; of several, their own names.
         unwatched (list[str]): What was not looked at, and why: a sentence for each; usually none.
+        guard (list[str]): What was seen after the watched steps, when the block is over.
 
     Example:
         >>> import torch
@@ -55,9 +56,11 @@ class Trace:
         network: str,
         records: list[LineRecord] | None = None,
         unwatched: list[str] | None = None,
+        guard: list[str] | None = None,
     ) -> None:
         self.network = network
         self.unwatched = [] if unwatched is None else unwatched
+        self.guard = [] if guard is None else guard
         self._records = [] if records is None else records  # and may grow
 
     @property
@@ -212,7 +215,11 @@ class Trace:
     def __str__(self) -> str:
         findings = self.diagnose()
         whole = text(
-            self._records, network=self.network, findings=findings, unwatched=self.unwatched
+            self._records,
+            network=self.network,
+            findings=findings,
+            unwatched=self.unwatched,
+            guard=self.guard,
         )
         whole = fitting(whole, sys.stdout)
         return encodable(whole, getattr(sys.stdout, "encoding", None))  # a file of cp1252 lacks →

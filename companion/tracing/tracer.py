@@ -7,9 +7,11 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from types import CodeType, FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from companion.guard.guard import Guard
 from companion.isolation.wall import aside, is_ours, leave_out_us, tell
 from companion.measure.watched import Watchable, Watched
 from companion.tracing.code.frames import local_variables
@@ -65,7 +67,9 @@ def trace(
     Memory: what a watched step leaves behind is about 200 bytes for each tensor that it changed,
     whatever the tensor's size; copies take 512 MiB at most. After `steps` steps, or 100 000 lines,
     or when watching has taken 3 seconds and as long again as your own code, nothing more is
-    watched; after 1000 lines in a row that change nothing, nothing until the next backward.
+    watched; after 1000 lines in a row that change nothing, nothing until the next backward. Where
+    watching is over before the block is, a guard looks at gradients and learning rates from then
+    on, after as many steps as take 0.5 % of the time; see `Trace.guard`.
 
     Args:
         watched: The network and its optimizer, each under the name of your variable; or several
@@ -144,8 +148,11 @@ class Tracer:
     """Follows a block or a function line by line; made by `trace`."""
 
     def __init__(self, watched: Watched, options: Options) -> None:
+        self._guard = Guard(watched)
+        options = replace(options, ended=self._guard.begin)
         recorder = Recorder(watched, options)
-        self._routine = Trace(watched.title, recorder.records, recorder.unwatched)
+        said = self._guard.sentences
+        self._routine = Trace(watched.title, recorder.records, recorder.unwatched, said)
         self._follower = Follower(recorder, options)
 
     def __enter__(self) -> Trace:
@@ -155,11 +162,13 @@ class Tracer:
             while frame.f_code.co_filename == contextlib.__file__ and frame.f_back is not None:
                 frame = frame.f_back  # entered through an ExitStack: the lines are its caller's
             self._follower.start()
+            self._guard.install()
             aside(self._follower.follow, [frame])
             self._follower.install()
             return self._routine
         except BaseException as error:  # what ends it half-way leaves nothing
             self._follower.abandon()
+            self._guard.end(wait=False)
             if not is_ours(error):
                 leave_out_us(error)
             raise
@@ -187,8 +196,10 @@ class Tracer:
     def _end(self, error: BaseException | None, stacklevel: int) -> None:
         try:
             problem = self._follower.stop(error)
+            self._guard.end(wait=error is None)
         except BaseException:
             self._follower.abandon()
+            self._guard.end(wait=False)
             raise
         if problem is not None and error is None:
             tell(problem, stacklevel=stacklevel + 1)
@@ -214,6 +225,7 @@ class Tracer:
                 return function(*args, **kwargs)
             try:
                 follower.start(code)
+                self._guard.install()
                 follower.install()
                 result = function(*args, **kwargs)
             except BaseException as error:

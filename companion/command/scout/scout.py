@@ -26,6 +26,7 @@ from torch.optim.optimizer import (
 from companion.command.scout.found import Found
 from companion.command.scout.own import CALL, is_direct, is_in_forward, is_own, is_special
 from companion.command.scout.unwatched import Unwatched
+from companion.guard.guard import Guard
 from companion.isolation.budget import Budget
 from companion.isolation.objects import attributes, is_a
 from companion.isolation.wall import aside, is_calm, is_ours, keep_out_dynamo, leave_out_us
@@ -51,13 +52,22 @@ class Scout:
         steps: How many steps to watch.
         done: Called when they are over.
         place: The script, or the folder of the package, that runs.
+        guarded: Whether a guard stays when they are over.
 
     Attributes:
+        guard: It, once a training has begun; it looks only when the steps are over.
         routine: What was seen; None as long as no training has begun.
         problem: What made watching impossible, if anything did.
     """
 
-    def __init__(self, steps: int, done: Callable[[], None], place: str | None = None) -> None:
+    def __init__(
+        self,
+        steps: int,
+        done: Callable[[], None],
+        place: str | None = None,
+        *,
+        guarded: bool = False,
+    ) -> None:
         self._found = Found()
         self._done, self._steps, self._place = done, steps, place
         self._follower: Follower | None = None
@@ -68,6 +78,8 @@ class Scout:
         self._missed = Unwatched(place)
         self._insist: Callable[[], None] | None = None
         self._search = Budget(grace=5, share=0.2)  # for finding the loop
+        self._guarded = guarded
+        self.guard: Guard | None = None
         self.routine: Trace | None = None
         self.problem: str | None = None
 
@@ -99,6 +111,8 @@ class Scout:
             self._follower.stop(error)
         elif sys.gettrace() == self._on_call:
             sys.settrace(self._previous)
+        if self.guard is not None:
+            self.guard.end(wait=error is None)
 
     def insist(self, act: Callable[[], None]) -> None:
         """Call this, which raises, at every optimizer's step from now on."""
@@ -147,7 +161,7 @@ class Scout:
         self.problem = words
         if self._follower is not None:
             self._follower.abandon()
-        self.routine = self._follower = None
+        self.routine = self._follower = self.guard = None
 
     def _look(self, frame: FrameType) -> None:
         """Take over, if a call of torch is the training's first."""
@@ -196,6 +210,7 @@ class Scout:
             steps=self._steps, admits=is_direct, ended=self._end, hooks=False,
         )  # fmt: skip
         recorder = Recorder(watched, options)
+        self.guard = Guard(watched) if self._guarded else None
         self.routine = Trace(watched.title, recorder.records, recorder.unwatched)
         self._follower = Follower(recorder, options)
         sys.settrace(self._previous)
@@ -209,6 +224,8 @@ class Scout:
         if self._follower is not None:
             self._follower.stop(None)
             self._follower = None  # and the copies it has kept
+        if self.guard is not None:
+            self.guard.begin()
         self._done()
 
     def _is_endless(self, optimizer: Optimizer) -> bool:
@@ -235,6 +252,8 @@ class Scout:
         try:
             if not torch.compiler.is_compiling() and self._follower is not None:
                 self._follower.on_step(optimizer, args, kwargs)
+            if self.guard is not None:
+                self.guard.on_step(optimizer, args, kwargs)
         except BaseException as error:
             if self._passes(error):
                 raise
