@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.optim.optimizer import Optimizer
 
@@ -91,6 +90,5 @@ def is_zero(optimizer: Optimizer) -> bool:
 
 def _is_zero(rate: Any) -> bool:
     if type(rate) is Tensor and rate.device.type == "cpu" and rate.numel() == 1:
-        with torch._C._DisableAutocast():
-            return bool(rate.item() == 0)
+        return bool(rate.item() == 0)
     return type(rate) in (int, float) and rate == 0

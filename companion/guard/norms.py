@@ -34,6 +34,15 @@ def gradients_of(optimizer: Optimizer) -> list[tuple[Tensor, Tensor]]:
     return found
 
 
+def readable_parameters(optimizer: Optimizer) -> list[Tensor]:
+    """The parameters that are so themselves."""
+    return [
+        parameter
+        for parameter in parameters_of(optimizer)
+        if type(parameter) in (nn.Parameter, Tensor) and is_readable(parameter.detach())
+    ]
+
+
 def is_readable(tensor: object) -> TypeGuard[Tensor]:
     """Whether this is a dense, real tensor of torch's own type, with numbers in memory."""
     return (
@@ -66,15 +75,14 @@ class Norms:
         for i, tensor in enumerate(tensors):
             kinds.setdefault((tensor.device, tensor.dtype), []).append(i)
         self.is_local = all(device.type == "cpu" for device, _ in kinds)
-        with torch._C._DisableAutocast():
-            for (device, dtype), places in kinds.items():
-                those = [tensors[i] for i in places]
-                numbers = torch.stack(torch._foreach_norm(those, 2, dtype=_WIDER[dtype]))
-                if device.type == "cpu":
-                    self._put(places, _without_overflow(numbers.tolist(), those))
-                else:
-                    sent = self._send(numbers) if device.type == "cuda" else numbers
-                    self._parts.append((places, sent))
+        for (device, dtype), places in kinds.items():
+            those = [tensors[i] for i in places]
+            numbers = torch.stack(torch._foreach_norm(those, 2, dtype=_WIDER[dtype]))
+            if device.type == "cpu":
+                self._put(places, _without_overflow(numbers.tolist(), those))
+            else:
+                sent = self._send(numbers) if device.type == "cuda" else numbers
+                self._parts.append((places, sent))
 
     def _put(self, places: list[int], values: list[float]) -> None:
         for i, value in zip(places, values, strict=True):

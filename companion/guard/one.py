@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.optim.optimizer import Optimizer
 
 from companion.guard.judges import History, ZeroRates, is_zero
-from companion.guard.norms import Norms, gradients_of
+from companion.guard.norms import Norms, gradients_of, readable_parameters
 from companion.guard.pace import Pace
 from companion.guard.scales import Scales
 from companion.isolation.objects import attributes
@@ -76,6 +76,21 @@ class One:
         if self._pending is not None and self._pending.norms.have_come(wait=wait):
             self._judge(self._pending, scales)
         self._pending = None
+        optimizer = self.optimizer()
+        if wait and optimizer is not None and self.steps and self._not_finite is None:
+            self._look_at_parameters(optimizer)
+
+    def _look_at_parameters(self, optimizer: Optimizer) -> None:
+        """What was NaN between two looks, or sparse, has left its mark."""
+        parameters = readable_parameters(optimizer)
+        norms = Norms([parameter.detach() for parameter in parameters]).values()
+        bad = [one for one, norm in zip(parameters, norms, strict=True) if math.isnan(norm)]
+        if bad:
+            name = self._naming(bad[0])
+            what = f"{name} has NaN in it at the end"
+            if len(bad) > 1:
+                what += f", and {len(bad) - 1} more of {len(norms)} parameters have"
+            self._not_finite = Sighting("not-finite", self._name, self.steps, False, name, what)
 
     def sightings(self) -> list[Sighting]:
         """What was seen, in the order of the steps."""
@@ -148,5 +163,9 @@ class _Look:
 
 
 def _are_scaled(optimizer: Optimizer, kwargs: Any) -> bool:
-    """Whether a GradScaler leaves it to the optimizer to unscale, and to skip: a fused one does."""
-    return attributes(optimizer).get("grad_scale") is not None or "grad_scaler" in kwargs
+    """Whether a GradScaler leaves it to the optimizer to unscale, and to skip: to a fused one."""
+    # It has these two as long as its step lasts. Once unscaled, the first is None.
+    return not attributes(optimizer).keys().isdisjoint(_LENT) or "grad_scaler" in kwargs
+
+
+_LENT = ("grad_scale", "found_inf")
