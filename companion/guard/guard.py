@@ -6,7 +6,7 @@ import os
 import threading
 import weakref
 from functools import partial
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import Any
 
 import torch
@@ -123,11 +123,11 @@ class Guard:
             one.steps += 1
             if self._begun is None:
                 return
-            began = perf_counter()
-            if one.pace.is_due(began):
+            if one.pace.is_due(perf_counter()):
+                began = thread_time()  # not what other processes take meanwhile
                 if is_calm():
                     aside(one.look, optimizer, kwargs, self._scales, self._made)
-                one.pace.pay(began, perf_counter())
+                one.pace.pay(thread_time() - began, perf_counter())
         except BaseException as error:
             if self._passes(error):
                 raise

@@ -20,7 +20,7 @@ class Every:
         self._asked += 1
         return self._asked % self._number == 0
 
-    def pay(self, began: float, ended: float) -> None:
+    def pay(self, spent: float, now: float) -> None:
         pass
 
 

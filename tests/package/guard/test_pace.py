@@ -17,8 +17,8 @@ def looks(seconds: list[float], look: float, grace: float = GRACE) -> tuple[int,
     for between in seconds:
         now += between
         if pace.is_due(now):
-            pace.pay(now, now + look)
             now += look
+            pace.pay(look, now)
             number += 1
     return number, number * look
 
@@ -47,18 +47,18 @@ def test_one_dear_look_is_forgotten() -> None:
     pace = Pace(SHARE, 0.0)
     now = 0.0
     assert pace.is_due(now)
-    pace.pay(now, now + 0.1)  # the first, that loads things
+    pace.pay(0.1, now + 0.1)  # the first, that loads things
     number = 0
     for _ in range(100_000):
         now += 5e-3
         if pace.is_due(now):
-            pace.pay(now, now + 5e-5)
+            pace.pay(5e-5, now + 5e-5)
             number += 1
     assert number > 30_000
 
 
 def test_a_real_training_is_looked_at() -> None:
-    """By the clock: how often depends on the machine, but not whether."""
+    """By the clock: how often depends on the machine."""
     net, optimizer = pair()
     with guarded(net, optimizer) as guard:
         train(net, optimizer, 60)
