@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import threading
 import weakref
 from functools import partial
+from threading import get_ident
 from time import perf_counter, thread_time
 from typing import Any
 
@@ -68,7 +68,7 @@ class Guard:
         self._here()
 
     def _here(self) -> None:
-        self._pid, self._thread = os.getpid(), threading.get_ident()
+        self._pid, self._thread = os.getpid(), get_ident()
 
     def install(self) -> None:
         """Have torch tell of each step; else somebody calls `on_step`."""
@@ -115,22 +115,28 @@ class Guard:
     def on_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         """An optimizer has stepped, in any thread; torch's own hook says so."""
         try:
+            if torch.compiler.is_compiling():  # it reads no further then
+                return
             one = self._by_id.get(id(optimizer))
-            if one is None or torch.compiler.is_compiling() or not self._is_here():
+            if one is None or get_ident() != self._thread:
                 return
             if one.optimizer() is not optimizer:  # another one, in the place of one that is gone
                 return
             one.steps += 1
-            if self._begun is None:
-                return
-            if one.pace.is_due(perf_counter()):
-                began = thread_time()  # not what other processes take meanwhile
-                if is_calm():
-                    aside(one.look, optimizer, kwargs, self._scales, self._made)
-                one.pace.pay(thread_time() - began, perf_counter())
+            # All else waits for a look: this is run after each step, and never warm.
+            if self._begun is not None and perf_counter() >= one.pace.due:
+                self._look(one, optimizer, kwargs)
         except BaseException as error:
             if self._passes(error):
                 raise
+
+    def _look(self, one: One, optimizer: Optimizer, kwargs: Any) -> None:
+        if not self._is_here():
+            return
+        began = thread_time()  # not what other processes take meanwhile
+        if is_calm():
+            aside(one.look, optimizer, kwargs, self._scales, self._made)
+        one.pace.pay(thread_time() - began, perf_counter())
 
     def end(self, *, wait: bool = True) -> None:
         """Look no more, and put into words what was seen; `wait` for what a GPU still computes."""
@@ -151,7 +157,7 @@ class Guard:
                 raise
 
     def _is_here(self) -> bool:
-        return threading.get_ident() == self._thread and os.getpid() == self._pid
+        return get_ident() == self._thread and os.getpid() == self._pid
 
     def _note_scale(self, *, is_end: bool = False) -> None:
         if self._scales is not None and is_calm():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -16,9 +17,10 @@ class Every:
     def __init__(self, number: int) -> None:
         self._number, self._asked = number, 0
 
-    def is_due(self, now: float) -> bool:
+    @property
+    def due(self) -> float:
         self._asked += 1
-        return self._asked % self._number == 0
+        return -math.inf if self._asked % self._number == 0 else math.inf
 
     def pay(self, spent: float, now: float) -> None:
         pass

@@ -16,7 +16,7 @@ def looks(seconds: list[float], look: float, grace: float = GRACE) -> tuple[int,
     now, number = 1000.0, 0
     for between in seconds:
         now += between
-        if pace.is_due(now):
+        if now >= pace.due:
             now += look
             pace.pay(look, now)
             number += 1
@@ -46,12 +46,11 @@ def test_a_pause_pays_for_one_look() -> None:
 def test_one_dear_look_is_forgotten() -> None:
     pace = Pace(SHARE, 0.0)
     now = 0.0
-    assert pace.is_due(now)
     pace.pay(0.1, now + 0.1)  # the first, that loads things
     number = 0
     for _ in range(100_000):
         now += 5e-3
-        if pace.is_due(now):
+        if now >= pace.due:
             pace.pay(5e-5, now + 5e-5)
             number += 1
     assert number > 30_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from torch.nn import functional
 
 from companion import trace
 from companion.guard.judges import FIRST
+from companion.guard.norms import Norms
 from tests.package.guard.conftest import Looking
 from tests.package.guard.training import batch, guarded, pair, train
 
@@ -121,6 +123,52 @@ def test_nan_that_no_look_met(looking: Looking) -> None:
         (table(torch.tensor([3])).sum() * math.nan).backward()
         sgd.step()
     assert guard.sentences == ["sgd, by step 1: weight has NaN in it at the end"]
+
+
+class Late(Norms):
+    """As from a GPU: they have come by the second time that somebody asks."""
+
+    asked = 0
+
+    def __init__(self, tensors: Sequence[Tensor]) -> None:
+        super().__init__(tensors)
+        self.is_local = False
+
+    def have_come(self, *, wait: bool = False) -> bool:
+        self.asked += 1
+        return wait or self.asked > 1
+
+    def values(self) -> list[float]:
+        assert self.asked
+        return super().values()
+
+
+@pytest.mark.parametrize("last", [60, 49])
+def test_what_comes_late(last: int, looking: Looking, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looks are 16 steps apart, at each the one before is asked for; the last is waited for."""
+    monkeypatch.setattr("companion.guard.one.Norms", Late)
+    net, optimizer = pair()
+    with guarded(net, optimizer=optimizer) as guard:
+        train(net, optimizer, last, change=nan_at_40)
+    (sentence,) = guard.sentences
+    assert sentence.startswith("optimizer, by step 49: the gradient of conv1.weight has NaN in it")
+    assert sentence.endswith("; at step 33 all were finite")
+    assert guard.checked == 4
+
+
+def test_a_parameter_that_is_gone_when_its_norm_comes(
+    looking: Looking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("companion.guard.one.Norms", Late)
+    net = nn.ParameterList([torch.ones(2), torch.ones(3)])
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with guarded(net, optimizer=optimizer) as guard:
+        net[0].grad = torch.full((2,), math.nan)
+        optimizer.step()
+        net[0] = nn.Parameter(torch.ones(2))
+        optimizer.param_groups[0]["params"] = [*net.parameters()]
+    (said,) = guard.sentences
+    assert said.startswith("optimizer, step 1: the gradient of a parameter that is gone has NaN")
 
 
 def scaled(net: nn.Module, optimizer: Any, scaler: Any, steps: range, spoilt: range) -> None:
