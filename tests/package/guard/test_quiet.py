@@ -16,7 +16,7 @@ from companion import Net
 from companion.guard.guard import Guard
 from companion.guard.judges import APART, FIRST
 from tests.package.guard.conftest import Looking
-from tests.package.guard.training import batch, guarded, pair, train
+from tests.package.guard.training import batch, guarded, pair, scaled, train
 
 pytestmark = pytest.mark.usefixtures("looking")
 
@@ -26,8 +26,8 @@ def schedule(name: str, optimizer: torch.optim.Optimizer) -> Any:
         return lr_scheduler.LambdaLR(optimizer, lambda i: min(1.0, i / 10))
     if name == "cosine":  # 0 at the 61st step, which there is
         return lr_scheduler.CosineAnnealingLR(optimizer, 60)
-    if name == "to and fro":  # 0 at one step in ten
-        return lr_scheduler.LambdaLR(optimizer, lambda i: abs(math.cos(math.pi * i / 20)))
+    if name == "to and fro":  # 0 at one step in twenty
+        return lr_scheduler.LambdaLR(optimizer, lambda i: abs(i % 20 - 10) / 10)
     return None
 
 
@@ -130,6 +130,16 @@ def test_a_scale_that_somebody_else_sets(looking: Looking) -> None:
     assert guard.seen == []
 
 
+def test_a_search_from_far_above() -> None:
+    """Most steps are skipped, in a row; where that ends there is a scale that fits."""
+    net, optimizer = pair()
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**40)
+    with guarded(net, optimizer, scaler) as guard:
+        scaled(net, optimizer, scaler, range(30), range(2, 27))
+    assert scaler.get_scale() == 2.0**15
+    assert (guard.steps, guard.seen) == (5, [])
+
+
 def test_two_networks_that_play() -> None:
     generator = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 2))
     critic = nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, 1))
@@ -180,15 +190,19 @@ def odd_ones() -> list[nn.Parameter]:
 def test_gradients_that_are_not_dense() -> None:
     """Complex, of a type of somebody's own, elsewhere: left alone with NaN in them; and sparse."""
     net = nn.Embedding(9, 2, sparse=True)
-    rest = nn.ParameterList(odd_ones())
+    plain = nn.Parameter(torch.ones(2))
+    rest = nn.ParameterList([*odd_ones(), plain])
+    odd = [parameter for parameter in rest.parameters() if parameter is not plain]
     optimizer = torch.optim.SGD([*net.parameters(), *rest.parameters()], lr=0.1)
     with guarded(net, rest, optimizer) as guard:
         for i in range(20):
             optimizer.zero_grad()
             net(torch.tensor([i % 9, 0])).sum().backward()
-            for parameter in rest.parameters():
+            for parameter in odd:
                 parameter.grad = torch.full_like(parameter, math.nan)
+            plain.grad = torch.full_like(plain, math.nan).as_subclass(Odd)
             optimizer.step()
+            plain.data.zero_()  # at the end it is looked at
     assert (guard.steps, guard.checked, guard.seen) == (20, 0, [])
 
 

@@ -15,7 +15,7 @@ from companion import trace
 from companion.guard.judges import FIRST
 from companion.guard.norms import Norms
 from tests.package.guard.conftest import Looking
-from tests.package.guard.training import batch, guarded, pair, train
+from tests.package.guard.training import batch, guarded, pair, scaled, train
 
 
 def nan_at_40(loss: Tensor, i: int) -> Tensor:
@@ -126,9 +126,9 @@ def test_nan_that_no_look_met(looking: Looking) -> None:
 
 
 class Late(Norms):
-    """As from a GPU: they have come by the second time that somebody asks."""
+    """As from a GPU: they have come by the second time that somebody asks, or later."""
 
-    asked = 0
+    asked, comes = 0, 2
 
     def __init__(self, tensors: Sequence[Tensor]) -> None:
         super().__init__(tensors)
@@ -136,7 +136,7 @@ class Late(Norms):
 
     def have_come(self, *, wait: bool = False) -> bool:
         self.asked += 1
-        return wait or self.asked > 1
+        return wait or self.asked >= self.comes
 
     def values(self) -> list[float]:
         assert self.asked
@@ -156,6 +156,22 @@ def test_what_comes_late(last: int, looking: Looking, monkeypatch: pytest.Monkey
     assert guard.checked == 4
 
 
+def test_what_does_not_come_before_the_end(
+    looking: Looking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is one look at a time; none is dropped for the next."""
+    monkeypatch.setattr("companion.guard.one.Norms", Late)
+    monkeypatch.setattr(Late, "comes", 999)
+    net, optimizer = pair()
+    with guarded(net, optimizer=optimizer) as guard:
+        net.conv1.weight.grad = torch.full_like(net.conv1.weight, math.inf)
+        optimizer.step()
+        train(net, optimizer, 40)
+    (said,) = guard.sentences
+    assert said == "optimizer, step 1: the norm of the gradient of conv1.weight is infinite"
+    assert guard.checked == 1
+
+
 def test_a_parameter_that_is_gone_when_its_norm_comes(
     looking: Looking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,16 +185,6 @@ def test_a_parameter_that_is_gone_when_its_norm_comes(
         optimizer.param_groups[0]["params"] = [*net.parameters()]
     (said,) = guard.sentences
     assert said.startswith("optimizer, step 1: the gradient of a parameter that is gone has NaN")
-
-
-def scaled(net: nn.Module, optimizer: Any, scaler: Any, steps: range, spoilt: range) -> None:
-    for i in steps:
-        inputs, labels = batch(i)
-        optimizer.zero_grad()
-        loss = functional.cross_entropy(net(inputs), labels)
-        scaler.scale(loss * math.inf if i in spoilt else loss).backward()
-        scaler.step(optimizer)
-        scaler.update()
 
 
 @pytest.mark.parametrize("first", [1, 31])

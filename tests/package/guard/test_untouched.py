@@ -185,6 +185,7 @@ def test_an_exception_of_a_signal_passes_on(monkeypatch: pytest.MonkeyPatch) -> 
         signal.signal(signal.SIGTERM, before)
     names = [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
     assert names[-1] == "handler"
+    assert "_look" not in names
     assert guard.sentences != []
 
 
