@@ -22,7 +22,7 @@ from companion.measure.modules import named_parameters
 from companion.measure.watched import Watched
 from companion.records.sighting import Sighting
 
-SHARE = 0.005  # of the time between steps; what a look leaves in the caches is not in our clock
+SHARE = 0.0025  # of the time between steps; as much again goes where our clock is not
 GRACE = 0.005  # seconds, once
 
 

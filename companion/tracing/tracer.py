@@ -69,7 +69,7 @@ def trace(
     or when watching has taken 3 seconds and as long again as your own code, nothing more is
     watched; after 1000 lines in a row that change nothing, nothing until the next backward. Where
     watching is over before the block is, a guard looks at gradients and learning rates from then
-    on, after as many steps as take 0.5 % of the time; see `Trace.guard`.
+    on, after as many steps as take 0.25 % of the time; see `Trace.guard`.
 
     Args:
         watched: The network and its optimizer, each under the name of your variable; or several
