@@ -266,7 +266,7 @@ def amsgrad_never_shrinks() -> None:
 
 @said(
     "08",
-    "The optimizer must be built after `net.cuda()`, says the docstring of `cuda`: it makes the "
+    "The optimizer should be built after `net.cuda()`, says the docstring of `cuda`: it makes the "
     "parameters different objects.",
     "`cuda` goes the same way.",
 )

@@ -166,6 +166,8 @@ def test_cross_entropy() -> None:
     rows = nn.functional.one_hot(labels, 3)
     assert rows.dtype == torch.int64
     torch.testing.assert_close(criterion(logits, rows.float()), loss)
+    weighted = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 5.0, 0.1]))
+    assert not torch.allclose(weighted(logits, rows.float()), weighted(logits, labels))
     assert nn.functional.one_hot(torch.tensor(3), 5).tolist() == [0, 0, 0, 1, 0]
     weight = torch.tensor([1.0, 2.0, 9.0])
     weighted = nn.CrossEntropyLoss(weight=weight)(logits, labels)

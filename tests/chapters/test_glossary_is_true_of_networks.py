@@ -135,7 +135,14 @@ def test_in_place() -> None:
     assert net[0].bias._version == count + 1
     net[0].bias.data.add_(1)
     net[0].bias.detach().numpy()[0] = 5
+    torch.optim.SGD(net.parameters(), lr=0.1, fused=True).step()
     assert net[0].bias._version == count + 1
+    norm = nn.BatchNorm1d(4)
+    assert norm.running_mean is not None
+    count = norm.running_mean._version
+    norm(inputs)
+    assert norm.running_mean.any()
+    assert norm.running_mean._version == count
 
     loss = loss_of(net, inputs, labels)
     with torch.no_grad():

@@ -31,7 +31,7 @@ def weight(parameter: torch.Tensor, name: str) -> Operated:
     """Two grids: the entries of a parameter, and below them the entries of its gradient.
 
     An entry that is 0 has no colour, one below 0 is purple, one above 0 orange, darker the
-    farther from 0; each grid says which number has its darkest colour. An entry that is not
+    farther from 0; each grid says which number has its strongest colour. An entry that is not
     finite is dashed.
 
     Args:

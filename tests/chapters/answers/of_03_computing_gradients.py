@@ -151,6 +151,12 @@ def accumulate(net, inputs, labels, sizes):
 """: "it has moved a parameter",
             """
 def accumulate(net, inputs, labels, sizes):
+    net.weight.grad = None
+    for x, y in zip(inputs.split(sizes), labels.split(sizes)):
+        (criterion(net(x), y) * (len(x) / len(inputs))).backward()
+""": "the weight's gradient is right",
+            """
+def accumulate(net, inputs, labels, sizes):
     net.zero_grad()
     for x, y in zip(inputs.split(sizes), labels.split(sizes)):
         (criterion(net(x), y) * len(x)).backward()

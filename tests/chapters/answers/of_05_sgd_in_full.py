@@ -85,6 +85,13 @@ def my_step(p, buffer, lr, momentum):
             my_step(f"{BUFFER}p.sub_(lr * buffer)\np.grad = None"): "the gradient is gone",
             my_step(f"{BUFFER}p.sub_(lr * buffer)\np.grad.zero_()"): "the gradient has changed",
             my_step("buffer.mul_(momentum).add_(p.grad)\np.sub_(lr * buffer)"): "a gradient can be",
+            my_step(
+                "if p.grad is not None: buffer.mul_(momentum).add_(p.grad)\np.sub_(lr * buffer)"
+            ): "p moves although its gradient is None",
+            my_step(
+                f"if p.grad is None: p.grad = torch.zeros_like(p); return\n{BUFFER}"
+                "p.sub_(lr * buffer)"
+            ): "a gradient of None is no longer None",
             "def my_step(p, buffer, lr, momentum):\n"
             "    buffer.mul_(momentum).add_(p.grad)\n"
             "    p.sub_(lr * buffer)": "autograd must not follow",
@@ -139,7 +146,7 @@ def my_step(p, buffer, lr, momentum):
             groups(
                 "named = list(net.named_parameters())\n"
                 "return [{'params': [p for n, p in named if 'weight' in n]},\n"
-                "        {'params': [net.fc1.bias], 'weight_decay': 0.0}]"
+                "        {'params': [p for n, p in named if 'bias' in n], 'weight_decay': 0.0}]"
             ): "some parameters are in neither",
             groups("return None.parameters()"): "it raises AttributeError",
         },

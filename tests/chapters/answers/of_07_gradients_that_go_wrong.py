@@ -97,6 +97,11 @@ def mean_loss(net, batches):
             MEAN_LOSS.replace("\ndef", "\n@torch.no_grad()\ndef").replace(
                 ", batches)", ", data)"
             ): ("the batches have different sizes; does each sample"),
+            MEAN_LOSS.replace("\ndef", "\n@torch.no_grad()\ndef")
+            .replace("    total,", "    net.eval()\n    total,")
+            .replace(
+                "    return", "    net.train()\n    return"
+            ): "a network that was in eval mode",
             "mean_loss = lambda net, batches: True": "return a number, not bool",
             MEAN_LOSS: "the number is right, but",
             MEAN_LOSS.replace("loss.item()", "loss"): "that is a tensor",

@@ -53,6 +53,11 @@ def not_held(net, optimizer):
 """,
         ],
         wrong={
+            NOT_HELD
+            + NAMES.format(
+                "p.data_ptr() in [q.data_ptr() for g in optimizer.param_groups "
+                "for q in g['params']]"
+            ): "shared numbers are not one object",
             "not_held = ['0.weight']": "not_held is a function",
             NOT_HELD + "None": "it raised TypeError",
             NOT_HELD + "[]": "the first layer was replaced",

@@ -16,7 +16,11 @@ ANSWERS = [
         },
     ),
     Answers(
-        right=[f"answer_2 = '        {LINE}'", f"answer_2 = '{LINE}\\n'"],
+        right=[
+            "answer_2 = 'total+=self.step(inputs,labels)'",
+            f"answer_2 = '        {LINE}'",
+            f"answer_2 = '{LINE}\\n'",
+        ],
         wrong={
             "answer_2 = 21": "give the line itself",
             "answer_2 = 'self.optimizer.step()'": "Trainer.step was not named",
@@ -38,6 +42,18 @@ def silent(routine):
             "r.after.gradients[n] is None for r in routine.records)]",
         ],
         wrong={
+            "silent = lambda routine: [n for n in routine.records[-1].after.gradients"
+            " if all(n not in r.changed_gradients for r in routine.records)]": (
+                "a gradient that no line changes"
+            ),
+            "silent = lambda routine: [n for n in routine.records[-1].after.gradients"
+            " if all(r.before.gradients[n] is None for r in routine.records)]": (
+                "the last line, too"
+            ),
+            "silent = lambda routine: [n for n in routine.records[-1].after.gradients if all("
+            "not (g := r.after.gradients[n]) or not g.norm for r in routine.records)]": (
+                "a gradient of zeros is one"
+            ),
             "silent = ['spare.bias']": "silent is a function",
             "silent = lambda routine: []": "look at record.after.gradients in every",
             f"silent = lambda routine: [n for n in {NAMES}]": "look at record.after.gradients",
