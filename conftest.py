@@ -47,6 +47,7 @@ def pytest_terminal_summary(
 ) -> None:
     """Write down what was guaranteed, and how long it took, if it was all and all held."""
     whole = config.args_source is config.ArgsSource.TESTPATHS and not config.option.keyword
+    whole = whole and not hasattr(config, "workerinput")  # a worker has seen only its own part
     if config.getoption("--times") and whole and exitstatus == pytest.ExitCode.OK:
         reports = [r for kind in terminalreporter.stats.values() for r in kind]
         runs = [(r.nodeid, r.duration) for r in reports if isinstance(r, pytest.TestReport)]
