@@ -8,9 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from companion.isolation.budget import Budget
 from companion.isolation.wall import is_calm
@@ -19,7 +20,7 @@ from companion.measure.memory import is_shared, owns_its_memory, storage_of
 from companion.measure.seen import Room, Seen
 from companion.measure.seens import Seens
 from companion.measure.tree import Tree
-from companion.measure.values import has_values, is_plain
+from companion.measure.values import gradient_of, has_values, inside, is_plain
 from companion.measure.watched import Watched
 from companion.records.line import State
 from companion.records.reading import Reading
@@ -32,6 +33,7 @@ class Measurement:
     state: State
     changed_gradients: tuple[str, ...]
     changed_parameters: tuple[str, ...]
+    changed_buffers: tuple[str, ...] = ()
 
 
 class Meter:
@@ -63,10 +65,13 @@ class Meter:
         self._room = Room()
         self._gradients = Seens(self._room, "{}.grad")
         self._parameters = Seens(self._room, "{}")
+        self._buffers = Seens(self._room, "{}")
         self._secrets: dict[str, tuple[int, int]] = {}  # what no one may read: object, version
         self._guarded: dict[tuple[bool, str], None] = {}  # is it a gradient, whose
         self._doubted: set[str] = set()
+        self._doubts_buffers = False
         self._state = State({}, {})
+        self._none: Mapping[str, None] = MappingProxyType({})
         self._flags = Flags(watched)
         self._has_begun = False
         self.overlooked = False
@@ -80,13 +85,17 @@ class Meter:
         return self._state
 
     @property
-    def parameters(self) -> Mapping[str, nn.Parameter]:
+    def parameters(self) -> Mapping[str, Tensor]:
         """The parameters, by name, as they were at the last measurement."""
         return self._tree.parameters
 
     def doubt(self, names: Iterable[str]) -> None:
         """Read these parameters and their gradients again, whatever their version says."""
         self._doubted.update(names)
+
+    def doubt_buffers(self) -> None:
+        """Read the buffers again, whatever their versions say."""
+        self._doubts_buffers = True
 
     def guard(self, tensors: Sequence[Tensor] | None = None) -> None:
         """Keep a copy of what is unchanged so far: the code to come could write uncounted.
@@ -97,6 +106,7 @@ class Meter:
         """
         if not is_calm():
             return
+        self._doubts_buffers = True
         names = None if tensors is None else self._reached(tensors)
         if names is not None and not names:
             return
@@ -108,6 +118,7 @@ class Meter:
                 if not seen.careful and has_values(tensor) and seen.is_untouched(tensor):
                     seen.keep(tensor)
                     seen.careful = True
+                    (self._gradients if is_gradient else self._parameters).mistrust()
                     self._guarded[is_gradient, name] = None
 
     def _reached(self, tensors: Sequence[Tensor]) -> set[str]:
@@ -129,9 +140,9 @@ class Meter:
         parameters = self._tree.parameters
         for name in parameters if names is None else names:
             p = parameters[name]
-            for tensor, is_gradient in ((_grad(p), True), (p, False)):
+            for tensor, is_gradient in ((gradient_of(p), True), (p, False)):
                 if tensor is not None and self._tree.has_odd:
-                    tensor = _within(tensor)
+                    tensor = inside(tensor)
                 seen = (self._gradients if is_gradient else self._parameters).get(name)
                 if tensor is not None and seen is not None:
                     yield tensor, seen, is_gradient, name
@@ -146,19 +157,20 @@ class Meter:
         if self._tree.has_leaves_only:
             gradients = {name: p.grad for name, p in parameters.items()}
         else:
-            gradients = {name: _grad(p) for name, p in parameters.items()}
+            gradients = {name: gradient_of(p) for name, p in parameters.items()}
         secret: set[str] = set()
         if self._tree.has_odd:
             secret = self._look_at_secrets(gradients, parameters)
-            gradients = {n: None if g is None else _within(g) for n, g in gradients.items()}
-            parameters = {name: _within(p) for name, p in parameters.items()}
+            gradients = {n: None if g is None else inside(g) for n, g in gradients.items()}
+            parameters = {name: inside(p) for name, p in parameters.items()}
         new_gradients = self._look(gradients, self._gradients)
         new_parameters = self._look(parameters, self._parameters)
+        new_buffers = self._look_at_buffers() if self._tree.buffers or self._buffers else {}
         if self._doubted:
             self._doubted = set()
         if self._guarded:
             self._relax()
-        self._renew_state(bool(new_gradients) or rewalked, bool(new_parameters) or rewalked)
+        self._renew_state(bool(new_gradients), bool(new_parameters), bool(new_buffers), rewalked)
         if not self._has_begun:  # what is there when values can first be read is no line's doing
             self._has_begun = True
             return Measurement(self._state, (), ())
@@ -166,7 +178,19 @@ class Meter:
             self._state,
             self._changed(new_gradients, {name[:-5] for name in secret if name.endswith(".grad")}),
             self._changed(new_parameters, secret),
+            tuple(name for name, is_known in new_buffers.items() if is_known),
         )
+
+    def _look_at_buffers(self) -> dict[str, bool]:
+        """A new one in the old one's place with the same values is no change."""
+        buffers: Mapping[str, Any] = self._tree.buffers
+        if self._tree.has_odd:
+            buffers = {name: inside(buffer) for name, buffer in buffers.items()}
+        if self._doubts_buffers:
+            self._doubts_buffers = False
+            self._doubted.update(buffers)
+        new = self._look(buffers, self._buffers)
+        return {name: new[name] for name in [*buffers, *new] if name in new} if new else new
 
     def _changed(self, new: Mapping[str, bool], secret: set[str]) -> tuple[str, ...]:
         """The names of what a line changed, in the order of the networks' parameters."""
@@ -181,13 +205,20 @@ class Meter:
             (f"{name}.grad" if tensors is both[0] else name): (id(tensor), tensor._version)
             for tensors in both
             for name, tensor in tensors.items()
-            if tensor is not None and _within(tensor) is None
+            if tensor is not None and inside(tensor) is None
         }
         before, self._secrets = self._secrets, marks
         return {name for name in before.keys() | marks if before.get(name) != marks.get(name)}
 
     def _look(self, tensors: Mapping[str, Tensor | None], seens: Seens) -> dict[str, bool]:
         """See all tensors of one kind again: those with other values, and if a line did that."""
+        if not self._doubted and seens.stand([*tensors.values()]):
+            return {}
+        changed = self._look_at_each(tensors, seens)
+        seens.remember(tensors)
+        return changed
+
+    def _look_at_each(self, tensors: Mapping[str, Tensor | None], seens: Seens) -> dict[str, bool]:
         missing: list[str] = [name for name in seens if tensors.get(name) is None] if seens else []
         suspects: list[tuple[str, Tensor]] = []
         unsure: set[str] = set()
@@ -195,15 +226,7 @@ class Meter:
             if tensor is None:
                 continue
             seen = seens.get(name)
-            # `is_untouched`, written out: this is where a line without effect spends its time.
-            if (
-                seen is None
-                or name in self._doubted
-                or seen.identity != id(tensor)
-                or seen.memory() is None
-                or tensor._version != seen.version
-                or tensor.data_ptr() != seen.pointer
-            ):
+            if seen is None or name in self._doubted or not seen.is_untouched(tensor):
                 suspects.append((name, tensor))
             elif seen.careful:
                 suspects.append((name, tensor))
@@ -242,41 +265,39 @@ class Meter:
             if seen.careful:
                 seen.keep(tensor)
                 self._guarded[is_gradient, name] = None
+                (self._gradients if is_gradient else self._parameters).mistrust()
             else:
                 seen.drop()
 
-    def _renew_state(self, gradients: bool, parameters: bool) -> None:
+    def _renew_state(
+        self, gradients: bool, parameters: bool, buffers: bool, rewalked: bool
+    ) -> None:
         """Build the state anew, in the parts that are not as they were."""
         flags, names, last = self._flags, self._tree.parameters, self._state
         others = flags.renew(self._tree)
-        if not gradients and not parameters and not others:
+        if not (gradients or parameters or buffers or others or rewalked):
             return
-        if not self._has_begun:
-            gradients = parameters = True
-        flags.name(self._tree)
+        if rewalked or not self._has_begun:
+            gradients = parameters = buffers = others = True
+        if others:
+            flags.name(self._tree)
         self._state = State(
-            _readings(names, self._gradients) if gradients else last.gradients,
+            self._gradients_by(names) if gradients else last.gradients,
             _readings(names, self._parameters) if parameters else last.parameters,
             flags.requires_grad,
             flags.training,
             flags.learning_rates,
             flags.scale,
+            _readings(self._tree.buffers, self._buffers) if buffers else last.buffers,
         )
 
-
-def _grad(p: Tensor) -> Tensor | None:
-    """A parameter's gradient; torch warns of who asks for that of a tensor that keeps none."""
-    return p.grad if p.is_leaf or p.retains_grad else None
-
-
-def _within(tensor: Tensor) -> Tensor | None:
-    """What holds a tensor's values: itself; of a DTensor this process's shard; else nothing."""
-    if is_plain(tensor):
-        return tensor
-    if type(tensor).__module__ == "torch.distributed.tensor":
-        shard: Tensor = tensor._local_tensor  # type: ignore[attr-defined]
-        return shard if is_plain(shard) else None
-    return None
+    def _gradients_by(self, names: Mapping[str, object]) -> Mapping[str, Reading | None]:
+        """Their readings; the same mapping again and again where there is none."""
+        if self._gradients:
+            return _readings(names, self._gradients)
+        if self._none.keys() != names.keys():
+            self._none = MappingProxyType(dict.fromkeys(names))
+        return self._none
 
 
 def _readings(names: Mapping[str, object], seens: Seens) -> dict[str, Reading | None]:

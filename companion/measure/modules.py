@@ -1,4 +1,4 @@
-"""The modules and parameters of a network, by name, as torch names them.
+"""The modules, parameters and buffers of a network, by name, as torch names them.
 
 torch's own methods can be overridden, and what overrides them is the user's code, which a watcher
 does not run. So the networks are walked here, in torch's order.
@@ -6,7 +6,7 @@ does not run. So the networks are walked here, in torch's order.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -24,6 +24,12 @@ def children(module: nn.Module) -> dict[str, Any]:
 def own_parameters(module: nn.Module) -> dict[str, Any]:
     """The `_parameters` of a module; empty where it keeps none."""
     found = attributes(module).get("_parameters")
+    return found if is_a(found, dict) else {}
+
+
+def own_buffers(module: nn.Module) -> dict[str, Any]:
+    """The `_buffers` of a module; empty where it keeps none."""
+    found = attributes(module).get("_buffers")
     return found if is_a(found, dict) else {}
 
 
@@ -61,13 +67,32 @@ def named_parameters(net: nn.Module) -> Iterator[tuple[str, Any]]:
     """
     if _names_itself(net, "named_parameters"):
         yield from net.named_parameters()
-        return
+    else:
+        yield from _named(net, own_parameters)
+
+
+def named_buffers(net: nn.Module) -> Iterator[tuple[str, Any]]:
+    """What `net.named_buffers()` gives: each once, under the first of its names.
+
+    Example:
+        >>> [name for name, _ in named_buffers(nn.Sequential(nn.BatchNorm1d(2)))]
+        ['0.running_mean', '0.running_var', '0.num_batches_tracked']
+    """
+    if _names_itself(net, "named_buffers"):
+        yield from net.named_buffers()
+    else:
+        yield from _named(net, own_buffers)
+
+
+def _named(
+    net: nn.Module, own: Callable[[nn.Module], dict[str, Any]]
+) -> Iterator[tuple[str, Tensor]]:
     seen: set[int] = set()
     for name, module in named_modules(net):
-        for key, parameter in dict.items(own_parameters(module)):
-            if is_a(parameter, Tensor) and id(parameter) not in seen:
-                seen.add(id(parameter))
-                yield (f"{name}.{key}" if name else str(key)), parameter
+        for key, tensor in dict.items(own(module)):
+            if is_a(tensor, Tensor) and id(tensor) not in seen:
+                seen.add(id(tensor))
+                yield (f"{name}.{key}" if name else str(key)), tensor
 
 
 def parameters(net: nn.Module) -> Iterator[Any]:

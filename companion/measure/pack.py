@@ -21,13 +21,16 @@ _SMALLEST = 1e-290
 
 
 def packs(tensor: Tensor) -> bool:
-    """Whether a tensor can be packed: small, dense, of real floating-point numbers."""
+    """Whether a tensor can be packed: small, dense, of numbers that a float64 holds or a count."""
     return (
-        tensor.layout == torch.strided
-        and tensor.dtype in (torch.float32, torch.float64, torch.float16, torch.bfloat16)
-        and 0 < tensor.numel() <= SMALL
+        0 < tensor.numel() <= SMALL
+        and tensor.dtype in _PACKED
+        and tensor.layout == torch.strided
         and not tensor.is_nested
     )
+
+
+_PACKED = {torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int64}
 
 
 class Pack:

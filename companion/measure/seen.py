@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from companion.measure.memory import owns_its_memory
 from companion.measure.pack import SMALL, Pack
 from companion.measure.values import entries
 from companion.records.reading import Reading
@@ -51,6 +50,7 @@ class Seen:
         self.pack: Pack | None = None  # or where the copy of a small one is
         self.place, self.pointer = 0, -2
         self.careful = self.blind = False
+        self.memory: Callable[[], object] = _nothing
         self.renew(tensor)
 
     def renew(self, tensor: Tensor) -> None:
@@ -58,15 +58,16 @@ class Seen:
         self.identity, before = id(tensor), self.pointer
         self.blind = False
         self.counts = tensor.layout == torch.strided and not tensor.is_inference()
-        if self.counts:
+        if not self.counts:
+            self.memory, self.version, self.pointer = _nothing, -1, -1
+            self.careful |= before != -1
+            return
+        self.version, self.pointer = tensor._version, tensor.data_ptr()
+        if self.pointer != before or self.memory() is None:
             storage = tensor.untyped_storage()
             # Of the memory, not of the tensor: swap_tensors refuses one with weak references.
-            self.memory: Callable[[], object] = weakref.ref(storage)
-            self.version, self.pointer = tensor._version, tensor.data_ptr()
-        else:
-            self.memory, self.version, self.pointer = _nothing, -1, -1
-        if self.pointer != before and not (self.counts and owns_its_memory(tensor)):
-            self.careful = True
+            self.memory = weakref.ref(storage)
+            self.careful |= self.pointer != before and storage.nbytes() != tensor.nbytes
 
     @property
     def has_copy(self) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from companion.isolation.wall import is_ours
+from companion.measure.glance import Glance
 from companion.measure.pack import Pack, packs
 from companion.measure.read import read
 from companion.measure.read_all import read_all
@@ -28,6 +29,23 @@ class Seens(dict[str, Seen]):
         super().__init__()
         self._room, self._what = room, what
         self._last_pack: Pack | None = None
+        self._glance: Glance | None = None
+
+    def stand(self, tensors: Sequence[Tensor | None]) -> bool:
+        """Whether all stand as they were seen: no need to look."""
+        return self._glance is not None and self._glance.holds(tensors)
+
+    def remember(self, tensors: Mapping[str, Tensor | None]) -> None:
+        """All have just been looked at: the next time a glance may do."""
+        seens = [self.get(name) for name, tensor in tensors.items() if tensor is not None]
+        sure = [seen for seen in seens if seen is not None and seen.counts and not seen.careful]
+        self._glance = None
+        if len(sure) == len(seens):
+            self._glance = Glance([*tensors.values()], [seen.memory for seen in sure])
+
+    def mistrust(self) -> None:
+        """Look at each the next time."""
+        self._glance = None
 
     def look(self, suspects: Sequence[tuple[str, Tensor]]) -> list[str]:
         """Read these; which of them have other values."""

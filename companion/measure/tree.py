@@ -1,27 +1,37 @@
-"""The parameters and modules of the watched networks, by name, asked for again after every line."""
+"""The tensors and modules of the watched networks, by name, asked for again after every line."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from companion.isolation.objects import attributes, is_a
-from companion.measure.modules import children, named_modules, named_parameters, own_parameters
+from companion.measure.modules import (
+    children,
+    named_buffers,
+    named_modules,
+    named_parameters,
+    own_buffers,
+    own_parameters,
+)
 from companion.measure.watched import Watched
 
 
 class Tree:
-    """Names the parameters and modules of several networks; a tied parameter has its first name.
+    """Names the tensors and modules of several networks; a tied parameter has its first name.
 
-    A line may replace a Parameter object, or add and remove layers. Walking a network and
-    building its names costs more than all else that a line without effect does, so the walk is
-    kept, and `refresh` only checks that it still holds.
+    After those of the networks stand the tensors that the optimizers hold beside them. A line may
+    replace a Parameter object, or add and remove layers. Walking a network and building its names
+    costs more than all else that a line without effect does, so the walk is kept, and `refresh`
+    only checks that it still holds.
 
     Attributes:
         parameters: The parameters, by name.
+        buffers: The buffers, by name.
         modules: The modules, by name.
         names: The names of the parameters, by the parameter's id.
         has_leaves_only: Whether all parameters are leaves, as they should be.
@@ -38,7 +48,7 @@ class Tree:
             yield from (module for _, module in named_modules(net))
 
     def _walk(self) -> None:
-        self.parameters: dict[str, nn.Parameter] = {}
+        self.parameters: dict[str, Any] = {}
         self.modules: dict[str, nn.Module] = {}
         seen: set[int] = set()
         for name, net in self._watched.networks.items():
@@ -49,15 +59,30 @@ class Tree:
                     self.parameters[prefix + parameter_name] = parameter
             for module_name, module in named_modules(net):
                 self.modules[(prefix + module_name).rstrip(".")] = module
+        for name, tensor in self._watched.loose.items():
+            if id(tensor) not in seen:
+                self.parameters[name] = tensor
         modules = list(self.modules.values())
-        self._children = [(held, tuple(dict.values(held))) for held in map(children, modules)]
-        self._own = [(held, tuple(dict.values(held))) for held in map(own_parameters, modules)]
+        self._structure = _Held([*map(children, modules), *map(own_parameters, modules)])
         self._kept = [None if is_a(m, torch.jit.ScriptModule) else attributes(m) for m in modules]
         self.names = {id(p): name for name, p in self.parameters.items()}
         self.has_leaves_only = all(p.is_leaf for p in self.parameters.values())
+        self._walk_buffers()
+
+    def _walk_buffers(self) -> None:
+        """Their objects change more often: many an EMA makes a new one in each step."""
+        self.buffers: dict[str, Tensor] = {}
+        seen: set[int] = set()
+        for name, net in self._watched.networks.items():
+            prefix = self._watched.prefix(name)
+            for buffer_name, buffer in named_buffers(net):
+                if id(buffer) not in seen:
+                    seen.add(id(buffer))
+                    self.buffers[prefix + buffer_name] = buffer
+        self._own_buffers = _Held(list(map(own_buffers, self.modules.values())))
         self.has_odd = any(
-            type(p).__torch_dispatch__ is not Tensor.__torch_dispatch__
-            for p in self.parameters.values()
+            type(one).__torch_dispatch__ is not Tensor.__torch_dispatch__
+            for one in [*self.parameters.values(), *self.buffers.values()]
         )
 
     def training(self) -> list[bool]:
@@ -69,21 +94,28 @@ class Tree:
 
     def refresh(self) -> bool:
         """Walk again if the networks' layers or Parameter objects are not the same any more."""
-        if self._cachable and all(map(_holds, self._children)) and all(map(_holds, self._own)):
+        if self._cachable and self._structure.is_as_it_was():
+            if not self._own_buffers.is_as_it_was():
+                self._walk_buffers()
             return False
         self._cachable = self._cachable and all(map(_is_ordinary, self._all_modules()))
         self._walk()
         return True
 
 
-def _holds(entry: tuple[dict[str, Any], tuple[Any, ...]]) -> bool:
-    now, then = entry
-    if len(now) != len(then):
-        return False
-    for a, b in zip(dict.values(now), then):  # noqa: B905, SIM110  # strict and all() cost time here
-        if a is not b:
+class _Held:
+    """What some dicts hold, told in one pass. The objects are kept, so that ids stay their own."""
+
+    def __init__(self, dicts: Sequence[dict[str, Any]]) -> None:
+        self._dicts = dicts
+        self._values = [*chain.from_iterable(map(dict.values, dicts))]
+        self._ids = list(map(id, self._values))
+        self._lengths = list(map(len, dicts))
+
+    def is_as_it_was(self) -> bool:
+        if list(map(len, self._dicts)) != self._lengths:
             return False
-    return True
+        return list(map(id, chain.from_iterable(map(dict.values, self._dicts)))) == self._ids
 
 
 def _is_ordinary(module: nn.Module) -> bool:

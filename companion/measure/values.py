@@ -58,6 +58,21 @@ def parts(tensor: Tensor) -> tuple[Tensor, ...]:
     return ()
 
 
+def gradient_of(p: Tensor) -> Tensor | None:
+    """A parameter's gradient; torch warns of who asks for that of a tensor that keeps none."""
+    return p.grad if p.is_leaf or p.retains_grad else None
+
+
+def inside(tensor: Tensor) -> Tensor | None:
+    """What holds a tensor's values: itself; of a DTensor this process's shard; else nothing."""
+    if is_plain(tensor):
+        return tensor
+    if type(tensor).__module__ == "torch.distributed.tensor":
+        shard: Tensor = tensor._local_tensor  # type: ignore[attr-defined]
+        return shard if is_plain(shard) else None
+    return None
+
+
 def _is_in_memory(tensor: Tensor) -> bool:
     """Whether a strided tensor's memory reaches as far as its last entry."""
     there, size = tensor.untyped_storage().nbytes(), tensor.nbytes

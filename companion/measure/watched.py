@@ -13,7 +13,7 @@ from torch.amp.grad_scaler import GradScaler
 from torch.optim.optimizer import Optimizer
 
 from companion.isolation.objects import attributes, is_a
-from companion.measure.modules import parameters
+from companion.measure.modules import named_parameters, parameters
 from companion.measure.values import is_lazy, is_plain
 
 Watchable: TypeAlias = nn.Module | Optimizer | GradScaler
@@ -59,6 +59,36 @@ class Watched:
                     "nn.Sequential"
                 )
         self._check_optimizers()
+        self.loose = self._beside_the_networks(names)
+
+    def _beside_the_networks(self, names: Mapping[str, Any]) -> dict[str, Tensor]:
+        """What the optimizers hold that is in no network, by name.
+
+        The name is the caller's variable, or the parameter's in a network of the caller's, after
+        the optimizer's or network's own: "optimizer.log_alpha", "critic.fc.bias"; without either,
+        its place in the optimizer: "optimizer.params[3]".
+        """
+        ours = {id(p) for net in self.networks.values() for p in parameters(net)}
+        theirs = {
+            (name, i): p
+            for name, optimizer in self.optimizers.items()
+            for i, p in enumerate(parameters_of(optimizer))
+        }
+        beside = {key: p for key, p in theirs.items() if id(p) not in ours}
+        if not beside:
+            return {}
+        variables = {id(one): name for name, one in names.items() if is_a(one, Tensor)}
+        inside = {
+            id(p): f"{network}.{name}"
+            for network, net in names.items()
+            if is_a(net, nn.Module)
+            for name, p in named_parameters(net)
+        }
+        found: dict[str, Tensor] = {}
+        for (optimizer, i), p in beside.items():
+            own = variables.get(id(p), f"params[{i}]")
+            found[inside.get(id(p), f"{optimizer}.{own}")] = p
+        return found
 
     def _check_optimizers(self) -> None:
         ours = {id(p): p for net in self.networks.values() for p in parameters(net)}
@@ -87,7 +117,7 @@ class Watched:
 
     def let_go(self) -> None:
         """Hold nothing any more."""
-        self.networks, self.optimizers, self.scaler = {}, {}, None
+        self.networks, self.optimizers, self.scaler, self.loose = {}, {}, None, {}
 
     @property
     def title(self) -> str:

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from companion.records.reading import Reading
+from companion.records.value import Value
 
 
 def _frozen(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -62,10 +63,10 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What every parameter of the watched networks, and its gradient, read at one moment.
+    """What each parameter of the watched networks, its gradient, and each buffer read at a moment.
 
-    Names are those of `named_parameters()`, with the network's name in front ("critic.fc.bias")
-    where several networks are watched.
+    Names are those of `named_parameters()` and `named_buffers()`, with the network's name in front
+    ("critic.fc.bias") where several networks are watched.
 
     Attributes:
         gradients: Reading by parameter name; None where there is no gradient.
@@ -74,6 +75,7 @@ class State:
         training: Whether the module is in training mode, by module name; "" is the network.
         learning_rates: One float for each parameter group, by optimizer name.
         scale: The factor of the GradScaler, if one is watched.
+        buffers: Reading by buffer name, such as "bn.running_mean".
 
     Example:
         >>> import torch
@@ -92,13 +94,19 @@ class State:
     training: Mapping[str, bool] = field(default_factory=dict)
     learning_rates: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     scale: float | None = None
+    buffers: Mapping[str, Reading | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for one in fields(self)[:-1]:
-            object.__setattr__(self, one.name, _frozen(getattr(self, one.name)))
+        for name in _MAPPINGS:
+            given = getattr(self, name)
+            if not isinstance(given, MappingProxyType):
+                object.__setattr__(self, name, MappingProxyType(dict(given)))
 
     def __reduce__(self) -> tuple[type[State], tuple[Any, ...]]:
         return State, _plain(self)
+
+
+_MAPPINGS = [one.name for one in fields(State) if one.name != "scale"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +129,9 @@ class LineRecord:
         function: Name of the function the line stands in; "" at the top of a file or cell.
         depth: 0 for the lines of the block, 1 for those of a function followed from there, ...
         step: The training step it belongs to, counted from 0 (see `companion.tracing.steps`).
+        values: The tensors and numbers that the line bound to variables.
+        changed_buffers: Names of the buffers whose values this line changed, such as the running
+            statistics of a batch norm.
 
     Example:
         >>> import torch
@@ -147,6 +158,12 @@ class LineRecord:
     function: str = ""
     depth: int = 0
     step: int = 0
+    values: tuple[Value, ...] = ()
+    changed_buffers: tuple[str, ...] = ()
+
+    def __setstate__(self, state: list[Any]) -> None:  # a pickle of before may lack the last ones
+        for one, value in zip(fields(self), [*state, (), ()], strict=False):
+            object.__setattr__(self, one.name, value)
 
     @property
     def place(self) -> tuple[str, int]:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from companion.records.kinds import KINDS, Type
 from companion.records.line import Event, LineRecord, State
 from companion.records.reading import Reading
 from companion.records.saving import FORMAT, VERSION
+from companion.records.uncollected import uncollected
+from companion.records.value import Value
 
 _MOST = 10_000
 _LARGEST = 2**63 - 1  # of a count; Python itself refuses to print one of 5000 digits
@@ -23,6 +26,11 @@ _SPECIAL = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 def load(path: str | os.PathLike[str]) -> tuple[str, list[LineRecord]]:
     """Read what `save` wrote: the network's name and the records."""
+    with uncollected():
+        return _load(path)
+
+
+def _load(path: str | os.PathLike[str]) -> tuple[str, list[LineRecord]]:
     raw = Path(path).read_bytes()
     try:
         whole = json.loads(raw)
@@ -39,8 +47,9 @@ def load(path: str | os.PathLike[str]) -> tuple[str, list[LineRecord]]:
         )
     try:
         network = _text(whole["network"])
-        states = [_state_in(state) for state in _list(whole["states"])]
-        records = [_record(i, one, states) for i, one in enumerate(_list(whole["records"]))]
+        shared = _Shared()
+        states = [_state_in(state, shared) for state in _list(whole["states"])]
+        records = [_record(i, one, states, shared) for i, one in enumerate(_list(whole["records"]))]
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
         words = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
         raise ValueError(f"{os.fspath(path)} is a damaged trace: {words:.200}") from None
@@ -101,19 +110,59 @@ def _reading_in(value: Any) -> Reading | None:
     return Reading(_float(total), _float(norm), _count(nonfinite))
 
 
-def _state_in(value: Any) -> State:
+class _Shared:
+    """What was the same the last time is the same object: most lines leave most as it was."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[Any, Any]] = {}
+
+    def of(self, key: str, raw: Any, build: Callable[[Any], Any]) -> Any:
+        last = self._last.get(key)
+        if last is not None and last[0] == raw:  # 1 may stand for true then, and is loaded as true
+            return last[1]
+        built = build(raw)
+        self._last[key] = raw, built
+        return built
+
+
+def _state_in(value: Any, shared: _Shared) -> State:
     _dict(value)
     scale = value["scale"]
     return State(
-        {name: _reading_in(r) for name, r in _dict(value["gradients"]).items()},
-        {name: _reading_in(r) for name, r in _dict(value["parameters"]).items()},
-        {name: _bool(flag) for name, flag in _dict(value["requires_grad"]).items()},
-        {name: _bool(flag) for name, flag in _dict(value["training"]).items()},
-        {
-            name: tuple(_float(rate) for rate in _list(rates))
-            for name, rates in _dict(value["learning_rates"]).items()
-        },
+        shared.of("gradients", value["gradients"], _readings_in),
+        shared.of("parameters", value["parameters"], _readings_in),
+        shared.of("requires_grad", value["requires_grad"], _flags_in),
+        shared.of("training", value["training"], _flags_in),
+        shared.of("learning_rates", value["learning_rates"], _rates_in),
         None if scale is None else _float(scale),
+        shared.of("buffers", value.get("buffers", {}), _readings_in),  # older files have none
+    )
+
+
+def _readings_in(value: Any) -> Mapping[str, Reading | None]:
+    return MappingProxyType({name: _reading_in(r) for name, r in _dict(value).items()})
+
+
+def _flags_in(value: Any) -> Mapping[str, bool]:
+    return MappingProxyType({name: _bool(flag) for name, flag in _dict(value).items()})
+
+
+def _rates_in(value: Any) -> Mapping[str, tuple[float, ...]]:
+    return MappingProxyType(
+        {name: tuple(map(_float, _list(rates))) for name, rates in _dict(value).items()}
+    )
+
+
+def _value_in(value: Any) -> Value:
+    name, dtype, shape, number, nonfinite, graph, unreached = _list(value)
+    return Value(
+        _text(name),
+        _text(dtype),
+        _or_none(_shape)(shape),
+        _or_none(_float)(number),
+        _or_none(_count)(nonfinite),
+        _bool(graph),
+        _or_none(_all(_text))(unreached),
     )
 
 
@@ -140,6 +189,10 @@ def _tuple(value: Any, deeper: int = _DEEPEST) -> Any:
     if isinstance(value, dict):
         return {name: _tuple(one, deeper - 1) for name, one in value.items()}
     return value
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(map(_text, _list(value)))
 
 
 def _shape(value: Any) -> tuple[int, ...]:
@@ -175,7 +228,7 @@ _CHECKS: dict[Type, Callable[[Any], Any]] = {
 _DETAILS = {name: one.type for kind in KINDS.values() for name, one in kind.details.items()}
 
 
-def _record(index: int, value: Any, states: Sequence[State]) -> LineRecord:
+def _record(index: int, value: Any, states: Sequence[State], shared: _Shared) -> LineRecord:
     _dict(value)
     raised = value["raised"]
     return LineRecord(
@@ -186,11 +239,13 @@ def _record(index: int, value: Any, states: Sequence[State]) -> LineRecord:
         indent=_small(value["indent"]),
         before=states[_count(value["before"])],
         after=states[_count(value["after"])],
-        changed_gradients=tuple(map(_text, _list(value["changed_gradients"]))),
-        changed_parameters=tuple(map(_text, _list(value["changed_parameters"]))),
+        changed_gradients=shared.of("names", value["changed_gradients"], _texts),
+        changed_parameters=shared.of("names", value["changed_parameters"], _texts),
         raised=None if raised is None else _text(raised),
-        events=tuple(map(_event, _list(value["events"]))),
+        events=tuple(shared.of(f"event {one[:1]}", one, _event) for one in _list(value["events"])),
         function=_text(value["function"]),
         depth=_small(value["depth"]),
         step=_count(value["step"]),
+        values=tuple(map(_value_in, _list(value.get("values", [])))),
+        changed_buffers=shared.of("names", value.get("changed_buffers", []), _texts),
     )

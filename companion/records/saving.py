@@ -9,18 +9,26 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from companion.records.line import LineRecord, State
 from companion.records.reading import Reading
+from companion.records.uncollected import uncollected
+from companion.records.value import Value
 
 FORMAT, VERSION = "training-routine trace", 1
 
 
 def save(path: str | os.PathLike[str], network: str, records: Sequence[LineRecord]) -> None:
     """Write records into a file."""
+    with uncollected():
+        text = json.dumps(_whole(network, records), allow_nan=False)
+    Path(path).write_text(text, encoding="utf-8")
+
+
+def _whole(network: str, records: Sequence[LineRecord]) -> dict[str, Any]:
     states: dict[int, int] = {}
     distinct: list[State] = []
     for record in records:
@@ -28,11 +36,11 @@ def save(path: str | os.PathLike[str], network: str, records: Sequence[LineRecor
             if id(state) not in states:
                 states[id(state)] = len(distinct)
                 distinct.append(state)
-    whole = {
+    return {
         "format": FORMAT,
         "version": VERSION,
         "network": network,
-        "states": [_state_out(state) for state in distinct],
+        "states": list(map(_States().out, distinct)),
         "records": [
             {
                 "file": record.file,
@@ -48,22 +56,53 @@ def save(path: str | os.PathLike[str], network: str, records: Sequence[LineRecor
                 "function": record.function,
                 "depth": record.depth,
                 "step": record.step,
+                "values": [_value_out(value) for value in record.values],
+                "changed_buffers": list(record.changed_buffers),
             }
             for record in records
         ],
     }
-    Path(path).write_text(json.dumps(whole, allow_nan=False), encoding="utf-8")
 
 
-def _state_out(state: State) -> dict[str, Any]:
-    return {
-        "gradients": {name: _reading_out(r) for name, r in state.gradients.items()},
-        "parameters": {name: _reading_out(r) for name, r in state.parameters.items()},
-        "requires_grad": dict(state.requires_grad),
-        "training": dict(state.training),
-        "learning_rates": {n: [_number(x) for x in v] for n, v in state.learning_rates.items()},
-        "scale": None if state.scale is None else _number(state.scale),
-    }
+class _States:
+    """Puts states into plain dicts: what two of them share is put together once."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, dict[str, Any]] = {}  # by the id of a mapping that a state holds
+
+    def out(self, state: State) -> dict[str, Any]:
+        return {
+            "gradients": self._part(state.gradients, _reading_out),
+            "parameters": self._part(state.parameters, _reading_out),
+            "requires_grad": self._part(state.requires_grad, bool),
+            "training": self._part(state.training, bool),
+            "learning_rates": self._part(state.learning_rates, _rates_out),
+            "scale": None if state.scale is None else _number(state.scale),
+            "buffers": self._part(state.buffers, _reading_out),
+        }
+
+    def _part(self, mapping: Mapping[str, Any], out: Callable[[Any], Any]) -> dict[str, Any]:
+        known = self._known.get(id(mapping))
+        if known is None:
+            known = self._known[id(mapping)] = {name: out(one) for name, one in mapping.items()}
+        return known
+
+
+def _rates_out(rates: Sequence[float]) -> list[float | str]:
+    return [_number(rate) for rate in rates]
+
+
+def _value_out(value: Value) -> list[Any]:
+    """Its fields, in their order."""
+    return [
+        value.name,
+        value.dtype,
+        value.shape,
+        None if value.number is None else _number(value.number),
+        value.nonfinite,
+        value.graph,
+        value.unreached,
+    ]
 
 
 def _reading_out(reading: Reading | None) -> list[Any] | None:

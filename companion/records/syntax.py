@@ -219,6 +219,43 @@ def assigned(text: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=4096)
+def bound(text: str) -> tuple[tuple[str, bool], ...]:
+    """The variables that a statement surely binds to what it computes, and whether in a `for`.
+
+    Example:
+        >>> bound("outputs, loss = step(x)"), bound("for x, y in loader:"), bound("lr = 0.1")
+        ((('outputs', False), ('loss', False)), (('x', True), ('y', True)), ())
+    """
+    tree = _tree(text)
+    found: dict[str, bool] = {}
+    for node in () if tree is None else _sure(tree):
+        targets: list[ast.expr] = []
+        if isinstance(node, ast.Assign) and not isinstance(node.value, ast.Constant):
+            targets = node.targets
+        elif (isinstance(node, ast.AnnAssign) and node.value is not None) or isinstance(
+            node, (ast.AugAssign, ast.NamedExpr, ast.For, ast.AsyncFor)
+        ):
+            targets = [node.target]
+        is_loop = isinstance(node, (ast.For, ast.AsyncFor))
+        if is_loop and not isinstance(node.body[0], ast.Pass):  # type: ignore[attr-defined]
+            continue  # a whole loop on a line
+        for target in targets:
+            for name in _targets(target):
+                found[name] = is_loop
+    return tuple(found.items())
+
+
+def _targets(target: ast.expr) -> Iterator[str]:
+    if isinstance(target, (ast.Tuple, ast.List)):
+        for one in target.elts:
+            yield from _targets(one)
+    else:
+        name = _dotted(target)
+        if name is not None:
+            yield name
+
+
+@lru_cache(maxsize=4096)
 def reached(text: str) -> tuple[str, ...] | None:
     """The variables whose memory a statement reaches for, by `.data`, `.numpy()` and the like.
 

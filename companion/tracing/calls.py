@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 
 from companion.isolation.libraries import is_in_library
-from companion.tracing.code.uncounted import reaches_past, unscales
+from companion.tracing.code.uncounted import moves_statistics, reaches_past, unscales
 from companion.tracing.events.recognise import Recogniser, recogniser_of
 
 _BACKWARD = torch.autograd.backward.__code__
@@ -28,6 +28,7 @@ class Call(NamedTuple):
         aimed: If so, then only into what it is called with: a library knows no network but
             those that it is given.
         unscaling: It divides all gradients, and counts no write.
+        averaging: It may move running statistics, and counts no write.
         wakes: It is where training begins again.
         follows: Its lines are watched.
     """
@@ -36,8 +37,14 @@ class Call(NamedTuple):
     past: bool = False
     aimed: bool = False
     unscaling: bool = False
+    averaging: bool = False
     wakes: bool = False
     follows: bool = False
+
+    @property
+    def matters(self) -> bool:
+        """Whether a recorder wants to be told of it."""
+        return bool(self.recogniser or self.past or self.unscaling or self.averaging)
 
 
 PLAIN = Call()
@@ -104,6 +111,7 @@ def meaning_of(code: CodeType, follows: Callable[[CodeType], bool]) -> Call:
         past,
         past and is_in_library(code.co_filename) and not code.co_freevars,
         unscales(code),
+        moves_statistics(code),
         code is _BACKWARD,
         not is_body and follows(code),
     )

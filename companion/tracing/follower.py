@@ -178,7 +178,7 @@ class Follower(Hooked):
             return local
         if not self._places or self.is_still or not is_called(frame):
             return local
-        if call.recogniser is not None or call.past or call.unscaling:
+        if call.matters:
             aside(self._recorder.called, call, frame)
         caller = self._places[-1].frame
         if frame is self._base or (
@@ -217,6 +217,8 @@ class Follower(Hooked):
             place.previous = place.previous(frame, event, arg) or place.previous
         if event == "line":
             aside(self._on_line, place, frame)
+        elif event == "exception":
+            place.raised = True
         elif event == "return" and place is not self._places[0]:
             aside(self._finish_line)
             self._places.remove(place)

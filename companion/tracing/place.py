@@ -17,6 +17,7 @@ class Place:
     Attributes:
         previous: The frame's trace function before ours.
         recorded: Whether the statement under way has its record, or needs none.
+        raised: Whether an exception has come through the statement under way.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Place:
         self.current = self.source.at(frame.f_lineno)
         self.start = frame.f_lasti
         self.recorded = self.current is self.header
+        self.raised = False
 
     def where(self) -> str:
         """Where it stands, as the beginning of a sentence."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import FrameType
+from typing import Any, TypeVar
 
 from torch.optim.optimizer import Optimizer
 
@@ -17,6 +18,7 @@ from companion.isolation.words import words_of
 from companion.measure.meter import Measurement, Meter
 from companion.measure.watched import Watched
 from companion.records.line import Event, LineRecord
+from companion.records.value import Value
 from companion.tracing.calls import Call
 from companion.tracing.code.frames import local_variables
 from companion.tracing.code.uncounted import counts_no_writes
@@ -24,15 +26,34 @@ from companion.tracing.events import variables
 from companion.tracing.events.graph import Spent
 from companion.tracing.events.holdings import Holdings, unregistered, wrapper_of
 from companion.tracing.events.recognise import Known
+from companion.tracing.events.values import Values
 from companion.tracing.options import Options
 from companion.tracing.place import Place
 from companion.tracing.steps import Steps
+
+T = TypeVar("T")
 
 MOST_LINES = 100_000  # then the trace stops watching; it would fill the memory
 MOST_IDLE = 1000  # lines without effect in a row; then nothing is watched until the next backward
 MORE = 1  # reference to a network is the meter's
 NEAR = 40  # nodes below a backward's roots by which its graph is known again
 MOST_NODES = 100_000  # nodes that are remembered so
+
+
+class Shared:
+    """What was the same the last time is the same object: step after step does the same."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, Any] = {}
+
+    def of(self, kind: str, one: T) -> T:
+        """One, or what was given of this kind the last time if that is equal."""
+        last: T = self._last.get(kind, one)
+        if last != one:
+            self._last[kind] = last = one
+        else:
+            self._last.setdefault(kind, one)
+        return last
 
 
 class Recorder:
@@ -57,6 +78,8 @@ class Recorder:
         self._steps = Steps(watched.optimizers)
         self._events: list[Event] = []
         self._holdings = Holdings()
+        self._values = Values()
+        self._shared = Shared()
         self._watched_steps = 0
         self._other_steps = 0  # of optimizers that nobody named, with the networks' parameters
         self._last_step = 0
@@ -79,6 +102,7 @@ class Recorder:
         """Keep nothing of the script's alive; if it is the end, not even what was watched."""
         self._idle = 0
         self._holdings.clear()
+        self._values.forget()
         vars(self).pop("_meter", None)
         if self.ended:
             self._watched.let_go()
@@ -137,12 +161,15 @@ class Recorder:
 
     def called(self, call: Call, frame: FrameType) -> None:
         """The line under way calls something that matters, or that may write uncounted."""
+        seen: Event | None = None
         if call.recogniser is not None and is_calm():
             seen = call.recogniser(local_variables(frame), frame, self._known)
             if seen is not None:
                 self._events.append(seen)
         if call.past:
             self._meter.guard(variables.given_to(frame) if call.aimed else None)
+        if call.averaging or (seen is not None and seen.kind == "forward"):
+            self._meter.doubt_buffers()
         if call.unscaling:
             self._meter.doubt(self._meter.parameters)
 
@@ -155,14 +182,21 @@ class Recorder:
         if not begun and variables.reads(text):
             self._events += variables.after(text, place.frame, self._known.spent)
         measured = self._meter.measure()
-        changed = measured.changed_gradients or measured.changed_parameters
+        changed = (
+            measured.changed_gradients or measured.changed_parameters or measured.changed_buffers
+        )
         if changed or any(event.kind != "forward" for event in self._events):
             self._idle = 0
         if self._meter.overlooked:
             self._meter.overlooked = False
             self._overlook(place)
         if not self.silent and (changed or self._events or not place.recorded):
-            self._record(place, measured)
+            values: tuple[Value, ...] = ()
+            if not begun and not place.raised:
+                values = self._values.of(
+                    text, place.frame, self._meter.parameters, measured.state.requires_grad
+                )
+            self._record(place, measured, values)
         self._note(bool(measured.changed_parameters))
         place.recorded |= begun
         self._state = measured.state
@@ -178,7 +212,7 @@ class Recorder:
                 "the like): comparing values had taken more than half of the script's own time"
             )
 
-    def _record(self, place: Place, measured: Measurement) -> None:
+    def _record(self, place: Place, measured: Measurement, values: tuple[Value, ...]) -> None:
         record = LineRecord(
             index=len(self.records),
             file=place.source.name,
@@ -187,12 +221,14 @@ class Recorder:
             indent=place.current.indent,
             before=self._state,
             after=measured.state,
-            changed_gradients=measured.changed_gradients,
-            changed_parameters=measured.changed_parameters,
-            events=tuple(self._events),
+            changed_gradients=self._shared.of("names", measured.changed_gradients),
+            changed_parameters=self._shared.of("names", measured.changed_parameters),
+            events=tuple(self._shared.of(event.kind, event) for event in self._events),
             function=place.function,
             depth=place.depth,
             step=self._steps.number,
+            values=tuple(self._shared.of(f"value {value.name}", value) for value in values),
+            changed_buffers=self._shared.of("buffers", measured.changed_buffers),
         )
         self.records.append(record)
 
@@ -223,7 +259,7 @@ class Recorder:
 
     def stepped(self, optimizer: Optimizer) -> None:
         """A watched optimizer has stepped on a watched line."""
-        details = self._holdings.of(optimizer, self._meter.parameters)
+        details = self._holdings.of(optimizer, self._meter.parameters, self._watched.loose)
         if counts_no_writes(optimizer):
             self._meter.doubt(details["held"])
         if not self._steps.number:  # once is enough: it walks all modules' attributes
@@ -240,7 +276,7 @@ class Recorder:
         name = wrapper_of(optimizer, self._watched.optimizers) or kind
         if name == kind and name in self._watched.optimizers:
             name = f"{name} (not watched)"  # one without a name is called so
-        holdings = self._holdings.of(optimizer, self._meter.parameters)
+        holdings = self._holdings.of(optimizer, self._meter.parameters, self._watched.loose)
         self._other_steps += bool(holdings["held"])
         self._events.append(Event("step", name, holdings))
 

@@ -90,12 +90,16 @@ class Trace:
         return diagnose(self.records)
 
     def to_rows(self) -> list[dict[str, Any]]:
-        """Flat dicts, one for each line and parameter, for pandas.DataFrame or csv.DictWriter.
+        """Flat dicts for pandas.DataFrame or csv.DictWriter.
 
-        Keys: index, step, file, line, function, depth, source, raised, events, parameter, layer,
-        requires_grad, then for the gradient and for the parameter after the line: changed (bool),
-        sum, norm, nonfinite (None where there is no gradient). All values are numbers, texts,
-        booleans or None; the sum of a complex tensor is complex. Texts are as they were recorded:
+        One for each line and parameter, for each line and buffer, and for each variable that a
+        line bound; their kind says which. Keys: index, step, file, line, function, depth, source,
+        raised, events, kind ("parameter", "buffer", "value"), parameter (the name of any of them),
+        layer, requires_grad, then for the gradient and for the parameter or buffer after the line:
+        changed (bool), sum, norm, nonfinite (None where there is none); and of a variable value (a
+        number), value_dtype, value_shape, value_nonfinite and reached, the number of parameters
+        that its graph reaches. All values are numbers, texts, booleans or None; the sum of a
+        complex tensor is complex. Texts are as they were recorded:
         of a stranger's trace, a spreadsheet may take one that begins with "=" for a formula.
         """
         return rows(self._records)
@@ -151,7 +155,9 @@ class Trace:
 
         Above, the sum of every layer's gradient; below, the sum of its parameters. The row before
         the first line is what was there on entering. A cell that its line changed is filled and
-        framed. None is written as None, unlike 0; "≈ 0" is a sum of entries that cancel.
+        framed. None is written as None, unlike 0; "≈ 0" is a sum of entries that cancel. Above
+        both stand the losses: the numbers that lines bound and a backward can begin at, of more
+        than four the first, a curve, and the last.
 
         Args:
             what: "gradients" or "parameters" for one of the two diagrams; both by default.

@@ -59,6 +59,24 @@ def unscales(code: CodeType) -> bool:
     return "_amp_foreach_non_finite_check_and_unscale_" in code.co_names
 
 
+_STATISTICS = {
+    "batch_norm", "instance_norm", "native_batch_norm", "_native_batch_norm_legit",
+    "cudnn_batch_norm", "miopen_batch_norm", "batch_norm_gather_stats_with_counts",
+    "batch_norm_update_stats",
+}  # fmt: skip
+
+
+def moves_statistics(code: CodeType) -> bool:
+    """Whether code calls what moves running statistics: torch counts no write of a batch norm's.
+
+    Example:
+        >>> import torch
+        >>> moves_statistics(torch.nn.functional.batch_norm.__code__)
+        True
+    """
+    return not _STATISTICS.isdisjoint(code.co_names)
+
+
 def counts_no_writes(optimizer: Optimizer) -> bool:
     """Whether an optimizer's step may write without counting: torch's fused ones do so on a CPU.
 

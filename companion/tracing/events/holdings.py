@@ -19,9 +19,16 @@ MOST = 10_000  # entries of plain containers that are looked at: one may hold a 
 _CONTAINERS = (list, tuple, dict, OrderedDict, defaultdict)  # and no type of the user's own
 
 
-def step_details(optimizer: Optimizer, watched: Mapping[str, nn.Parameter]) -> dict[str, Any]:
-    """Which of the watched parameters an optimizer holds; how many others, without a gradient."""
+def step_details(
+    optimizer: Optimizer, watched: Mapping[str, Tensor], loose: Iterable[str] = ()
+) -> dict[str, Any]:
+    """Which of the watched parameters an optimizer holds; how many others, without a gradient.
+
+    Those that are `loose`, in no network, are among the others as well.
+    """
     mine = held(optimizer)
+    beside = tuple(name for name in loose if name in watched and id(watched[name]) in mine)
+    watched = {name: p for name, p in watched.items() if name not in beside}
     names = tuple(name for name, p in watched.items() if mine.pop(id(p), None) is not None)
     # One that was replaced has the shape of the one in its place, or of another that is not held.
     held_names = set(names)
@@ -34,7 +41,7 @@ def step_details(optimizer: Optimizer, watched: Mapping[str, nn.Parameter]) -> d
         and (not p.is_leaf or p.grad is None)
         and (p.shape in same or (p.dim() > 1 and p.shape[1:] in tails))
     ]
-    return {"held": names, "idle": len(idle)}
+    return {"held": names + beside, "idle": len(idle)}
 
 
 class Holdings:
@@ -43,12 +50,14 @@ class Holdings:
     def __init__(self) -> None:
         self._known: dict[int, tuple[Any, list[int], dict[str, Any]]] = {}
 
-    def of(self, optimizer: Optimizer, parameters: Mapping[str, nn.Parameter]) -> dict[str, Any]:
+    def of(
+        self, optimizer: Optimizer, parameters: Mapping[str, Tensor], loose: Iterable[str]
+    ) -> dict[str, Any]:
         """What it holds of the networks' parameters; a dict of its own."""
         ids = [id(p) for p in parameters_of(optimizer)]
         known = self._known.get(id(optimizer))
         if known is None or known[0] is not parameters or known[1] != ids or known[2]["idle"]:
-            known = parameters, ids, step_details(optimizer, parameters)
+            known = parameters, ids, step_details(optimizer, parameters, loose)
             self._known[id(optimizer)] = known
         return dict(known[2])
 

@@ -1,0 +1,165 @@
+"""What a line bound to variables: the tensors and numbers there, and what their graphs reach."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import cache
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from companion.isolation.objects import is_a
+from companion.isolation.wall import is_calm
+from companion.measure.values import has_values, is_lazy, is_plain
+from companion.records.syntax import bound
+from companion.records.value import Value
+from companion.tracing.code.frames import value_of
+from companion.tracing.events.graph import Node, grad_fn, number_of
+
+MOST_NODES = 20_000  # of a graph; a larger one is not looked through
+MOST_KNOWN = 8  # graphs whose leaves are remembered, by number: a loss stands on its outputs
+
+
+class Values:
+    """Reads what lines bind, and keeps nothing of it alive."""
+
+    def __init__(self) -> None:
+        self._leaves: dict[int, tuple[frozenset[int], bool]] = {}
+        self._wanted: tuple[Any, Any, dict[int, str] | None] = (None, None, None)
+
+    def of(
+        self,
+        text: str,
+        frame: FrameType,
+        parameters: Mapping[str, Tensor],
+        requires_grad: Mapping[str, bool],
+    ) -> tuple[Value, ...]:
+        """What a statement that has ended well bound.
+
+        Args:
+            text: The statement.
+            frame: The frame that it ran in.
+            parameters: The watched parameters, by name.
+            requires_grad: Which of them require a gradient.
+        """
+        names = bound(text)
+        if not names or not is_calm():
+            return ()
+        found = []
+        for name, is_loop in names:
+            value = value_of(name, frame)
+            if is_a(value, Tensor):
+                found.append(self._tensor(name, value, parameters, requires_grad))
+            elif type(value) in (int, float) and not is_loop:
+                found.append(Value(name, type(value).__name__, number=_float(value)))
+        return tuple(found)
+
+    def forget(self) -> None:
+        """Know no parameter any more."""
+        self._leaves.clear()
+        self._wanted = (None, None, None)
+
+    def _tensor(
+        self,
+        name: str,
+        tensor: Tensor,
+        parameters: Mapping[str, Tensor],
+        requires_grad: Mapping[str, bool],
+    ) -> Value:
+        dtype = _dtype(tensor.dtype)
+        if not is_plain(tensor) or is_lazy(tensor) or tensor.is_nested:
+            return Value(name, dtype)
+        node = grad_fn(tensor)
+        unreached = None
+        if node is not None:
+            wanted = self._names(parameters, requires_grad)
+            unreached = None if wanted is None else self._unreached(node, wanted)
+        return Value(
+            name, dtype, tuple(tensor.shape), *_numbers(tensor), node is not None, unreached
+        )
+
+    def _names(
+        self, parameters: Mapping[str, Tensor], requires_grad: Mapping[str, bool]
+    ) -> dict[int, str] | None:
+        """The names of those that a backward can reach, by id; None where one is no leaf."""
+        if self._wanted[0] is not parameters or self._wanted[1] is not requires_grad:
+            wanted = [(n, p) for n, p in parameters.items() if requires_grad.get(n)]
+            names = {id(p): n for n, p in wanted} if all(p.is_leaf for _, p in wanted) else None
+            self._wanted = parameters, requires_grad, names
+        return self._wanted[2]
+
+    def _unreached(self, root: Node, wanted: Mapping[int, str]) -> tuple[str, ...] | None:
+        leaves, is_sure = self._leaves_of(root)
+        missing = tuple(name for key, name in wanted.items() if key not in leaves)
+        return None if missing and not is_sure else missing
+
+    def _leaves_of(self, root: Node) -> tuple[frozenset[int], bool]:
+        """The leaves that a graph reaches, by id, and whether these are surely all."""
+        leaves: set[int] = set()
+        is_sure = True
+        todo, seen = [root], {root}
+        for node in todo:
+            known = self._leaves.get(node._sequence_nr()) if self._leaves else None
+            if known is not None:
+                leaves |= known[0]
+                is_sure &= known[1]
+                continue
+            if type(node) is _LEAF:
+                leaves.add(id(_variable(node)))
+                continue
+            if is_a(node, torch.autograd.function.BackwardCFunction):
+                is_sure = False  # a checkpoint, or a function that knows its parameters itself
+            for below, _ in node.next_functions:
+                if below is not None and below not in seen:
+                    seen.add(below)
+                    todo.append(below)
+            if len(todo) > MOST_NODES:
+                return frozenset(leaves), False
+        found = frozenset(leaves), is_sure
+        number = number_of(root)
+        if number is not None:
+            while len(self._leaves) >= MOST_KNOWN:
+                del self._leaves[next(iter(self._leaves))]
+            self._leaves[number] = found
+        return found
+
+
+def _leaf_type() -> Any:
+    with torch.enable_grad():
+        return type(torch.ones(1, requires_grad=True).view(1).grad_fn.next_functions[0][0])  # type: ignore[union-attr]
+
+
+_LEAF = _leaf_type()
+_variable = _LEAF.variable.__get__
+
+
+@cache
+def _dtype(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _float(number: int | float) -> float | None:
+    try:
+        return float(number)
+    except OverflowError:
+        return None
+
+
+def _numbers(tensor: Tensor) -> tuple[float | None, int | None]:
+    """The value of a tensor's only entry, and how many entries are not finite."""
+    if tensor.layout != torch.strided or tensor.is_complex() or tensor.is_quantized:
+        return None, None
+    if tensor.is_mkldnn or not has_values(tensor):
+        return None, None
+    values = tensor.detach()
+    if tensor.numel() == 1:
+        number = _float(values.item())
+        return number, None if number is None else int(not math.isfinite(number))
+    if not tensor.is_floating_point() or tensor.itemsize == 1:
+        return None, None if tensor.is_floating_point() else 0
+    if not tensor.numel() or math.isfinite(values.sum().item()):
+        return None, 0
+    return None, int((~values.isfinite()).sum().item())
