@@ -17,6 +17,7 @@ from companion.isolation.words import words_of
 from companion.records.visible import encodable, visible
 from companion.render.narrow import fitting
 from companion.render.text import count_steps, text
+from companion.render.written import written
 
 FOUND = 3  # exit code of a script that ends well, with a certain finding
 # One process of several, says the launcher: if one ends with a code, the others are ended, too.
@@ -133,6 +134,7 @@ class Report:
             "script": self._given.script,
             "steps": self._steps,
             "lines": len(self._records),
+            "code": written(self._records),
             "findings": [finding.to_dict() for finding in self._findings],
             "unwatched": self.scout.unwatched,
             "guard": None if self.scout.guard is None else self.scout.guard.to_dict(),

@@ -12,6 +12,8 @@ from companion.records.reading import by_layer, layer_of
 from companion.records.visible import visible
 from companion.render.layers import Value, chosen_layers, number
 from companion.render.listing import listing
+from companion.render.losses import draw as draw_losses
+from companion.render.losses import losses
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,6 +32,8 @@ LARGEST = 600  # of either side; matplotlib draws no more than 2**16 dots of 1/1
 LONGEST = 100  # characters of a line or a name
 WIDEST = 5.2  # what a phone shows whole, its text still 9.5 pixels high; above it, cells go below
 INDENT = 0.15
+PLAIN: dict[str, Any] = {"va": "center", "parse_math": False}  # "$" is code, too
+MONO = {"family": "monospace", **PLAIN}
 FIRST = "(on entering)"
 
 
@@ -47,8 +51,9 @@ def figure(
 ) -> Figure:
     """Gradient sums per layer after each line, above parameter sums per layer after each line.
 
-    A row is a line of code; the row before the first holds what was there on entering. A diagram
-    that would be too wide for a phone is folded: the numbers stand below their line, not beside it.
+    Above both stand the losses, if lines bound any. A row is a line of code; the row before the
+    first holds what was there on entering. A diagram that would be too wide for a phone is folded:
+    the numbers stand below their line, not beside it.
     """
     plt = require("matplotlib.pyplot", extra="plot", purpose="routine.plot()")
     if what not in (None, "gradients", "parameters"):
@@ -75,14 +80,22 @@ def figure(
     lines = 1 + folded  # of the figure, for each line of code
     size = max(beside, sum(widths)) + 2 * MARGIN, ROW * (lines * (len(code) + 1) + 1)
     _check(size[1] * len(panels), f"{len(records)} lines", "watch fewer steps")
+    found = losses(records)
+    above = ROW * (len(found) + bool(found))
+    height = size[1] * len(panels) + above
     with plt.rc_context(RC):
-        canvas: Figure = plt.figure(figsize=(size[0], size[1] * len(panels)))
+        canvas: Figure = plt.figure(figsize=(size[0], height))
         for below, panel in enumerate(reversed(panels)):
-            axes = canvas.add_axes((0, below / len(panels), 1, 1 / len(panels)))
+            axes = canvas.add_axes((0, below * size[1] / height, 1, size[1] / height))
             axes.set(xlim=(-MARGIN, size[0] - MARGIN), ylim=(lines * len(code) + 0.6, -lines - 0.4))
             axes.axis("off")
             head = [titles[panel], *map(_short, names)]
             _draw(axes, head, code, panels[panel], widths, lines)
+        if found:
+            axes = canvas.add_axes((0, 1 - above / height, 1, above / height))
+            axes.set(xlim=(-MARGIN, size[0] - MARGIN), ylim=(len(found) + 0.5, -0.5))
+            axes.axis("off")
+            draw_losses(axes, found, size[0] - 2 * MARGIN, MONO)
         if "inline" in plt.get_backend():
             plt.close(canvas)  # or a notebook would show it twice: at once, and as a result
     return canvas
@@ -138,16 +151,14 @@ def _draw(
 
     A row has one line, or two: the code, and below it what the layers hold.
     """
-    plain: dict[str, Any] = {"va": "center", "parse_math": False}  # "$" is code, too
-    mono = {"family": "monospace", **plain}
-    axes.text(0, 0.5 - lines, head[0], weight="bold", **mono)
+    axes.text(0, 0.5 - lines, head[0], weight="bold", **MONO)
     right = axes.get_xlim()[1] - MARGIN
     axes.plot([0, right], [0, 0], color=PALETTE["muted"], linewidth=0.8, clip_on=False)
     for row, line in enumerate(code):
-        axes.text(0, lines * row + 0.5, line, **mono)
+        axes.text(0, lines * row + 0.5, line, **MONO)
     for column, (layer, cells) in enumerate(zip(head[1:], columns, strict=True)):
         left, width = sum(widths[: column + 1]), widths[column + 1]
-        axes.text(left + width / 2, -0.5, layer or "(net)", ha="center", **mono)
+        axes.text(left + width / 2, -0.5, layer or "(net)", ha="center", **MONO)
         for row, cell in enumerate(cells):
             top = lines * (row + 1) - 1
             if cell.changed:
@@ -160,7 +171,7 @@ def _draw(
                 weight="bold" if cell.changed else "normal",
                 style="italic" if cell.text == "None" else "normal",
                 color=PALETTE["ink"] if cell.changed else PALETTE["muted"],
-                **plain,
+                **PLAIN,
             )
 
 

@@ -66,6 +66,9 @@ def folded(text: str, width: int) -> str:
             statement = line[code:]
             under = code + min(len(statement) - len(statement.lstrip()), FARTHEST) + DEEPER
             did = line[gradients:parameters].strip(), line[parameters:].strip()
+            if did[0] and not did[0][0].isdigit():  # it stands across both columns
+                out += _wrapped(" " * under + line[gradients:], width)
+                continue
             for what, words in zip(("gradients: ", "parameters: "), did, strict=True):
                 if words:
                     whole = " " * under + _name(what, words, line, parameters) + words

@@ -17,6 +17,7 @@ from companion.records.visible import visible
 from companion.render.finding import as_text
 from companion.render.listing import code, listing, margins
 from companion.render.notes import also, notes
+from companion.render.values import beside
 
 WIDEST = 60  # columns of code; a longer line keeps its place and pushes only its own notes
 LONGEST = 60  # records; a longer trace is shown as written, each line once
@@ -28,6 +29,7 @@ class _Row(NamedTuple):
     gradients: str
     parameters: str
     also: str
+    beside: str  # what it bound, and buffers
     blame: Sequence[str]  # the rules that object to the line
     raised: str | None
 
@@ -45,11 +47,13 @@ def text(
 
     Columns: line number, code, what happened to the gradients, what happened to the parameters.
     Each says how many of the networks' tensors the line changed and how, then the L2 norm of all
-    gradients (of all parameters) after the line. Then what else the line changed. Below a line
-    stand the rules that object to it. A trace of more than 60 lines is shown as written: each
-    line of the source once, with how often it ran and what its last effect was; so is any with
-    `as_written`. Names and code are shown as `visible` shows them. Last stands what was not
-    looked at, if anything was not, and what was seen after the watched steps.
+    gradients (of all parameters) after the line. Then what else the line changed, and what it
+    bound to variables: across both columns, where it left gradients and parameters alone. Below a
+    line stand the rules that object to it. A trace of more than 60 lines is shown as written: each
+    line of the source once, with how often it ran and what its last effect was, runs that raised
+    apart from the others; so is any with `as_written`. Names and code are shown as `visible` shows
+    them. Last stands what was not looked at, if anything was not, and what was seen after the
+    watched steps.
     """
     network = visible(network)
     rest = [f"not watched: {visible(words)}" for words in unwatched]
@@ -84,8 +88,12 @@ def _table(rows: Sequence[_Row], *, runs: bool) -> list[str]:
     last = max(len("parameters"), *(len(row.parameters) for row in rows))
     out = [f"{number:>{digits}}  {'code':<{width}}  {'gradients':<{middle}}  parameters"]
     for row in rows:
-        first = f"{row.line:>{digits}}  {row.code[0]:<{width}}  {row.gradients:<{middle}}"
-        out.append(f"{first}  {row.parameters:<{last}}  {row.also}".rstrip())
+        first = f"{row.line:>{digits}}  {row.code[0]:<{width}}  "
+        if row.gradients or row.parameters or row.also:
+            columns = f"{row.gradients:<{middle}}  {row.parameters:<{last}}  "
+            out.append(f"{first}{columns}{'  '.join(filter(None, row[4:6]))}".rstrip())
+        else:
+            out.append(f"{first}{row.beside}".rstrip())
         out += [f"{'':>{digits}}  {line}".rstrip() for line in row.code[1:]]
         under = len(row.code[0]) - len(row.code[0].lstrip())
         out += [f"{'':>{digits}}  {'':<{under}}^ {rule}" for rule in row.blame]
@@ -105,6 +113,7 @@ def _as_they_ran(records: Sequence[LineRecord], findings: Sequence[Finding]) -> 
             lines,
             *notes(record),
             "  ".join(also(record.before, record.after)),
+            beside([record]),
             blamed.get(record.index, []),
             record.raised,
         )
@@ -131,19 +140,36 @@ def _as_written(records: Sequence[LineRecord], findings: Sequence[Finding]) -> l
         if len(order) > 1 and (file, function) != shown:
             shown = (file, function)
             title = f"# {function or 'top level'}, {os.path.basename(file)}"
-            rows.append(_Row("", [visible(title)], "", "", "", [], None))
+            rows.append(_Row("", [visible(title)], "", "", "", "", [], None))
         group = groups[file, function, line]
-        beside = "  ".join(also(record.before, record.after))
-        raised = next((one.raised for one in group if one.raised), None)
         lines = code(record, record.indent - indents[file, function])
-        number = f"{len(group)}x {line:5}"
-        rows.append(
-            _Row(number, lines, *notes(record), beside, blamed.get((file, line), []), raised)
-        )
+        rules = blamed.get((file, line), [])
+        well = [one for one in group if not one.raised]
+        for runs, stands in (well, record), *(([one], one) for one in group if one.raised):
+            if runs:  # a run that raised stands apart: it may have done another thing
+                rows.append(
+                    _Row(
+                        f"{len(runs)}x {line:5}",
+                        lines,
+                        *notes(stands),
+                        "  ".join(_also(runs)),
+                        beside(runs),
+                        rules,
+                        stands.raised,
+                    )
+                )
+                rules = []
     return rows
 
 
 def _telling(group: Sequence[LineRecord]) -> LineRecord:
-    """The run of a line that stands for all: the last one that changed something."""
-    changed = [r for r in group if r.changed_gradients or r.changed_parameters]
-    return changed[-1] if changed else group[-1]
+    """The run of a line that stands for all that ended well: the last that changed something."""
+    well = [r for r in group if not r.raised] or group
+    changed = [r for r in well if r.changed_gradients or r.changed_parameters]
+    return changed[-1] if changed else well[-1]
+
+
+def _also(runs: Sequence[LineRecord]) -> list[str]:
+    """What else a line changed, in the last run in which it did."""
+    told = (also(one.before, one.after) for one in reversed(runs))
+    return next(filter(None, told), [])

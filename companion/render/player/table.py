@@ -13,6 +13,7 @@ from companion.render.finding import as_html, shown
 from companion.render.layers import number
 from companion.render.listing import code, margins
 from companion.render.notes import also, notes
+from companion.render.values import beside
 
 
 def bodies(
@@ -67,12 +68,12 @@ def _head(line: int, source: str) -> str:
 def _said(record: LineRecord) -> str:
     """The note under a line, in words that hold without the table."""
     gradients, parameters = notes(record)
-    beside = also(record.before, record.after)
-    nothing = not (record.changed_gradients or record.changed_parameters or beside)
-    said = ["changes nothing"] if nothing else []
+    others = also(record.before, record.after)
+    neither = not (record.changed_gradients or record.changed_parameters or others)
+    said = ["changes neither gradients nor parameters"] if neither else []
     said += [f"gradients: {gradients}"] if gradients else []
     said += [f"parameters: {parameters}"] if parameters else []
-    said += beside
+    said += [*others, *filter(None, [beside([record])])]
     return "; ".join([*said, f"raised {record.raised}"] if record.raised else said)
 
 

@@ -171,9 +171,9 @@ def test_a_zero_grad_that_has_nothing_to_clear_says_why() -> None:
         "2 value → None",
     ]
     assert [body[1][0] for body in table.bodies if "zero_grad" in str(body)] == [
-        "changes nothing; gradients: 2 None already",
-        "changes nothing; gradients: 1 None already, 1 zero already",
-        "changes nothing",
+        "changes neither gradients nor parameters; gradients: 2 None already",
+        "changes neither gradients nor parameters; gradients: 1 None already, 1 zero already",
+        "changes neither gradients nor parameters",
         "gradients: 2 value → None",
     ]
 

@@ -56,7 +56,7 @@ def test_text(routine: Trace) -> None:
         "Trace of Sequential, 4 parameters, test_render.py\n"
         "line  code                   gradients               parameters\n"
         f"{first:4}  optimizer.zero_grad()  4 value → None\n"
-        f"{first + 1:4}  loss = net(\n"
+        f"{first + 1:4}  loss = net(            loss 7, reaches 4 of 4 parameters\n"
         "          inputs,\n"
         "      ).sum()\n"
         f"{first + 4:4}  loss.backward()        4 None → value, norm 5\n"
@@ -172,7 +172,7 @@ def test_text_says_what_else_a_line_changed() -> None:
 
 def test_rows(routine: Trace) -> None:
     rows = routine.to_rows()
-    assert len(rows) == 4 * 4
+    assert len(rows) == 4 * 4 + 1
     backward = next(r for r in rows if r["source"] == "loss.backward()")
     assert backward == {
         "index": 2,
@@ -184,6 +184,7 @@ def test_rows(routine: Trace) -> None:
         "source": "loss.backward()",
         "raised": None,
         "events": "backward",
+        "kind": "parameter",
         "parameter": "0.weight",
         "layer": "0",
         "requires_grad": True,
@@ -195,9 +196,22 @@ def test_rows(routine: Trace) -> None:
         "parameter_sum": 4.0,
         "parameter_norm": 2.0,
         "parameter_nonfinite": 0,
+        "value": None,
+        "value_dtype": None,
+        "value_shape": None,
+        "value_nonfinite": None,
+        "reached": None,
     }
     assert rows[0]["gradient_changed"] is True
     assert rows[0]["gradient_sum"] is None
+    (loss,) = (row for row in rows if row["kind"] == "value")
+    assert {name: loss[name] for name in [*loss][9:13]} == {
+        "kind": "value",
+        "parameter": "loss",
+        "layer": "",
+        "requires_grad": True,
+    }
+    assert [*loss.values()][-5:] == [7.0, "float32", "[]", 0, 4]
 
 
 def test_rows_into_csv(routine: Trace) -> None:
@@ -207,7 +221,8 @@ def test_rows_into_csv(routine: Trace) -> None:
     writer.writeheader()
     writer.writerows(rows)
     back = list(csv.DictReader(io.StringIO(file.getvalue())))
-    assert [row["parameter_sum"] for row in back] == [str(row["parameter_sum"]) for row in rows]
+    written = ["" if row["parameter_sum"] is None else str(row["parameter_sum"]) for row in rows]
+    assert [row["parameter_sum"] for row in back] == written
 
 
 def table(figure: Figure, panel: int = 0) -> list[list[str]]:
@@ -234,8 +249,9 @@ def boxes(figure: Figure, panel: int = 0) -> set[tuple[int, int]]:
 
 def test_both_diagrams(routine: Trace) -> None:
     figure = routine.plot()
-    lower, upper = figure.axes
-    assert upper.get_position().y0 > lower.get_position().y0
+    lower, upper, above = figure.axes
+    assert above.get_position().y0 > upper.get_position().y0 > lower.get_position().y0
+    assert table(figure, 2) == [["loss", "7"]]
     assert table(figure, 1) == [
         ["p.grad.sum()", "0", "1"],
         ["(on entering)", "0", "0"],
@@ -259,7 +275,7 @@ def test_both_diagrams(routine: Trace) -> None:
 
 def test_one_diagram_of_norms_of_some_layers(routine: Trace) -> None:
     figure = routine.plot("gradients", value="norm", layers=["1"])
-    assert len(figure.axes) == 1
+    assert len(figure.axes) == 2
     assert table(figure)[0] == ["p.grad.norm()", "1"]
     assert table(figure)[-1] == ["optimizer.step()", "4.359"]
 
