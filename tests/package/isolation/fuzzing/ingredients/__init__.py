@@ -12,6 +12,7 @@ from tests.package.isolation.fuzzing.ingredients.signals import SIGNALS
 from tests.package.isolation.fuzzing.ingredients.storages import STORAGES
 from tests.package.isolation.fuzzing.ingredients.tasks import TASKS
 from tests.package.isolation.fuzzing.ingredients.transforms import TRANSFORMS
+from tests.package.isolation.fuzzing.ingredients.values import VALUES
 from tests.package.isolation.fuzzing.ingredients.variables import VARIABLES
 from tests.package.isolation.fuzzing.ingredients.writes import WRITES
 from tests.package.isolation.fuzzing.parts import Ingredient
@@ -27,6 +28,7 @@ KINDS: dict[str, list[Ingredient]] = {
     "tasks": TASKS,
     "modes": MODES,
     "lifetimes": LIFETIMES,
+    "values": VALUES,
     "variables": VARIABLES,
     "writes": WRITES,
 }
