@@ -40,7 +40,13 @@ class Flags:
         requires_grad = [p.requires_grad for p in tree.parameters.values()]
         training = tree.training()
         rates = [
-            tuple(_number(group["lr"]) for group in groups(optimizer) if "lr" in group)
+            tuple(
+                [
+                    rate if type(rate := group["lr"]) is float else _number(rate)
+                    for group in groups(optimizer)
+                    if "lr" in group
+                ]
+            )
             for optimizer in self._watched.optimizers.values()
         ]
         now = requires_grad, training, rates, self._factor()

@@ -17,6 +17,7 @@ from companion.isolation.budget import Budget
 from companion.isolation.wall import is_calm
 from companion.measure.flags import Flags
 from companion.measure.memory import is_shared, owns_its_memory, storage_of
+from companion.measure.secrets import Secrets
 from companion.measure.seen import Room, Seen
 from companion.measure.seens import Seens
 from companion.measure.tree import Tree
@@ -66,7 +67,7 @@ class Meter:
         self._gradients = Seens(self._room, "{}.grad")
         self._parameters = Seens(self._room, "{}")
         self._buffers = Seens(self._room, "{}")
-        self._secrets: dict[str, tuple[int, int]] = {}  # what no one may read: object, version
+        self._secrets = Secrets()
         self._guarded: dict[tuple[bool, str], None] = {}  # is it a gradient, whose
         self._doubted: set[str] = set()
         self._doubts_buffers = False
@@ -160,7 +161,7 @@ class Meter:
             gradients = {name: gradient_of(p) for name, p in parameters.items()}
         secret: set[str] = set()
         if self._tree.has_odd:
-            secret = self._look_at_secrets(gradients, parameters)
+            secret = self._secrets.look(gradients, parameters)
             gradients = {n: None if g is None else inside(g) for n, g in gradients.items()}
             parameters = {name: inside(p) for name, p in parameters.items()}
         new_gradients = self._look(gradients, self._gradients)
@@ -198,17 +199,6 @@ class Meter:
             return ()
         order = dict.fromkeys([*self._tree.parameters, *new])
         return tuple(name for name in order if new.get(name) or name in secret)
-
-    def _look_at_secrets(self, *both: Mapping[str, Tensor | None]) -> set[str]:
-        """Those that only a type of somebody's own could read: which of them were written."""
-        marks = {
-            (f"{name}.grad" if tensors is both[0] else name): (id(tensor), tensor._version)
-            for tensors in both
-            for name, tensor in tensors.items()
-            if tensor is not None and inside(tensor) is None
-        }
-        before, self._secrets = self._secrets, marks
-        return {name for name in before.keys() | marks if before.get(name) != marks.get(name)}
 
     def _look(self, tensors: Mapping[str, Tensor | None], seens: Seens) -> dict[str, bool]:
         """See all tensors of one kind again: those with other values, and if a line did that."""

@@ -25,7 +25,7 @@ from companion.tracing.code.uncounted import counts_no_writes
 from companion.tracing.events import variables
 from companion.tracing.events.graph import Spent
 from companion.tracing.events.holdings import Holdings, unregistered, wrapper_of
-from companion.tracing.events.recognise import Known
+from companion.tracing.events.recognise import Known, is_of_interest
 from companion.tracing.events.values import Values
 from companion.tracing.options import Options
 from companion.tracing.place import Place
@@ -162,8 +162,9 @@ class Recorder:
     def called(self, call: Call, frame: FrameType) -> None:
         """The line under way calls something that matters, or that may write uncounted."""
         seen: Event | None = None
-        if call.recogniser is not None and is_calm():
-            seen = call.recogniser(local_variables(frame), frame, self._known)
+        recogniser = call.recogniser
+        if recogniser is not None and is_of_interest(recogniser, frame, self._known) and is_calm():
+            seen = recogniser(local_variables(frame), frame, self._known)
             if seen is not None:
                 self._events.append(seen)
         if call.past:

@@ -12,7 +12,7 @@ from torch.optim.optimizer import Optimizer
 from companion.isolation.objects import attributes, is_a
 from companion.measure.modules import named_modules, named_parameters, parameters
 from companion.measure.values import is_lazy, is_plain
-from companion.measure.watched import alive, held, parameters_of
+from companion.measure.watched import alive, groups, held
 
 _TORCHS_OWN = set(vars(nn.Module()))
 MOST = 10_000  # entries of plain containers that are looked at: one may hold a whole data set
@@ -54,7 +54,7 @@ class Holdings:
         self, optimizer: Optimizer, parameters: Mapping[str, Tensor], loose: Iterable[str]
     ) -> dict[str, Any]:
         """What it holds of the networks' parameters; a dict of its own."""
-        ids = [id(p) for p in parameters_of(optimizer)]
+        ids = [id(p) for group in groups(optimizer) for p in _listed(group)]
         known = self._known.get(id(optimizer))
         if known is None or known[0] is not parameters or known[1] != ids or known[2]["idle"]:
             known = parameters, ids, step_details(optimizer, parameters, loose)
@@ -64,6 +64,11 @@ class Holdings:
     def clear(self) -> None:
         """Keep nothing alive."""
         self._known.clear()
+
+
+def _listed(group: Mapping[str, Any]) -> list[Any]:
+    params = group.get("params")
+    return params if type(params) is list else []
 
 
 def wrapper_of(optimizer: Optimizer, watched: Mapping[str, Optimizer]) -> str | None:

@@ -206,6 +206,14 @@ _LOSSES = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
 _CODES = _codes()
 
 
+def is_of_interest(recogniser: Recogniser, frame: FrameType, known: Known) -> bool:
+    """Whether a call can be an event at all: most forwards are those of layers, of no network.
+
+    torch's own code never reads the dict of its variables, so it may be looked at as it is.
+    """
+    return recogniser is not _forward or id(frame.f_locals["self"]) in known.names
+
+
 def is_recognised(code: CodeType) -> bool:
     """Whether a call of this code may be an event."""
     return id(code) in _CODES
