@@ -1,4 +1,4 @@
-"""Following running frames line by line: `sys.settrace`, handed back as it was found.
+"""Following running frames line by line, whoever tells of calls and lines: see `sources`.
 
 Whatever of ours runs while the script runs, runs behind `companion.isolation.wall`.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Sequence
 from time import perf_counter
 from types import CodeType, FrameType
 from typing import Any
@@ -17,25 +18,36 @@ from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
 from companion.isolation.wall import aside, is_ours, keep_out_dynamo, leave_out_us
 from companion.isolation.words import words_of
-from companion.tracing.calls import PLAIN, Call, is_called, meaning_of
-from companion.tracing.hooked import Hooked, owner, still_running, taken_over
+from companion.tracing.calls import Call, is_called, meaning_of
+from companion.tracing.code import source as text
 from companion.tracing.options import Options
-from companion.tracing.place import Place, line_of
+from companion.tracing.place import Place, line_of, under_way
 from companion.tracing.recorder import Recorder
+from companion.tracing.sources.choice import source_for
+from companion.tracing.sources.settrace import Settrace
+from companion.tracing.sources.source import Listener, Source
 
 
-class Follower(Hooked):
+class Follower(Listener):
     """Follows one frame, and the functions called from it, and tells a recorder what they do."""
 
     def __init__(self, recorder: Recorder, options: Options) -> None:
+        super().__init__()
         self._options = options
         self._recorder = recorder
-        self._calls: dict[int, Call] = {}  # by the id of the code
-        self._kept: list[CodeType] = []  # so that its id stays its own
+        self._texts: dict[int, tuple[CodeType, text.Source]] = {}
         self._problem: str | None = None
-        super().__init__()
+        self._source: Source = Settrace(self)
+        self._prepare()
 
     # Starting and stopping.
+
+    def _prepare(self, code: CodeType | None = None) -> None:
+        self.thread = threading.get_ident()
+        self.base, self.places = None, []
+        self.code = self._awaited = code  # of the outermost frame, once it is called
+        self._header: text.Statement | None = None
+        self._failure: int | None = None  # the id of the exception that came while we worked
 
     def start(self, code: CodeType | None = None) -> None:
         """Begin to watch; with `code`, once a frame of that code is called."""
@@ -44,21 +56,51 @@ class Follower(Hooked):
         enough = self._recorder.is_enough()
         if not enough:
             aside(self._recorder.measure_anew)
-        self._take()
+        self._source = source_for(self, self._source)
         self.phase = "paused" if enough else "watching"
         if self._options.hooks:
             register_optimizer_step_post_hook(self.on_step)
 
+    def install(self) -> None:
+        """Hear of calls from now on."""
+        if not self.is_still:
+            self._source.install()
+
+    def follow(self, frames: Sequence[FrameType], *, begun: bool = False) -> None:
+        """Watch these frames, outermost first, from the line that is under way in each.
+
+        With `begun` these are lines of the loop; without, the one that enters the trace.
+        """
+        self.base = frames[0]
+        if self.is_still:
+            return
+        for frame in frames:
+            self._source.follow(self._enter(frame, begun=begun))
+        if not begun:
+            self._header = self.places[0].header
+
+    def _enter(self, frame: FrameType, *, begun: bool = False) -> Place:
+        code = frame.f_code
+        if id(code) not in self._texts:
+            self._texts[id(code)] = code, text.Source(frame)
+        source = self._texts[id(code)][1]
+        header = None if begun else source.at(frame.f_lineno)
+        if begun and frame is self.base:
+            header = self._header
+        place = Place(frame, len(self.places), source, header)
+        self.places.append(place)
+        return place
+
     def record_line_under_way(self) -> None:
         """The innermost line under way has only just begun: it gets a record like any other."""
-        place = self._places[-1]
+        place = self.places[-1]
         place.recorded = False
         self._recorder.count(place.frame, place.current.first)
 
     @property
     def reached(self) -> bool:
         """Whether a frame was followed, or none was to be."""
-        return self._base is not None or self.phase in ("paused", "failed", "deep")
+        return self.base is not None or self.phase in ("paused", "failed", "deep")
 
     def stop(self, error: BaseException | None) -> str | None:
         """Stop watching, and hand back what was there before.
@@ -66,26 +108,27 @@ class Follower(Hooked):
         Returns:
             What the user should know, if he does not know it: that watching ended earlier.
         """
-        current, phase, on_top = sys.gettrace(), self.phase, self._is_on_top()
-        places = self._places
+        phase, places, problem = self.phase, self.places, self._problem
+        taken = self._source.taken()
         self.abandon()
-        if self._problem is not None:
-            return self._problem
+        if problem is not None:
+            return problem
         if phase == "deep":
             self._recorder.note("the rest: Python's stack had become too deep to be watched")
         elif self._failure is not None and self._failure != id(error):
             self._recorder.note(
                 "the rest: an exception came while a line was measured, and was caught"
             )
-        elif self._thread != threading.get_ident() and places:
+        elif self.thread != threading.get_ident() and places:
             self._recorder.note("the rest: it ran in another thread")
         elif phase != "paused" and places:
-            if on_top or isinstance(owner(current), Follower):
+            if taken is None:
                 self._finish_trace(error, places)
             elif error is None:
-                words = taken_over(places[0].current.first, current)
+                line = places[0].current.first
+                words = f"the trace ends at line {line}: there, something else {taken.did}"
                 self._recorder.note(words)
-                return None if current is None else words
+                return words if taken.warns else None
         return None
 
     def _finish_trace(self, error: BaseException | None, places: list[Place]) -> None:
@@ -101,141 +144,109 @@ class Follower(Hooked):
 
     def abandon(self) -> None:
         """Leave everything as it was found, and record no more."""
-        self._awaited, self._base = None, None
-        self._calls, self._kept = {}, []  # for a thread that we cannot reach: `on_global_event`
+        self._awaited, self.base = None, None
+        places, self.places = self.places, []
+        self.phase = "off"
         try:
-            super().abandon()
+            self._source.end(places)
         finally:
             hooks = torch_optimizer._global_optimizer_post_hooks
             for key in [key for key, hook in [*hooks.items()] if hook == self.on_step]:
                 del hooks[key]
 
-    def give_up(self, words: str) -> None:
-        """Watch no more, and say why; the script goes on."""
-        self._recorder.give_up(words)
-        self._pause()
-
     def _pause(self) -> None:
-        """Watch nothing until `_resume`: no trace function, only the optimizers' step hook."""
-        self._step_aside()
+        """Watch nothing until `_resume`: only the optimizers' step hook is left."""
+        self.phase = "paused"
+        self._source.rest(self.places)
+        self.places = []
         self._recorder.forget()
 
     def _doze(self) -> None:
         """Follow no line until the next backward or step: an agent acts, or a model is tested."""
         self.phase = "dozing"
-        self._let_go(self._places)
-        self._places = []
+        self._source.let_go(self.places)
+        self.places = []
         self._recorder.forget()
 
     def _resume(self, frame: FrameType | None) -> bool:
         """Watch again, from the lines under way. `frame` is the innermost one that runs."""
-        frames = self._under_way(frame, self._options.follows)
+        frames = under_way(frame, self.base, self.code, self._options.follows)
         if not frames:
             return False  # the watched frame is not running; at another step, perhaps
-        has_function = self.phase == "dozing"
+        rested = self.phase != "dozing"
         self.phase, self._awaited, self._recorder.silent = "watching", None, True
         self._recorder.measure_anew()
         self.follow(frames, begun=True)
-        if not has_function:
-            self._previous_global = sys.gettrace()
-            sys.settrace(self.on_global_event)
+        if rested:
+            self._source.resume()
         return True
 
-    # Events. A tracer that was there before gets every one of them too.
+    # What the source tells.
 
-    def on_global_event(self, frame: FrameType, event: Any, arg: Any) -> Any:
-        """Python calls a function (or goes on with a generator): the trace function."""
-        local = None
-        try:
-            code = frame.f_code
-            if self._previous_global is not None:
-                local = self._previous_global(frame, event, arg)
-                watches = self.running and not self.is_still
-                if watches and sys.gettrace() != self.on_global_event:
-                    sys.settrace(self.on_global_event)  # coverage's C tracer puts itself first
-            call = self._calls.get(id(code))
-            if call is None:
-                if not self.running:  # ended by another thread
-                    sys.settrace(still_running(self._previous_global))
-                    return local
-                self._kept.append(code)
-                call = self._calls[id(code)] = meaning_of(code, self._options.follows)
-            if call is PLAIN and frame is not self._base and self._awaited is not code:
-                return local  # as nearly all calls are
-            return self._on_call(frame, call, local)
-        except BaseException as error:
-            if self._passes(error):
-                raise
-            return local
+    def meaning(self, code: CodeType) -> Call:
+        """What a call of this code means."""
+        return meaning_of(code, self._options.follows)
 
-    def _on_call(self, frame: FrameType, call: Call, local: Any) -> Any:
+    def on_call(self, frame: FrameType, call: Call, previous: Any = None) -> bool:
+        """Python calls a function (or goes on with a generator): whether its lines are watched."""
         if self._awaited is frame.f_code:
             self._awaited = None
-            self._base = frame
-            aside(self._enter, frame, local)
-            return self.on_local_event
+            self.base = frame
+            aside(self._enter, frame).previous = previous
+            return True
         if self.phase == "dozing" and not (call.wakes and aside(self._resume, frame)):
-            return local
-        if not self._places or self.is_still or not is_called(frame):
-            return local
+            return False
+        if not self.places or self.is_still or not is_called(frame):
+            return False
         if call.matters:
             aside(self._recorder.called, call, frame)
-        caller = self._places[-1].frame
-        if frame is self._base or (
+        caller = self.places[-1].frame
+        if frame is self.base or (
             call.follows and frame is not caller and self._options.admits(frame, caller)
         ):
-            for place in self._places:
-                if place.frame is frame:  # a generator or coroutine that goes on
-                    place.previous = local
-                    return self.on_local_event
-            aside(self._call_from_line, frame, local)
-            return self.on_local_event
-        return local
+            place = self.place_of(frame)  # of a generator or coroutine that goes on
+            if place is None:
+                place = aside(self._call_from_line, frame)
+            place.previous = previous
+            return True
+        return False
 
-    def _call_from_line(self, frame: FrameType, local: Any) -> None:
-        self._finish_line(begun=True)
-        self._enter(frame, local)
+    def _call_from_line(self, frame: FrameType) -> Place:
+        self._recorder.finish(self.places[-1], begun=True)
+        return self._enter(frame)
 
-    def on_local_event(self, frame: FrameType, event: Any, arg: Any) -> Any:
-        """A followed frame comes to a line, returns or raises: its local trace function."""
-        try:
-            began = perf_counter()
-            for place in reversed(self._places):
-                if place.frame is frame:
-                    result = self._on_event(place, event, arg)
-                    self._recorder.budget.spent += perf_counter() - began
-                    return result
-            return None
-        except BaseException as error:
-            if self._passes(error):
-                raise
-            return None
+    def on_line(self, place: Place) -> None:
+        """A followed frame comes to a line."""
+        began = perf_counter()
+        aside(self._on_line, place, place.frame)
+        self._recorder.budget.spent += perf_counter() - began
 
-    def _on_event(self, place: Place, event: Any, arg: Any) -> Any:
-        frame = place.frame
-        if place.previous is not None:
-            place.previous = place.previous(frame, event, arg) or place.previous
-        if event == "line":
-            aside(self._on_line, place, frame)
-        elif event == "exception":
-            place.raised = True
-        elif event == "return" and place is not self._places[0]:
-            aside(self._finish_line)
-            self._places.remove(place)
-            frame.f_trace = place.previous  # of a generator, which may go on elsewhere
-            return place.previous
-        return self.on_local_event if self._places else None
+    def on_raise(self, place: Place) -> None:
+        """An exception has come through the line under way in a followed frame."""
+        place.raised = True
 
-    def _passes(self, error: BaseException) -> bool:
+    def on_return(self, place: Place) -> bool:
+        """A followed frame returns, yields or raises: whether it is followed no more."""
+        if place is self.places[0]:
+            return False
+        began = perf_counter()
+        aside(self._recorder.finish, self.places[-1])
+        self.places.remove(place)
+        self._recorder.budget.spent += perf_counter() - began
+        return True
+
+    def passes(self, error: BaseException) -> bool:
         """Whether an exception in our own work goes on to the script; then it is without us."""
         try:
             if is_ours(error):
-                where = self._places[-1].where() if self._places else ""
+                where = self.places[-1].where() if self.places else ""
                 self._problem = f"{where}companion cannot go on ({words_of(error)})"
-                self.give_up(self._problem)
+                self._recorder.give_up(self._problem)
+                self._pause()
                 return False
-            self._failure = id(error)  # Python now drops this trace function
+            self._failure = id(error)
             self.phase = "failed"
+            self._source.fail()
             leave_out_us(error)
         except RecursionError:  # nothing can be called here any more
             self.phase = "deep"
@@ -247,11 +258,11 @@ class Follower(Hooked):
         # Python reports each line of a statement; it begins anew only where it began before.
         if statement is place.current and frame.f_lasti != place.start:
             return
-        while self._places[-1] is not place:  # left without a word
-            self._finish_line()
-            self._places.pop()
-        self._finish_line()
         recorder = self._recorder
+        while self.places[-1] is not place:  # left without a word
+            recorder.finish(self.places[-1])
+            self.places.pop()
+        recorder.finish(place)
         recorder.count(frame, statement.first)
         recorder.note_gone()
         if recorder.is_enough():
@@ -264,26 +275,22 @@ class Follower(Hooked):
             place.begin(frame)
             recorder.begin(place)
 
-    def _finish_line(self, *, begun: bool = False) -> None:
-        """The innermost line under way is over, or (`begun`) calls a function that is followed."""
-        self._recorder.finish(self._places[-1], begun=begun)
-
     def on_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         """An optimizer has stepped, in any thread; torch's own hook says so."""
         try:
             if torch.compiler.is_compiling():  # a compiled step is one without us
                 return
-            here = threading.get_ident() == self._thread
+            here = threading.get_ident() == self.thread
             if here and not self._recorder.ended and self._failure is None:
                 aside(self._note_step, optimizer, sys._getframe(1))
         except BaseException as error:
-            if self._passes(error):
+            if self.passes(error):
                 raise
 
     def _note_step(self, optimizer: Optimizer, frame: FrameType) -> None:
         recorder = self._recorder
         if not recorder.knows(optimizer):
-            if self._places and not self.is_still:
+            if self.places and not self.is_still:
                 recorder.other_stepped(optimizer)
         elif self.phase == "dozing":
             self._resume(frame)
@@ -294,4 +301,4 @@ class Follower(Hooked):
             self._resume(frame)
 
 
-keep_out_dynamo(Follower.on_global_event, Follower.on_local_event, Follower.on_step)
+keep_out_dynamo(Follower.on_step)

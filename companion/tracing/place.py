@@ -15,16 +15,16 @@ class Place:
     """One followed frame, and the statement that is under way in it.
 
     Attributes:
-        previous: The frame's trace function before ours.
+        previous: The frame's trace function before ours, if there is any.
         recorded: Whether the statement under way has its record, or needs none.
         raised: Whether an exception has come through the statement under way.
     """
 
     def __init__(
-        self, frame: FrameType, previous: Any, depth: int, source: Source, header: Statement | None
+        self, frame: FrameType, depth: int, source: Source, header: Statement | None
     ) -> None:
         self.frame = frame
-        self.previous = previous
+        self.previous: Any = None
         self.depth = depth
         self.source = source
         self.uncounted = reaches_past(frame.f_code)
@@ -49,6 +49,32 @@ class Place:
         """Whether the statement under way may write past the version counters."""
         lines = range(self.current.first, self.current.last + 1)
         return any(line in self.uncounted for line in lines)
+
+
+def under_way(
+    frame: FrameType | None,
+    base: FrameType | None,
+    code: CodeType | None,
+    follows: Callable[[CodeType], bool],
+) -> list[FrameType]:
+    """The frames to be followed of those that run, outermost first; none without the base.
+
+    Args:
+        frame: The innermost one.
+        base: The outermost frame that is followed; or it is one of this `code`.
+        follows: Whether the lines of a function are watched, besides those of the base.
+    """
+    stack: list[FrameType] = []
+    found = -1
+    while frame is not None:
+        stack.append(frame)
+        if frame is base or frame.f_code is code:
+            found = len(stack) - 1  # of a function that calls itself, the outermost call
+        frame = frame.f_back
+    if found < 0:
+        return []
+    inside = [frame for frame in stack[:found] if follows(frame.f_code)]
+    return [*inside, stack[found]][::-1]
 
 
 def line_of(

@@ -11,8 +11,8 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
-from types import FrameType, MethodType
-from typing import TYPE_CHECKING, Any
+from types import CodeType, FrameType
+from typing import Any
 
 import torch
 import torch.utils.data
@@ -33,20 +33,22 @@ from companion.isolation.wall import aside, is_calm, is_ours, keep_out_dynamo, l
 from companion.isolation.words import words_of
 from companion.measure.modules import parameters
 from companion.measure.watched import Watched, held
+from companion.tracing.calls import PLAIN, Call
 from companion.tracing.events.recognise import is_recognised
 from companion.tracing.follower import Follower
 from companion.tracing.options import Options
 from companion.tracing.recorder import Recorder
 from companion.tracing.result import Trace
+from companion.tracing.sources.choice import source_for
+from companion.tracing.sources.settrace import Settrace
+from companion.tracing.sources.source import Listener, Source
 
-if TYPE_CHECKING:
-    from _typeshed import TraceFunction
 _BACKWARD = torch.autograd.backward.__code__
 _BUILD = inspect.unwrap(Optimizer.__init__).__code__
 
 
-class Scout:
-    """Python's trace function until the training begins; then a `Follower` takes over.
+class Scout(Listener):
+    """Hears of calls until the training begins; then a `Follower` takes over.
 
     Args:
         steps: How many steps to watch.
@@ -68,6 +70,8 @@ class Scout:
         *,
         guarded: bool = False,
     ) -> None:
+        super().__init__()
+        self._source: Source = Settrace(self)
         self._found = Found()
         self._done, self._steps, self._place = done, steps, place
         self._follower: Follower | None = None
@@ -92,16 +96,17 @@ class Scout:
 
     def start(self) -> None:
         """Begin to wait for the training."""
-        self._pid, self._thread = os.getpid(), threading.get_ident()
+        self._pid, self.thread = os.getpid(), threading.get_ident()
         self._top = sys._getframe(1)
-        self._previous: TraceFunction | None = sys.gettrace()
         # From here to the end: what torch.compile makes of a step is compiled anew where hooks are
         # others than before.
         self._hooks = [
             register_optimizer_step_pre_hook(self._on_step),
             register_optimizer_step_post_hook(self._on_stepped),
         ]
-        sys.settrace(self._on_call)
+        self._source = source_for(self, self._source)
+        self.phase = "watching"
+        self._source.install()
 
     def stop(self, error: BaseException | None) -> None:
         """The script is over."""
@@ -109,38 +114,36 @@ class Scout:
             hook.remove()
         if self._follower is not None and self._follower.running:
             self._follower.stop(error)
-        elif sys.gettrace() == self._on_call:
-            sys.settrace(self._previous)
+        self.abandon()
         if self.guard is not None:
             self.guard.end(wait=error is None)
+
+    def abandon(self) -> None:
+        """Wait no more."""
+        self.phase = "off"
+        self._source.end(())
 
     def insist(self, act: Callable[[], None]) -> None:
         """Call this, which raises, at every optimizer's step from now on."""
         self._insist = act
 
-    def _on_call(self, frame: FrameType, event: Any, arg: Any) -> Any:
-        try:
-            code = frame.f_code
-            if code is _BUILD or is_recognised(code):
-                if self._search.is_spent:
-                    self._give_up("finding the loop had taken too long")
-                else:
-                    with self._search:
-                        aside(self._look, frame)
-                if self._follower is not None:  # it passes the call on to the tracer before us
-                    return self._follower.on_global_event(frame, event, arg)
-            if self._previous is None:
-                return None
-            local = self._previous(frame, event, arg)
-            if self.problem is None and sys.gettrace() != self._on_call:
-                sys.settrace(self._on_call)  # coverage's C tracer puts itself first
-            return local
-        except BaseException as error:
-            if self._passes(error):
-                raise
-            return None
+    def meaning(self, code: CodeType) -> Call:
+        """What a call of this code means."""
+        return Call(wakes=True) if code is _BUILD or is_recognised(code) else PLAIN
 
-    def _passes(self, error: BaseException) -> bool:
+    def on_call(self, frame: FrameType, call: Call, previous: Any = None) -> bool:
+        """Python calls what may be the training's first."""
+        if self.phase == "watching":
+            if self._search.is_spent:
+                self._give_up("finding the loop had taken too long")
+            else:
+                with self._search:
+                    aside(self._look, frame)
+            if self._follower is not None:
+                self._follower.on_call(frame, self._follower.meaning(frame.f_code), previous)
+        return False  # what was called is torch's
+
+    def passes(self, error: BaseException) -> bool:
         """Whether an exception in our own work goes on to the script; then it is without us."""
         try:
             if is_ours(error):
@@ -153,8 +156,7 @@ class Scout:
 
     def _give_up(self, words: str) -> None:
         """The script runs on, as it would alone."""
-        if sys.gettrace() == self._on_call:
-            sys.settrace(self._previous)
+        self.abandon()
         if self.routine is not None and self.routine.records:
             self._missed.other.append(f"the rest: companion cannot go on ({words})")
             return
@@ -213,7 +215,7 @@ class Scout:
         self.guard = Guard(watched) if self._guarded else None
         self.routine = Trace(watched.title, recorder.records, recorder.unwatched)
         self._follower = Follower(recorder, options)
-        sys.settrace(self._previous)
+        self.abandon()
         self._follower.start()
         self._follower.follow(frames, begun=True)
         self._follower.install()
@@ -245,7 +247,7 @@ class Scout:
             if not torch.compiler.is_compiling():
                 aside(self._note_step, optimizer, sys._getframe(1))
         except BaseException as error:
-            if self._passes(error):
+            if self.passes(error):
                 raise
 
     def _on_stepped(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
@@ -255,13 +257,13 @@ class Scout:
             if self.guard is not None:
                 self.guard.on_step(optimizer, args, kwargs)
         except BaseException as error:
-            if self._passes(error):
+            if self.passes(error):
                 raise
 
     def _note_step(self, optimizer: Optimizer, frame: FrameType) -> None:
         if os.getpid() != self._pid:
             return
-        if threading.get_ident() != self._thread:
+        if threading.get_ident() != self.thread:
             self._missed.note(optimizer, "only the main thread is watched", frame)
         elif self._insist is not None:
             self._insist()
@@ -274,25 +276,10 @@ class Scout:
             self._missed.note(optimizer, "only the first loop's first steps are watched", frame)
         elif self.problem is not None:
             self._missed.note(optimizer, f"the loop could not be watched ({self.problem})", frame)
-        elif sys.gettrace() is None:
-            why = "something else (sys.settrace, or a RecursionError) had switched tracing off"
-            self._missed.note(optimizer, why, frame)
-        elif sys.gettrace() != self._on_call:
-            why = "something else (a debugger, or sys.settrace) had taken Python's tracing over"
-            self._missed.note(optimizer, why, frame)
+        elif (taken := self._source.taken()) is not None:
+            self._missed.note(optimizer, f"something else {taken.had}", frame)
         else:
             self._missed.note(optimizer, "it moves parameters of no network", frame)
 
 
-keep_out_dynamo(Scout._on_call, Scout._on_step, Scout._on_stepped)
-
-
-def _forget_in_a_fork() -> None:
-    """A forked process is not watched."""
-    function = sys.gettrace()
-    if type(function) is MethodType and type(function.__self__) is Scout:
-        sys.settrace(function.__self__._previous)
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_in_a_fork)
+keep_out_dynamo(Scout._on_step, Scout._on_stepped)
