@@ -40,19 +40,27 @@ class Runner:
 
     def run(self, script: str, mode: str) -> Ran:
         """Run a script in one of the modes."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        for name in "stdout", "stderr", "report.json", "left":
-            (self._folder / name).unlink(missing_ok=True)
-        (self._folder / "script.py").write_text(script)
-        self._process.stdin.write(json.dumps([mode, str(self._folder)]) + "\n")
-        self._process.stdin.flush()
-        code = int(self._process.stdout.readline())
+        code = self._run(script, mode, "")
         report = self._read("report.json")
         findings = json.loads(report)["findings"] if report else []
         certain = any(finding["certain"] for finding in findings)
         out, err, left = map(self._read, ("stdout", "stderr", "left"))
         return Ran(mode, code, _steady(out), _steady(err), left, certain)
+
+    def records(self, script: str, mode: str, source: str) -> str:
+        """What the traces hold that are made by a run which hears from a source; see `sources`."""
+        self._run(script, mode, source)
+        return _steady(self._read("records"))
+
+    def _run(self, script: str, mode: str, source: str) -> int:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        for name in "stdout", "stderr", "report.json", "left", "records":
+            (self._folder / name).unlink(missing_ok=True)
+        (self._folder / "script.py").write_text(script)
+        self._process.stdin.write(json.dumps([mode, source, str(self._folder)]) + "\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
 
     def differences(self, script: str) -> dict[str, str]:
         """What is otherwise when the script is watched: by mode, in words; empty if nothing is.

@@ -1,8 +1,8 @@
 """A process that has imported torch, and runs each script in a fork of itself.
 
-It reads a line of JSON for each script, `[mode, folder]`, and answers with the exit status. The
-folder holds script.py; stdout, stderr, report (what companion says), report.json and left (what a
-trace has left behind in the process) are written there.
+It reads a line of JSON for each script, `[mode, source, folder]`, and answers with the exit status.
+The folder holds script.py; stdout, stderr, report (what companion says), report.json, records (what
+traces hold) and left (what they have left behind in the process) are written there.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import time
 import types
 from importlib.machinery import SourceFileLoader
 from types import CodeType, TracebackType
+from typing import Any
 
 import torch
 import torch._dynamo
@@ -30,6 +31,8 @@ import torch.utils.data
 
 from companion.command import main as command
 from companion.command import report, starting
+from companion.tracing.result import Trace
+from companion.tracing.sources.choice import VARIABLE
 from tests.package.fork_server import redirect
 from tests.package.isolation.fuzzing.parts import HUNG
 
@@ -45,9 +48,10 @@ def serve() -> None:
     gc.collect()
     gc.freeze()  # a fork then neither walks nor copies what is there
     for line in sys.stdin:
-        mode, folder = json.loads(line)
+        mode, source, folder = json.loads(line)
         child = os.fork()
         if not child:
+            os.environ.update({VARIABLE: source} if source else {})
             run(mode, folder)
         print(_wait(child), flush=True)
 
@@ -75,6 +79,7 @@ def run(mode: str, folder: str) -> None:
     path = os.path.join(os.getcwd(), "script.py")
     sys.path[0] = os.path.dirname(path)
     first: CodeType = _alone.__code__
+    traces = _kept_traces()
     code = 0
     try:
         if mode == "command":
@@ -96,8 +101,9 @@ def run(mode: str, folder: str) -> None:
             value.close()  # as Python does at its end
     sys.stdout.flush()
     sys.stderr.flush()
-    with open("left", "w") as file:
-        file.write(_left())
+    for name, text in ("left", _left()), ("records", _records(traces)):
+        with open(name, "w") as file:
+            file.write(text)
     os._exit(code)
 
 
@@ -133,6 +139,29 @@ def _report_elsewhere() -> None:
     report.Report.__init__ = begin  # type: ignore[assignment,method-assign]
 
 
+def _kept_traces() -> list[Trace]:
+    """All that will be made."""
+    traces: list[Trace] = []
+    original = Trace.__init__
+
+    def begin(self: Trace, *args: Any) -> None:
+        original(self, *args)
+        traces.append(self)
+
+    Trace.__init__ = begin  # type: ignore[method-assign,assignment]
+    return traces
+
+
+def _records(traces: list[Trace]) -> str:
+    """What they hold."""
+    texts = []
+    for one in traces:
+        one.save("records")
+        with open("records") as file:
+            texts += [file.read().replace('}, {"file', '},\n{"file'), *one.unwatched]
+    return "\n".join(texts)
+
+
 def _status(error: SystemExit) -> int:
     """The exit status that Python makes of it."""
     if error.code is None or isinstance(error.code, int):
@@ -151,9 +180,11 @@ def _inside(traceback: TracebackType | None, first: CodeType) -> TracebackType |
 
 def _left() -> str:
     """What is not as it should be in a process that no trace watches any more."""
+    tool = sys.monitoring.get_tool if sys.version_info >= (3, 12) else None
     things = {
         "trace function": sys.gettrace(),
         "trace function of new threads": threading.gettrace(),
+        "tools": [name for name in map(tool, range(6)) if name] if tool else [],
         "hooks before steps": len(optimizers._global_optimizer_pre_hooks),
         "hooks after steps": len(optimizers._global_optimizer_post_hooks),
     }
