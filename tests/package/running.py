@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.package.sources import chosen
+
 PYTHON = {"script": [], "module": ["-m"], "code": ["-c"], "command": ["-m", "companion"]}
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -60,7 +62,7 @@ class Forks:
             "how": how,
             "closed": closed,
             "whole": whole,
-            "variables": dict(variables),
+            "variables": {**chosen(), **variables},
             "folder": str(folder),
             "arguments": arguments,
             "told": str(told or folder),
@@ -98,7 +100,9 @@ def forks(*imported: str) -> Forks:
 
 def python(folder: Path, *arguments: str, variables: Mapping[str, str] = NOTHING) -> Ran:
     """Run Python itself."""
-    return run(folder, sys.executable, *arguments, variables={**ENVIRONMENT, **variables})
+    return run(
+        folder, sys.executable, *arguments, variables={**ENVIRONMENT, **chosen(), **variables}
+    )
 
 
 def run(

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.optim import optimizer as optimizers
 
-from tests.package.tracing.watching import Loop
+from tests.package.tracing.watching import Loop, tools
 
 
 @pytest.fixture
@@ -37,8 +37,10 @@ def sgd(net: Any) -> torch.optim.SGD:
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left_behind() -> Iterator[None]:
+def nothing_is_left_behind(source: str) -> Iterator[None]:
+    """Whichever source it was."""
     before, hooks = sys.gettrace(), len(optimizers._global_optimizer_post_hooks)
     yield
     assert sys.gettrace() is before
+    assert not tools()
     assert len(optimizers._global_optimizer_post_hooks) == hooks

@@ -41,19 +41,23 @@ def test_another_tracer_goes_on_seeing_every_event_and_is_handed_back(loop: Loop
     assert lines <= set(ours)
 
 
-def test_a_tracer_installed_inside_the_block_ends_the_trace_with_a_warning(loop: Loop) -> None:
-    before = sys.gettrace()
-    tracer = spy([])
+def test_a_tracer_installed_inside_the_block(loop: Loop, source: str) -> None:
+    """It ends a trace that has Python's trace function, with a warning; another goes on."""
+    before, seen = sys.gettrace(), list[tuple[str, str, int]]()
+    tracer = spy(seen)
+    alone = pytest.warns(RuntimeWarning, match="took Python's tracing over")
     try:
-        with pytest.warns(RuntimeWarning, match="took Python's tracing over"):  # noqa: SIM117
+        with contextlib.nullcontext() if source == "monitoring" else alone:  # noqa: SIM117
             with trace(loop.net, loop.optimizer) as routine:
                 loop.net(loop.inputs).sum().backward()
                 sys.settrace(tracer)
                 loop.optimizer.step()
+                [print(end="") for _ in range(2)]
         assert sys.gettrace() is tracer
     finally:
         sys.settrace(before)
-    assert counts(routine)[0] == ("loop.net(loop.inputs).sum().backward()", 4, 0)
+    wanted = [("loop.net(loop.inputs).sum().backward()", 4, 0), ("loop.optimizer.step()", 0, 4)]
+    assert counts(routine) == wanted[: 2 if source == "monitoring" else 1]
 
 
 @pytest.mark.parametrize("traced_by_another", [False, True])

@@ -16,7 +16,16 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from companion import Trace, trace
-from tests.package.tracing.watching import BOTH, Loop, changes, loss_of, spy
+from tests.package.tracing.watching import (
+    BOTH,
+    Loop,
+    changes,
+    is_followed,
+    is_traced,
+    loss_of,
+    spy,
+    tools,
+)
 
 
 def test_a_write_by_another_thread_is_seen_on_the_line_that_was_under_way(net: Any) -> None:
@@ -64,9 +73,9 @@ class Tracing(Dataset[tuple[bool, int]]):
 
     def __getitem__(self, index: int) -> tuple[bool, int]:
         frame: FrameType | None = sys._getframe()
-        traced = sys.gettrace() is not None
+        traced = is_traced()
         while frame is not None:
-            traced = traced or frame.f_trace is not None
+            traced = traced or is_followed(frame)
             frame = frame.f_back
         return traced, os.getpid()
 
@@ -101,7 +110,7 @@ def test_a_forked_process_leaves_the_block_without_a_word(net: Any, sgd: torch.o
         if child == 0:
             mine = [r.source for r in routine.records]
             clean = sys.gettrace() is tracer and not sgd._optimizer_step_post_hooks
-            os._exit(0 if clean and not mine else 1)
+            os._exit(0 if clean and not mine and not tools() else 1)
     except BaseException:
         if child == 0:
             os._exit(2)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from companion import Trace
+from companion.tracing.sources.desk import NAME
 
 
 class Loop(SimpleNamespace):
@@ -88,6 +89,28 @@ def traced_steps(routine: Trace) -> list[int]:
     return sorted({r.step for r in routine.records if r.changed_parameters})
 
 
+def tools() -> list[int]:
+    """The tools of `sys.monitoring` that we have now."""
+    if sys.version_info < (3, 12):
+        return []
+    return [tool for tool in range(6) if sys.monitoring.get_tool(tool) == NAME]
+
+
+def is_traced() -> bool:
+    """Whether anybody is told of calls, by either source."""
+    if sys.version_info >= (3, 12) and any(map(sys.monitoring.get_events, tools())):
+        return True
+    return sys.gettrace() is not None
+
+
+def is_followed(frame: FrameType) -> bool:
+    """Whether anybody is told of a frame's lines, by either source."""
+    if sys.version_info >= (3, 12):
+        code, events = frame.f_code, sys.monitoring.get_local_events
+        return frame.f_trace is not None or any(events(tool, code) for tool in tools())
+    return frame.f_trace is not None
+
+
 class Watch:
     """Notes for each step whether Python is being traced, and this frame is."""
 
@@ -95,6 +118,5 @@ class Watch:
         self.on: list[bool] = []
 
     def look(self) -> None:
-        frame = sys._getframe(1)
-        assert (frame.f_trace is None) == (sys.gettrace() is None)
-        self.on.append(sys.gettrace() is not None)
+        assert is_followed(sys._getframe(1)) == is_traced()
+        self.on.append(is_traced())
