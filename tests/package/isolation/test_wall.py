@@ -43,6 +43,7 @@ def is_as_before() -> bool:
     return not torch_optimizer._global_optimizer_post_hooks
 
 
+@pytest.mark.usefixtures("source")
 def test_our_own_failure_ends_the_watching_with_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     net, optimizer = pair()
     before = sys.gettrace()
@@ -217,6 +218,7 @@ def test_an_agent_that_acts_is_passed_over_until_it_learns() -> None:
     assert len(steps) == 8  # of nine: the first one wakes us
 
 
+@pytest.mark.usefixtures("source")
 @pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="no such signals on this system")
 @pytest.mark.parametrize("error", [TimeoutError, RuntimeError, NotImplementedError, KeyError])
 def test_an_exception_of_a_signal_passes_without_us(
