@@ -52,12 +52,12 @@ def test_a_tracer_installed_inside_the_block(loop: Loop, source: str) -> None:
                 loop.net(loop.inputs).sum().backward()
                 sys.settrace(tracer)
                 loop.optimizer.step()
-                [print(end="") for _ in range(2)]
         assert sys.gettrace() is tracer
     finally:
         sys.settrace(before)
     wanted = [("loop.net(loop.inputs).sum().backward()", 4, 0), ("loop.optimizer.step()", 0, 4)]
-    assert counts(routine) == wanted[: 2 if source == "monitoring" else 1]
+    number = 2 if source == "monitoring" else 1
+    assert counts(routine)[:number] == wanted[:number]
 
 
 @pytest.mark.parametrize("traced_by_another", [False, True])
