@@ -55,7 +55,8 @@ def aside(act: Callable[..., R], *args: Any) -> R:
 def keep_out_dynamo(*functions: Callable[..., Any]) -> None:
     """Keep `torch.compile` from compiling these, and what they call, as if the user had.
 
-    Whatever Python function runs while a compiled one does, a trace function's too, is compiled.
+    Whatever Python function runs while a compiled one does is compiled: a trace function and a
+    callback of `sys.monitoring` as well.
     """
     dynamo = torch._C._dynamo.eval_frame
     if hasattr(dynamo, "_FrameExecStrategy"):

@@ -1,7 +1,7 @@
 """What lines did: measured when each is over, and recorded with the step it belongs to.
 
-A recorder knows no trace function. It is told when a line begins, what it calls, when an optimizer
-steps, and when the line is over, by whoever sees that: today a `companion.tracing.follower`.
+A recorder knows nothing of Python's events. It is told when a line begins, what it calls, when an
+optimizer steps, and when the line is over, by whoever sees that: a `companion.tracing.follower`.
 """
 
 from __future__ import annotations

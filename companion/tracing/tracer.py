@@ -45,7 +45,8 @@ def trace(
     nothing while torch traces, transforms, fakes or compiles what runs. If our own work fails, the
     watching ends with a warning, and the training goes on; an exception that comes meanwhile, from
     a signal's handler or Ctrl-C, goes on as it would alone. What was not looked at stands in the
-    trace's `unwatched`. What can be noticed: `sys.gettrace()`, stacks (also the frame that a
+    trace's `unwatched`. What can be noticed: a tool "companion" of `sys.monitoring` (before Python
+    3.12, and where that has none left for us, `sys.gettrace()`), stacks (also the frame that a
     signal's handler is given), a profiler, the reference counts of networks and optimizers, torch's
     hooks of optimizer steps, and that a RecursionError comes some ten calls earlier. A step inside
     a compiled function is not seen.
