@@ -26,12 +26,14 @@ class Desk:
     Attributes:
         callbacks: What Python calls, by the event.
         sources: Those that are told, in the order in which they began.
+        disable: What a callback answers so that Python does not call it there again.
     """
 
     def __init__(self) -> None:
         self.callbacks: dict[int, Any] = {}
         self.sources: tuple[Monitoring, ...] = ()
         self._python: Any = getattr(sys, "monitoring", None)
+        self.disable: Any = getattr(self._python, "DISABLE", None)
         self._tool: int | None = None
         self._holders: list[Monitoring] = []
         self._followed: dict[int, CodeType] = {}  # whose lines are told
@@ -117,7 +119,7 @@ class Desk:
             self._silenced = True
             if len(self._agree) != len(self.sources):
                 self._agree = weakref.WeakSet(self.sources)
-        return self._python.DISABLE
+        return self.disable
 
     def update(self, code: CodeType) -> None:
         """Some source begins to follow frames of this code, or follows none any more."""

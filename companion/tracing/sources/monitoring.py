@@ -68,9 +68,11 @@ class Monitoring(Source):
 
     def end(self, places: Sequence[Place]) -> None:
         """The tool is needed no more."""
-        self.rest(places)
-        DESK.release(self)
-        self.forget()
+        try:
+            self.rest(places)
+        finally:
+            DESK.release(self)
+            self.forget()
 
     def fail(self) -> None:
         """Python goes on telling, whatever comes out of a callback."""
@@ -138,7 +140,7 @@ def _on_jump(frame: FrameType, code: CodeType, offset: int, target: int) -> Any:
     starts = {start: line for start, _, line in code.co_lines()}
     within = [line for start, end, line in code.co_lines() if start <= offset < end]
     if target >= offset or frame.f_lasti not in starts or within != [starts.get(target)]:
-        return sys.monitoring.DISABLE
+        return DESK.disable
     return _on_line(frame, code, frame.f_lineno)
 
 
@@ -163,7 +165,8 @@ def _guarded(act: Callable[..., Any]) -> Callable[..., Any]:
                 passes = _passes(error)
             except RecursionError:  # nothing can be called here any more
                 for source in DESK.sources:
-                    source.listener.phase = "deep"
+                    if source.listener.thread == get_ident():
+                        source.listener.phase = "deep"
                 return None
             if passes:
                 raise

@@ -180,11 +180,13 @@ def _inside(traceback: TracebackType | None, first: CodeType) -> TracebackType |
 
 def _left() -> str:
     """What is not as it should be in a process that no trace watches any more."""
-    tool = sys.monitoring.get_tool if sys.version_info >= (3, 12) else None
+    tools: list[str | None] = []
+    if sys.version_info >= (3, 12):
+        tools = [*map(sys.monitoring.get_tool, range(6))]
     things = {
         "trace function": sys.gettrace(),
         "trace function of new threads": threading.gettrace(),
-        "tools": [name for name in map(tool, range(6)) if name] if tool else [],
+        "tools": [name for name in tools if name],
         "hooks before steps": len(optimizers._global_optimizer_pre_hooks),
         "hooks after steps": len(optimizers._global_optimizer_post_hooks),
     }

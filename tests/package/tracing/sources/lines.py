@@ -215,7 +215,7 @@ def awaits(b: Bench) -> None:
     async def train() -> None:
         async for _ in numbers():
             b.step()
-        async with asyncio.timeout(9):
+        async with asyncio.Lock():
             await asyncio.gather(coroutine(b), other(), coroutine(b))
         _ = [i async for i in numbers()]
 
