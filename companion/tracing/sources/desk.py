@@ -10,17 +10,29 @@ import sys
 import threading
 import weakref
 from types import CodeType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Generic, Protocol, TypeVar
 
-if TYPE_CHECKING:
-    from companion.tracing.sources.monitoring import Monitoring
-    from companion.tracing.sources.source import Listener
+from companion.tracing.sources.source import Listener
 
 NAME = "companion"
 FREE = (4, 3)  # ids that are nobody's: 0 is a debugger's, 1 coverage's, 2 a profiler's, 5 Python's
 
 
-class Desk:
+class Served(Protocol):
+    """Whom it serves.
+
+    Attributes:
+        codes: Those whose frames are followed, by id.
+    """
+
+    listener: Listener
+    codes: dict[int, CodeType]
+
+
+S = TypeVar("S", bound=Served)
+
+
+class Desk(Generic[S]):
     """The tool, and the sources that it serves.
 
     Attributes:
@@ -31,14 +43,14 @@ class Desk:
 
     def __init__(self) -> None:
         self.callbacks: dict[int, Any] = {}
-        self.sources: tuple[Monitoring, ...] = ()
+        self.sources: tuple[S, ...] = ()
         self._python: Any = getattr(sys, "monitoring", None)
         self.disable: Any = getattr(self._python, "DISABLE", None)
         self._tool: int | None = None
-        self._holders: list[Monitoring] = []
+        self._holders: list[S] = []
         self._followed: dict[int, CodeType] = {}  # whose lines are told
         self._silenced = False
-        self._agree: weakref.WeakSet[Monitoring] = weakref.WeakSet()  # with what is silenced
+        self._agree: weakref.WeakSet[S] = weakref.WeakSet()  # with what is silenced
         self._lock = threading.RLock()
 
     # The tool.
@@ -76,7 +88,7 @@ class Desk:
 
     # Those that it serves.
 
-    def hold(self, source: Monitoring) -> bool:
+    def hold(self, source: S) -> bool:
         """The tool is needed until `release`; whether there is one."""
         with self._lock:
             if not self._open():
@@ -84,14 +96,14 @@ class Desk:
             self._holders.append(source)
             return True
 
-    def release(self, source: Monitoring) -> None:
+    def release(self, source: S) -> None:
         """A source needs it no more."""
         with self._lock:
             self._holders = [one for one in self._holders if one is not source]
             if not self._holders:
                 self._close()
 
-    def admit(self, source: Monitoring) -> None:
+    def admit(self, source: S) -> None:
         """Tell a source of calls."""
         with self._lock:
             self.sources = (*self.sources, source)
@@ -106,7 +118,7 @@ class Desk:
             if not self._silenced:
                 self._agree = weakref.WeakSet(self.sources)
 
-    def dismiss(self, source: Monitoring) -> None:
+    def dismiss(self, source: S) -> None:
         """Tell it nothing any more."""
         with self._lock:
             self.sources = tuple(one for one in self.sources if one is not source)
@@ -139,6 +151,3 @@ class Desk:
         """In a forked process, where no other thread lives: who was served."""
         self._lock = threading.RLock()
         return [one.listener for one in self._holders]
-
-
-DESK = Desk()

@@ -16,7 +16,7 @@ from typing import Any
 from companion.isolation.wall import is_ours, keep_out_dynamo, leave_out_us
 from companion.tracing.calls import PLAIN
 from companion.tracing.place import Place
-from companion.tracing.sources.desk import DESK
+from companion.tracing.sources.desk import Desk
 from companion.tracing.sources.source import Listener, Source, Taken
 
 
@@ -98,6 +98,8 @@ class Monitoring(Source):
             return None
         return Taken("took our tool of sys.monitoring", "had taken our tool of sys.monitoring")
 
+
+DESK: Desk[Monitoring] = Desk()
 
 # What Python calls. Most calls come here once: then the desk silences them.
 

@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from companion import trace
-from companion.tracing.sources.desk import DESK, FREE, Desk
+from companion.tracing.sources.desk import FREE, Desk
+from companion.tracing.sources.monitoring import DESK
 from companion.tracing.sources.settrace import Settrace
 from tests.package.tracing.watching import changes, lines, loss_of, tools
 
@@ -98,7 +99,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The number of calls that meant nothing, and of which Python is to tell no more."""
     number, silence = [0], Desk.silence
 
-    def counted(desk: Desk) -> Any:
+    def counted(desk: Desk[Any]) -> Any:
         number[0] += 1
         return silence(desk)
 
