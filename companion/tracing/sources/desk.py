@@ -106,17 +106,31 @@ class Desk(Generic[S]):
     def admit(self, source: S) -> None:
         """Tell a source of calls."""
         with self._lock:
+            # Asked before it is one of them: what runs here is silenced, too, and agrees with all.
+            anew = self._silenced and source not in self._agree
             self.sources = (*self.sources, source)
             if not self.is_ours():
                 return
-            known = self._python.events
-            calls = known.PY_START | known.PY_RESUME | known.PY_THROW | known.PY_UNWIND
-            self._python.set_events(self._tool, calls)
-            if self._silenced and source not in self._agree:
+            self._listen()
+            if anew:
                 self._python.restart_events()
                 self._silenced = False
             if not self._silenced:
                 self._agree = weakref.WeakSet(self.sources)
+
+    def _listen(self) -> None:
+        known = self._python.events
+        calls = known.PY_START | known.PY_RESUME | known.PY_THROW
+        if any(len(one.listener.places) > 1 for one in self.sources):
+            calls |= known.PY_UNWIND  # whatever exception leaves whatever function, in any thread
+        if calls & ~self._python.get_events(self._tool):
+            self._python.set_events(self._tool, calls)
+
+    def deepen(self) -> None:
+        """A function is followed that a followed one calls: an exception may leave it."""
+        with self._lock:
+            if self.sources and self.is_ours():
+                self._listen()
 
     def dismiss(self, source: S) -> None:
         """Tell it nothing any more."""

@@ -54,6 +54,8 @@ class Monitoring(Source):
         if id(code) not in self.codes:
             self.codes[id(code)] = code
             DESK.update(code)
+        if len(self.listener.places) > 1:
+            DESK.deepen()
 
     def let_go(self, places: Sequence[Place]) -> None:
         """Tell of no line any more."""
