@@ -139,9 +139,11 @@ class Desk(Generic[S]):
             if not self.sources and self.is_ours():
                 self._python.set_events(self._tool, 0)
 
-    def silence(self) -> Any:
-        """What to answer where a call means nothing to any source."""
+    def silence(self, asked: tuple[S, ...]) -> Any:
+        """What to answer where a call means nothing to any of these."""
         with self._lock:
+            if asked is not self.sources:
+                return None  # another thread has begun to watch meanwhile
             self._silenced = True
             if len(self._agree) != len(self.sources):
                 self._agree = weakref.WeakSet(self.sources)

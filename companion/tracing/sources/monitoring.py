@@ -108,8 +108,8 @@ DESK: Desk[Monitoring] = Desk()
 
 def _on_start(frame: FrameType, code: CodeType, offset: int) -> Any:
     """Python calls a function, or goes on with a generator, in any thread."""
-    means = _on_call(frame, code)
-    return None if means else DESK.silence()
+    sources = DESK.sources
+    return None if _on_call(frame, code) else DESK.silence(sources)
 
 
 def _on_throw(frame: FrameType, code: CodeType, offset: int, thrown: BaseException) -> None:

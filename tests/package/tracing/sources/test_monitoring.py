@@ -99,9 +99,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The number of calls that meant nothing, and of which Python is to tell no more."""
     number, silence = [0], Desk.silence
 
-    def counted(desk: Desk[Any]) -> Any:
+    def counted(desk: Desk[Any], sources: tuple[Any, ...]) -> Any:
         number[0] += 1
-        return silence(desk)
+        return silence(desk, sources)
 
     monkeypatch.setattr(Desk, "silence", counted)
     return number
