@@ -134,6 +134,7 @@ class Follower(Listener):
     def _finish_trace(self, error: BaseException | None, places: list[Place]) -> None:
         """The block is over; an exception that ends it is noted on the line it came through."""
         try:
+            places[-1].raised |= error is not None
             aside(self._recorder.finish, places[-1])
             line = line_of(error, places, self._options.follows)
             if line is not None and error is not None:
@@ -221,10 +222,6 @@ class Follower(Listener):
         aside(self._on_line, place, place.frame)
         self._recorder.budget.spent += perf_counter() - began
 
-    def on_raise(self, place: Place) -> None:
-        """An exception has come through the line under way in a followed frame."""
-        place.raised = True
-
     def on_return(self, place: Place) -> bool:
         """A followed frame returns, yields or raises: whether it is followed no more."""
         if place is self.places[0]:
@@ -259,7 +256,9 @@ class Follower(Listener):
         if statement is place.current and frame.f_lasti != place.start:
             return
         recorder = self._recorder
+        place.raised = frame.f_lasti in place.handlers
         while self.places[-1] is not place:  # left without a word
+            self.places[-1].raised = True
             recorder.finish(self.places[-1])
             self.places.pop()
         recorder.finish(place)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from types import CodeType, FrameType
 from typing import Any
 
+from companion.tracing.code.handlers import handlers
 from companion.tracing.code.source import Source, Statement
 from companion.tracing.code.uncounted import reaches_past
 
@@ -18,6 +19,7 @@ class Place:
         previous: The frame's trace function before ours, if there is any.
         recorded: Whether the statement under way has its record, or needs none.
         raised: Whether an exception has come through the statement under way.
+        leaving: Whether one may be about to leave the frame.
     """
 
     def __init__(
@@ -28,6 +30,7 @@ class Place:
         self.depth = depth
         self.source = source
         self.uncounted = reaches_past(frame.f_code)
+        self.handlers = handlers(frame.f_code)
         name = getattr(frame.f_code, "co_qualname", frame.f_code.co_name)
         self.function = "" if name.startswith("<") else name
         self.header = header  # the `with trace(...)` or `def ...` that is entered
@@ -39,7 +42,7 @@ class Place:
         self.current = self.source.at(frame.f_lineno)
         self.start = frame.f_lasti
         self.recorded = self.current is self.header
-        self.raised = False
+        self.raised = self.leaving = False
 
     def where(self) -> str:
         """Where it stands, as the beginning of a sentence."""

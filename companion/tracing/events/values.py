@@ -28,6 +28,7 @@ class Values:
 
     def __init__(self) -> None:
         self._leaves: dict[int, tuple[frozenset[int], bool]] = {}
+        self._loops: dict[tuple[int, str], int] = {}  # the variables of a `for`, by code and name
         self._wanted: tuple[Any, Any, dict[int, str] | None] = (None, None, None)
 
     def of(
@@ -51,14 +52,23 @@ class Values:
         found = []
         for name, is_loop in names:
             value = value_of(name, frame)
+            if is_loop and self._is_over(frame, name, value):
+                continue
             if is_a(value, Tensor):
                 found.append(self._tensor(name, value, parameters, requires_grad))
             elif type(value) in (int, float) and not is_loop:
                 found.append(Value(name, type(value).__name__, number=_float(value)))
         return tuple(found)
 
+    def _is_over(self, frame: FrameType, name: str, value: object) -> bool:
+        """Whether a loop's variable is what it was: the loop is at its end, and bound nothing."""
+        key = id(frame.f_code), name
+        before, self._loops[key] = self._loops.get(key), id(value)
+        return before == id(value)
+
     def forget(self) -> None:
         """Know no parameter any more."""
+        self._loops.clear()
         self._leaves.clear()
         self._wanted = (None, None, None)
 

@@ -158,6 +158,16 @@ def _on_return(frame: FrameType, code: CodeType, offset: int, value: object) -> 
                 source.tell(source.listener.on_return, place)
 
 
+def _on_unwind(frame: FrameType, code: CodeType, offset: int, error: BaseException) -> None:
+    """An exception leaves a function."""
+    here = get_ident()
+    for source in DESK.sources:
+        place = source.listener.place_of(frame)
+        if place is not None and source.hears(here):
+            place.raised = True
+    _on_return(frame, code, offset, error)
+
+
 def _guarded(act: Callable[..., Any]) -> Callable[..., Any]:
     """A callback: what goes on to the script begins there, see `leave_out_us`."""
 
@@ -201,7 +211,7 @@ if sys.version_info >= (3, 12):
         _EVENTS.JUMP: _guarded(_on_jump),
         _EVENTS.PY_RETURN: (_return := _guarded(_on_return)),
         _EVENTS.PY_YIELD: _return,
-        _EVENTS.PY_UNWIND: _return,
+        _EVENTS.PY_UNWIND: _guarded(_on_unwind),
     }
     keep_out_dynamo(_start)
 

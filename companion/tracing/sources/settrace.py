@@ -135,9 +135,12 @@ class Settrace(Source):
                 return None
             if place.previous is not None:
                 place.previous = place.previous(frame, event, arg) or place.previous
-            if event == "line":
+            if event == "exception":
+                place.leaving = True
+            elif event == "line":
+                place.leaving = False
                 listener.on_line(place)
-            elif event == "return" and listener.on_return(place):
+            elif event == "return" and self._returns(place, arg):
                 frame.f_trace = place.previous  # of a generator, which may go on elsewhere
                 return place.previous
             return self.on_local_event if listener.places else None
@@ -145,6 +148,11 @@ class Settrace(Source):
             if listener.passes(error):
                 raise
             return None
+
+    def _returns(self, place: Place, value: object) -> bool:
+        """A frame is left; by an exception, nothing is returned."""
+        place.raised |= place.leaving and value is None
+        return self.listener.on_return(place)
 
 
 keep_out_dynamo(Settrace.on_global_event, Settrace.on_local_event)
