@@ -132,6 +132,8 @@ class LineRecord:
         values: The tensors and numbers that the line bound to variables.
         changed_buffers: Names of the buffers whose values this line changed, such as the running
             statistics of a batch norm.
+        again: Whether an earlier record shows the same run of the line, up to its call of a
+            function whose lines are watched.
 
     Example:
         >>> import torch
@@ -160,9 +162,10 @@ class LineRecord:
     step: int = 0
     values: tuple[Value, ...] = ()
     changed_buffers: tuple[str, ...] = ()
+    again: bool = False
 
     def __setstate__(self, state: list[Any]) -> None:  # a pickle of before may lack the last ones
-        for one, value in zip(fields(self), [*state, (), ()], strict=False):
+        for one, value in zip(fields(self), [*state, (), (), False], strict=False):
             object.__setattr__(self, one.name, value)
 
     @property

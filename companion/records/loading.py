@@ -248,4 +248,5 @@ def _record(index: int, value: Any, states: Sequence[State], shared: _Shared) ->
         step=_count(value["step"]),
         values=tuple(map(_value_in, _list(value.get("values", [])))),
         changed_buffers=shared.of("names", value.get("changed_buffers", []), _texts),
+        again=_bool(value.get("again", False)),
     )

@@ -58,6 +58,7 @@ def _whole(network: str, records: Sequence[LineRecord]) -> dict[str, Any]:
                 "step": record.step,
                 "values": [_value_out(value) for value in record.values],
                 "changed_buffers": list(record.changed_buffers),
+                "again": record.again,
             }
             for record in records
         ],

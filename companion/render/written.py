@@ -34,7 +34,7 @@ def written(records: Sequence[LineRecord]) -> list[dict[str, Any]]:
                 "values": {},
             },
         )
-        line["runs"] += 1
+        line["runs"] += not record.again
         line["raised"] = record.raised or line["raised"]
         for what in "changed_gradients", "changed_parameters", "changed_buffers":
             line[what].update(dict.fromkeys(getattr(record, what)))

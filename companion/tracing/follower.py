@@ -257,6 +257,7 @@ class Follower(Listener):
             return
         recorder = self._recorder
         place.raised = frame.f_lasti in place.handlers
+        place.entered = place.current.goes_on_in(statement)
         while self.places[-1] is not place:  # left without a word
             self.places[-1].raised = True
             recorder.finish(self.places[-1])

@@ -18,8 +18,10 @@ class Place:
     Attributes:
         previous: The frame's trace function before ours, if there is any.
         recorded: Whether the statement under way has its record, or needs none.
+        shown: Whether it has a record.
         raised: Whether an exception has come through the statement under way.
         leaving: Whether one may be about to leave the frame.
+        entered: Whether it is a header, and what it heads goes on: a loop has a next round.
     """
 
     def __init__(
@@ -42,7 +44,7 @@ class Place:
         self.current = self.source.at(frame.f_lineno)
         self.start = frame.f_lasti
         self.recorded = self.current is self.header
-        self.raised = self.leaving = False
+        self.shown = self.raised = self.leaving = self.entered = False
 
     def where(self) -> str:
         """Where it stands, as the beginning of a sentence."""

@@ -191,12 +191,12 @@ class Recorder:
         if self._meter.overlooked:
             self._meter.overlooked = False
             self._overlook(place)
-        if not self.silent and (changed or self._events or not place.recorded):
-            values: tuple[Value, ...] = ()
-            if not begun and not place.raised:
-                values = self._values.of(
-                    text, place.frame, self._meter.parameters, measured.state.requires_grad
-                )
+        values: tuple[Value, ...] = ()
+        if not begun and not place.raised and not self.silent:
+            values = self._values.of(place, self._meter.parameters, measured.state.requires_grad)
+        if not self.silent and (
+            changed or self._events or (values and place.shown) or not place.recorded
+        ):
             self._record(place, measured, values)
         self._note(bool(measured.changed_parameters))
         place.recorded |= begun
@@ -230,7 +230,9 @@ class Recorder:
             step=self._steps.number,
             values=tuple(self._shared.of(f"value {value.name}", value) for value in values),
             changed_buffers=self._shared.of("buffers", measured.changed_buffers),
+            again=place.shown,
         )
+        place.shown = True
         self.records.append(record)
 
     def _note(self, moved: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 import dis
 import sys
 from types import CodeType
@@ -32,7 +31,6 @@ def handlers(code: CodeType) -> frozenset[int]:
 
 
 def _first_lines(code: CodeType) -> set[int]:
-    starts = [offset for offset, line in dis.findlinestarts(code) if line is not None]
     if sys.version_info < (3, 11):
         jumps = ("SETUP_FINALLY", "SETUP_WITH", "SETUP_ASYNC_WITH")
         return {one.argval for one in dis.get_instructions(code) if one.opname in jumps}
@@ -41,7 +39,12 @@ def _first_lines(code: CodeType) -> set[int]:
     ends = {entry.start: entry.end for entry in entries}
     found = {one.offset for one in dis.get_instructions(code) if one.opname == "PUSH_EXC_INFO"}
     for target in found & ends.keys():
-        place = bisect.bisect_left(starts, target)
-        if place < len(starts) and starts[place] < ends[target]:
-            found.add(starts[place])
+        lines = (
+            max(start, target)
+            for start, end, line in code.co_lines()
+            if line is not None and end > target
+        )
+        first = next(lines, ends[target])
+        if first < ends[target]:
+            found.add(first)
     return found

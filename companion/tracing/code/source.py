@@ -24,12 +24,18 @@ class Statement:
         last: Number of its last line.
         text: Its lines as written, without common indentation; "" where the source is not known.
         indent: How many columns that indentation had.
+        end: Number of the last line of what it is the header of; its own for a simple statement.
     """
 
     first: int
     last: int
     text: str = ""
     indent: int = 0
+    end: int = 0
+
+    def goes_on_in(self, statement: Statement) -> bool:
+        """Whether another one stands in the body of what this is the header of."""
+        return self.last < statement.first <= self.end
 
 
 _TEXTS: dict[str, list[str]] = {}
@@ -91,21 +97,24 @@ def _statements(lines: Sequence[str]) -> Iterator[Statement]:
     try:
         tree = parse("".join(lines))
     except SyntaxError:
-        spans = [(number, number) for number in range(1, len(lines) + 1)]
+        spans = [(number, number, number) for number in range(1, len(lines) + 1)]
     else:
         spans = _spans(tree)
-    for first, last in spans:
+    for first, last, end in spans:
         chosen = [line.rstrip() for line in lines[first - 1 : last]]
         while len(chosen) > 1 and (not chosen[-1] or chosen[-1].lstrip().startswith("#")):
             chosen.pop()  # comments between a header and its body
         margin = chosen[0][: len(chosen[0]) - len(chosen[0].lstrip())]
         # A line of a long string may begin left of its statement.
         text = "\n".join(line.removeprefix(margin) for line in chosen)
-        yield Statement(first, last, text, len(margin.expandtabs()))
+        yield Statement(first, last, text, len(margin.expandtabs()), end)
 
 
-def _spans(tree: ast.AST) -> list[tuple[int, int]]:
-    """First and last line of every statement or header; those that share a line are one."""
+def _spans(tree: ast.AST) -> list[tuple[int, int, int]]:
+    """First and last line of every statement or header, and the last of its body.
+
+    Those that share a line are one.
+    """
     spans = []
     for node in ast.walk(tree):
         if isinstance(node, (ast.stmt, ast.ExceptHandler)):
@@ -118,13 +127,14 @@ def _spans(tree: ast.AST) -> list[tuple[int, int]]:
         if body:
             start = body[0].pattern.lineno if isinstance(node, ast.Match) else _first_line(body[0])
             last = start - 1 if start > first else body[-1].end_lineno or last
-        spans.append((first, last))
-    merged: list[tuple[int, int]] = []
-    for first, last in sorted(spans):
+        end = body[-1].end_lineno if body and isinstance(body[-1], ast.stmt) else None
+        spans.append((first, last, end or last))
+    merged: list[tuple[int, int, int]] = []
+    for first, last, end in sorted(spans):
         if merged and first <= merged[-1][1]:
-            merged[-1] = merged[-1][0], max(last, merged[-1][1])
+            merged[-1] = merged[-1][0], max(last, merged[-1][1]), max(end, merged[-1][2])
         else:
-            merged.append((first, last))
+            merged.append((first, last, end))
     return merged
 
 

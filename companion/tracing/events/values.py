@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from functools import cache
-from types import FrameType
 from typing import Any
 
 import torch
@@ -18,6 +17,7 @@ from companion.records.syntax import bound
 from companion.records.value import Value
 from companion.tracing.code.frames import value_of
 from companion.tracing.events.graph import Node, grad_fn, number_of
+from companion.tracing.place import Place
 
 MOST_NODES = 20_000  # of a graph; a larger one is not looked through
 MOST_KNOWN = 8  # graphs whose leaves are remembered, by number: a loss stands on its outputs
@@ -28,47 +28,34 @@ class Values:
 
     def __init__(self) -> None:
         self._leaves: dict[int, tuple[frozenset[int], bool]] = {}
-        self._loops: dict[tuple[int, str], int] = {}  # the variables of a `for`, by code and name
         self._wanted: tuple[Any, Any, dict[int, str] | None] = (None, None, None)
 
     def of(
-        self,
-        text: str,
-        frame: FrameType,
-        parameters: Mapping[str, Tensor],
-        requires_grad: Mapping[str, bool],
+        self, place: Place, parameters: Mapping[str, Tensor], requires_grad: Mapping[str, bool]
     ) -> tuple[Value, ...]:
         """What a statement that has ended well bound.
 
         Args:
-            text: The statement.
-            frame: The frame that it ran in.
+            place: Where it stands; a loop that has come to its end bound nothing.
             parameters: The watched parameters, by name.
             requires_grad: Which of them require a gradient.
         """
-        names = bound(text)
+        names = bound(place.current.text)
         if not names or not is_calm():
             return ()
         found = []
         for name, is_loop in names:
-            value = value_of(name, frame)
-            if is_loop and self._is_over(frame, name, value):
+            if is_loop and not place.entered:
                 continue
+            value = value_of(name, place.frame)
             if is_a(value, Tensor):
                 found.append(self._tensor(name, value, parameters, requires_grad))
             elif type(value) in (int, float) and not is_loop:
                 found.append(Value(name, type(value).__name__, number=_float(value)))
         return tuple(found)
 
-    def _is_over(self, frame: FrameType, name: str, value: object) -> bool:
-        """Whether a loop's variable is what it was: the loop is at its end, and bound nothing."""
-        key = id(frame.f_code), name
-        before, self._loops[key] = self._loops.get(key), id(value)
-        return before == id(value)
-
     def forget(self) -> None:
         """Know no parameter any more."""
-        self._loops.clear()
         self._leaves.clear()
         self._wanted = (None, None, None)
 

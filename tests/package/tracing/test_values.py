@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import math
 import weakref
@@ -227,7 +228,7 @@ def test_a_loop_whose_end_binds_nothing() -> None:
         for x in inputs.split(2):
             outputs = net(x)
     headers = [record for record in routine.records if record.source.startswith("for")]
-    assert [record.values[0].shape for record in headers[:2]] == [(2, 2), (2, 2)]
+    assert [[one.shape for one in r.values] for r in headers] == [[(2, 2)], [(2, 2)], []]
     assert outputs.shape == (2, 1)
 
 
@@ -275,3 +276,55 @@ def test_no_random_number_and_no_graph() -> None:
     assert torch.equal(torch.random.get_rng_state(), before)
     assert outputs._version == version == 0
     assert bound(routine)["outputs"].graph
+
+
+def test_a_batch_that_has_the_place_in_memory_of_the_one_before() -> None:
+    net, _, inputs = fresh()
+    with trace(net) as routine:
+        for x in (inputs + i for i in range(4)):
+            x = None
+    headers = [record for record in routine.records if record.source.startswith("for")]
+    assert [len(record.values) for record in headers] == [1, 1, 1, 1, 0]
+    assert x is None
+
+
+def test_however_an_exception_is_caught() -> None:
+    net, _, inputs = fresh()
+    wrong = torch.ones(4, 5)
+
+    def inner(x: Tensor) -> Tensor:
+        y: Tensor = net(x)
+        return y
+
+    with trace(net, into=[inner]) as routine:
+        for x in (inputs, wrong, inputs):
+            with contextlib.suppress(RuntimeError):
+                a = net(x)
+                a2 = a + 1
+            with contextlib.suppress(RuntimeError):
+                try:
+                    b = net(x)
+                finally:
+                    c = x + 1
+                b2 = b + 1
+            try:
+                d = inner(x)
+            except RuntimeError:
+                d = x * 2
+                e = x * 3
+    counts: dict[str, list[int]] = {}
+    for record in routine.records:
+        if not record.source.startswith(("with", "try", "finally", "for", "except", "return")):
+            counts.setdefault(record.source, []).append(len(record.values))
+    assert counts == {
+        "a = net(x)": [1, 0, 1],
+        "a2 = a + 1": [1, 1],
+        "b = net(x)": [1, 0, 1],
+        "c = x + 1": [1, 0, 1],  # after it the exception goes on: in doubt nothing is told
+        "b2 = b + 1": [1, 1],
+        "d = inner(x)": [0, 1, 0, 0, 1],  # before the lines of the function, and after them
+        "y: Tensor = net(x)": [1, 0, 1],
+        "d = x * 2": [1],
+        "e = x * 3": [1],
+    }
+    del a, a2, b, b2, c, d, e
