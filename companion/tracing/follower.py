@@ -40,8 +40,6 @@ class Follower(Listener):
         self._source: Source = Settrace(self)
         self._prepare()
 
-    # Starting and stopping.
-
     def _prepare(self, code: CodeType | None = None) -> None:
         self.thread = threading.get_ident()
         self.base, self.places = None, []
@@ -182,8 +180,6 @@ class Follower(Listener):
             self._source.resume()
         return True
 
-    # What the source tells.
-
     def meaning(self, code: CodeType) -> Call:
         """What a call of this code means."""
         return meaning_of(code, self._options.follows)
@@ -256,8 +252,7 @@ class Follower(Listener):
         if statement is place.current and frame.f_lasti != place.start:
             return
         recorder = self._recorder
-        place.raised = frame.f_lasti in place.handlers
-        place.entered = place.current.goes_on_in(statement)
+        place.go_on(frame, statement)
         while self.places[-1] is not place:  # left without a word
             self.places[-1].raised = True
             recorder.finish(self.places[-1])

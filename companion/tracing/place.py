@@ -46,6 +46,11 @@ class Place:
         self.recorded = self.current is self.header
         self.shown = self.raised = self.leaving = self.entered = False
 
+    def go_on(self, frame: FrameType, statement: Statement) -> None:
+        """The statement under way is over, and another one is next."""
+        self.raised = frame.f_lasti in self.handlers
+        self.entered = self.current.goes_on_in(statement)
+
     def where(self) -> str:
         """Where it stands, as the beginning of a sentence."""
         return f"line {self.current.first} of {os.path.basename(self.source.name)}: "
