@@ -33,7 +33,7 @@ def trace(
     every: int = 1,
     steps: int | None = 1000,
 ) -> Tracer:
-    """Watch your own lines: which of them changed which gradients and parameters.
+    """Watch your own lines: which of them changed which gradients, parameters and buffers.
 
     Use it as a context manager, `with trace(net, optimizer) as routine:`, or as a decorator,
     `@trace(net, optimizer)`, which keeps the `Trace` as the function's attribute `routine`. Only
@@ -51,15 +51,24 @@ def trace(
     hooks of optimizer steps, and that a RecursionError comes some ten calls earlier. A step inside
     a compiled function is not seen.
 
-    A tensor counts as changed by its values; that it was written at all is
-    told by its version counter, and where code reaches past the counter (`.data`, `.numpy()`) by
-    comparing its values with a copy made just before. Of a tensor with more than 1024 entries
+    Of each line is told, too, which tensors and numbers it bound to variables: shape and dtype,
+    the value of what is one number, entries that are not finite, and which of the watched
+    parameters a backward from there would reach. That is read off the graph's nodes; behind a
+    function of your own, or a checkpoint, it is left open what may be reached. Whatever a watched
+    optimizer holds beside the networks is watched as well, such as the weights of several losses:
+    as "optimizer.log_alpha", after your variable.
+
+    A tensor counts as changed by its values; 0. and -0. are one value. That it was written at all
+    is told by its version counter, and where code reaches past the counter (`.data`, `.numpy()`)
+    by comparing its values with a copy made just before. Of a tensor with more than 1024 entries
     that was written, "the same values" means the same sum and the same norm, to the last bit. Of a
     DTensor this process's shard is read; of a type with a `__torch_dispatch__` of its own only
     that it was written. One whose memory was freed is as it was until it has memory again.
     A C extension that writes into a parameter and counts nothing is not seen until the next
-    counted write. Only the thread that runs the block is followed; reading gradients while
-    another thread runs a backward over the same network is a race that torch does not survive.
+    counted write. Buffers are read again after each call that may move running statistics, for
+    torch counts no write of a batch norm. Only the thread that runs the block is followed; reading
+    gradients while another thread runs a backward over the same network is a race that torch does
+    not survive.
     Until Python 3.13 the variables of a function that calls `locals()` are not read. (On Python
     3.10 a trace function, this or a debugger's, writes the traced frame's local variables back
     after every line; a value that another thread assigned to one of them meanwhile is lost.

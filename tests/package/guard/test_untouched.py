@@ -136,6 +136,7 @@ def test_nothing_is_read_where_torch_records(monkeypatch: pytest.MonkeyPatch) ->
     assert (guard.steps, guard.checked, guard.sentences) == (1, 0, [])
 
 
+@pytest.mark.filterwarnings("ignore:Guards may run slower")  # torch.compile, on Python 3.13.0
 def test_a_compiled_step() -> None:
     left = []
     for one in guarded, nullcontext:

@@ -93,6 +93,7 @@ def test_a_buffer_made_anew() -> None:
     assert routine.records[-1].after.buffers.keys() == {"late"}
 
 
+@pytest.mark.filterwarnings("ignore:Guards may run slower")  # torch.compile, on Python 3.13.0
 def test_a_compiled_norm() -> None:
     net = nn.Sequential(nn.BatchNorm1d(3))
     x = torch.randn(8, 3)
