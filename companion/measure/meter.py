@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -27,14 +26,14 @@ from companion.records.line import State
 from companion.records.reading import Reading
 
 
-@dataclass(frozen=True, slots=True)
-class Measurement:
+class Measurement(NamedTuple):
     """The state now, and the names of what has other values than at the measurement before."""
 
     state: State
     changed_gradients: tuple[str, ...]
     changed_parameters: tuple[str, ...]
     changed_buffers: tuple[str, ...] = ()
+    changed_others: tuple[str, ...] = ()
 
 
 class Meter:
@@ -179,7 +178,8 @@ class Meter:
             self._state,
             self._changed(new_gradients, {name[:-5] for name in secret if name.endswith(".grad")}),
             self._changed(new_parameters, secret),
-            tuple(name for name, is_known in new_buffers.items() if is_known),
+            tuple(n for n, known in new_buffers.items() if known and n not in self._tree.others),
+            tuple(n for n, known in new_buffers.items() if known and n in self._tree.others),
         )
 
     def _look_at_buffers(self) -> dict[str, bool]:
@@ -278,7 +278,8 @@ class Meter:
             flags.training,
             flags.learning_rates,
             flags.scale,
-            _readings(self._tree.buffers, self._buffers) if buffers else last.buffers,
+            _readings(self._tree.networks_buffers(), self._buffers) if buffers else last.buffers,
+            _readings(sorted(self._tree.others), self._buffers) if buffers else last.others,
         )
 
     def _gradients_by(self, names: Mapping[str, object]) -> Mapping[str, Reading | None]:
@@ -290,5 +291,5 @@ class Meter:
         return self._none
 
 
-def _readings(names: Mapping[str, object], seens: Seens) -> dict[str, Reading | None]:
+def _readings(names: Iterable[str], seens: Seens) -> dict[str, Reading | None]:
     return {name: seens[name].reading if name in seens else None for name in names}

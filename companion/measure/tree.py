@@ -18,7 +18,7 @@ from companion.measure.modules import (
     own_buffers,
     own_parameters,
 )
-from companion.measure.watched import Watched
+from companion.measure.watched import Watched, state_of
 
 
 class Tree:
@@ -31,7 +31,8 @@ class Tree:
 
     Attributes:
         parameters: The parameters, by name.
-        buffers: The buffers, by name.
+        buffers: The buffers, by name; after them all that belongs to networks that only take part.
+        others: The names of these.
         modules: The modules, by name.
         names: The names of the parameters, by the parameter's id.
         has_leaves_only: Whether all parameters are leaves, as they should be.
@@ -79,11 +80,35 @@ class Tree:
                 if id(buffer) not in seen:
                     seen.add(id(buffer))
                     self.buffers[prefix + buffer_name] = buffer
-        self._own_buffers = _Held(list(map(own_buffers, self.modules.values())))
+        known = {*map(id, self.parameters.values()), *seen}
+        self.others: set[str] = set()
+        apart = [m for net in self._watched.others.values() for _, m in named_modules(net)]
+        for name, net in self._watched.others.items():
+            for own, tensor in [*named_parameters(net), *named_buffers(net)]:
+                whole = f"{name}.{own}"
+                if id(tensor) not in known and whole not in self.buffers:
+                    known.add(id(tensor))
+                    self.buffers[whole] = tensor
+                    self.others.add(whole)
+        self._walk_state()
+        held = [*map(own_buffers, [*self.modules.values(), *apart]), *map(own_parameters, apart)]
+        self._own_buffers = _Held(held)
         self.has_odd = any(
             type(one).__torch_dispatch__ is not Tensor.__torch_dispatch__
             for one in [*self.parameters.values(), *self.buffers.values()]
         )
+
+    def _walk_state(self) -> None:
+        """What the optimizers keep, after the names of their parameters."""
+        for optimizer, one in self._watched.optimizers.items() if self._watched.has_state else ():
+            for parameter, name, tensor in state_of(one):
+                whole = f"{optimizer}.{self.names.get(id(parameter), 'params')}.{name}"
+                self.buffers[whole] = tensor
+                self.others.add(whole)
+
+    def networks_buffers(self) -> list[str]:
+        """The names of the networks' own buffers."""
+        return [name for name in self.buffers if name not in self.others]
 
     def training(self) -> list[bool]:
         """Whether each module is in training mode."""
@@ -95,7 +120,7 @@ class Tree:
     def refresh(self) -> bool:
         """Walk again if the networks' layers or Parameter objects are not the same any more."""
         if self._cachable and self._structure.is_as_it_was():
-            if not self._own_buffers.is_as_it_was():
+            if self._watched.has_state or not self._own_buffers.is_as_it_was():
                 self._walk_buffers()
             return False
         self._cachable = self._cachable and all(map(_is_ordinary, self._all_modules()))

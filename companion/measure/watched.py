@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, TypeAlias, TypeVar
 
 import torch
@@ -26,6 +27,8 @@ class Watched:
     Args:
         objects: What the user gave, or one mapping from names to it.
         names: Names that the caller has for objects (its local variables).
+        others: Networks that only take part, by name; their tensors are watched, and no more.
+        state: Whether the optimizers' own tensors are watched, such as momentum buffers.
 
     Raises:
         TypeError: For anything that is neither a network, an optimizer nor a GradScaler.
@@ -34,7 +37,12 @@ class Watched:
     """
 
     def __init__(
-        self, objects: tuple[Watchable | Mapping[str, Watchable], ...], names: Mapping[str, Any]
+        self,
+        objects: tuple[Watchable | Mapping[str, Watchable], ...],
+        names: Mapping[str, Any],
+        others: Mapping[str, nn.Module] = MappingProxyType({}),
+        *,
+        state: bool = False,
     ) -> None:
         named = _named(objects, names)
         self.networks = {n: o for n, o in named.items() if is_a(o, nn.Module)}
@@ -60,6 +68,8 @@ class Watched:
                 )
         self._check_optimizers()
         self.loose = self._beside_the_networks(names)
+        self.others = dict(others)
+        self.has_state = state
 
     def _beside_the_networks(self, names: Mapping[str, Any]) -> dict[str, Tensor]:
         """What the optimizers hold that is in no network, by name.
@@ -117,7 +127,8 @@ class Watched:
 
     def let_go(self) -> None:
         """Hold nothing any more."""
-        self.networks, self.optimizers, self.scaler, self.loose = {}, {}, None, {}
+        self.networks, self.optimizers, self.scaler = {}, {}, None
+        self.loose, self.others = {}, {}
 
     @property
     def title(self) -> str:
@@ -178,6 +189,25 @@ def parameters_of(optimizer: Optimizer) -> Iterator[Tensor]:
         params = group.get("params")
         if type(params) is list:  # torch makes one of what it is given
             yield from (p for p in params if is_a(p, Tensor))
+
+
+def state_of(optimizer: Optimizer) -> Iterator[tuple[Tensor, str, Tensor]]:
+    """What an optimizer keeps for its parameters: the parameter, a name, and the tensor.
+
+    Example:
+        >>> p = nn.Parameter(torch.ones(2))
+        >>> sgd = torch.optim.SGD([p], lr=0.1, momentum=0.9)
+        >>> p.grad = torch.ones(2)
+        >>> sgd.step()
+        >>> [(name, kept.tolist()) for _, name, kept in state_of(sgd)]
+        [('momentum_buffer', [1.0, 1.0])]
+    """
+    state = attributes(optimizer).get("state")
+    for parameter, kept in [*dict.items(state)] if is_a(state, dict) else ():
+        if is_a(parameter, Tensor) and is_a(kept, dict):
+            for name, tensor in dict.items(kept):
+                if is_a(tensor, Tensor):
+                    yield parameter, str(name), tensor
 
 
 def _named(

@@ -76,6 +76,8 @@ class State:
         learning_rates: One float for each parameter group, by optimizer name.
         scale: The factor of the GradScaler, if one is watched.
         buffers: Reading by buffer name, such as "bn.running_mean".
+        others: Reading by name of what belongs to networks that only take part: a teacher, a
+            moving average; "ema.fc.bias".
 
     Example:
         >>> import torch
@@ -95,6 +97,7 @@ class State:
     learning_rates: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     scale: float | None = None
     buffers: Mapping[str, Reading | None] = field(default_factory=dict)
+    others: Mapping[str, Reading | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in _MAPPINGS:
@@ -132,6 +135,7 @@ class LineRecord:
         values: The tensors and numbers that the line bound to variables.
         changed_buffers: Names of the buffers whose values this line changed, such as the running
             statistics of a batch norm.
+        changed_others: The same of networks that only take part.
         again: Whether an earlier record shows the same run of the line, up to its call of a
             function whose lines are watched.
 
@@ -162,10 +166,11 @@ class LineRecord:
     step: int = 0
     values: tuple[Value, ...] = ()
     changed_buffers: tuple[str, ...] = ()
+    changed_others: tuple[str, ...] = ()
     again: bool = False
 
     def __setstate__(self, state: list[Any]) -> None:  # a pickle of before may lack the last ones
-        for one, value in zip(fields(self), [*state, (), (), False], strict=False):
+        for one, value in zip(fields(self), [*state, (), (), (), False], strict=False):
             object.__setattr__(self, one.name, value)
 
     @property

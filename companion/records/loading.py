@@ -135,7 +135,9 @@ def _state_in(value: Any, shared: _Shared) -> State:
         shared.of("training", value["training"], _flags_in),
         shared.of("learning_rates", value["learning_rates"], _rates_in),
         None if scale is None else _float(scale),
-        shared.of("buffers", value.get("buffers", {}), _readings_in),  # older files have none
+        # Older files have none.
+        shared.of("buffers", value.get("buffers", {}), _readings_in),
+        shared.of("others", value.get("others", {}), _readings_in),
     )
 
 
@@ -248,5 +250,6 @@ def _record(index: int, value: Any, states: Sequence[State], shared: _Shared) ->
         step=_count(value["step"]),
         values=tuple(map(_value_in, _list(value.get("values", [])))),
         changed_buffers=shared.of("names", value.get("changed_buffers", []), _texts),
+        changed_others=shared.of("names", value.get("changed_others", []), _texts),
         again=_bool(value.get("again", False)),
     )

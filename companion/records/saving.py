@@ -58,6 +58,7 @@ def _whole(network: str, records: Sequence[LineRecord]) -> dict[str, Any]:
                 "step": record.step,
                 "values": [_value_out(value) for value in record.values],
                 "changed_buffers": list(record.changed_buffers),
+                "changed_others": list(record.changed_others),
                 "again": record.again,
             }
             for record in records
@@ -80,6 +81,7 @@ class _States:
             "learning_rates": self._part(state.learning_rates, _rates_out),
             "scale": None if state.scale is None else _number(state.scale),
             "buffers": self._part(state.buffers, _reading_out),
+            "others": self._part(state.others, _reading_out),
         }
 
     def _part(self, mapping: Mapping[str, Any], out: Callable[[Any], Any]) -> dict[str, Any]:

@@ -149,7 +149,7 @@ def _as_written(records: Sequence[LineRecord], findings: Sequence[Finding]) -> l
             if runs:  # a run that raised stands apart: it may have done another thing
                 rows.append(
                     _Row(
-                        f"{sum(not one.again for one in runs)}x {line:5}",
+                        f"{max(1, sum(not one.again for one in runs))}x {line:5}",
                         lines,
                         *notes(stands),
                         "  ".join(_also(runs)),

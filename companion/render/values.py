@@ -29,7 +29,12 @@ def beside(runs: Sequence[LineRecord]) -> str:
     if len(last.values) > MOST:
         said.append(f"and {len(last.values) - MOST} more")
     moved = next((run.changed_buffers for run in reversed(runs) if run.changed_buffers), ())
-    return "; ".join([*said, *([_buffers(moved)] if moved else [])])
+    if moved:
+        said.append(_buffers(moved))
+    others = next((run.changed_others for run in reversed(runs) if run.changed_others), ())
+    networks = Counter(name.partition(".")[0] for name in others)
+    said += [f"{visible(name)}: {count} changed" for name, count in networks.items()]
+    return "; ".join(said)
 
 
 def _buffers(names: Sequence[str]) -> str:

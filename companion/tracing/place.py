@@ -44,7 +44,18 @@ class Place:
         self.current = self.source.at(frame.f_lineno)
         self.start = frame.f_lasti
         self.recorded = self.current is self.header
-        self.shown = self.raised = self.leaving = self.entered = False
+        self.raised = self.leaving = self.entered = False
+        # A `with` comes round once more where its block ends: that is the same run.
+        self.shown = self.current.is_with and self.start > self._first(frame)
+
+    def _first(self, frame: FrameType) -> int:
+        """Where the statement under way begins in its code."""
+        starts = [
+            start
+            for start, _, line in frame.f_code.co_lines()
+            if line is not None and self.current.first <= line <= self.current.last
+        ]
+        return min(starts, default=self.start)
 
     def go_on(self, frame: FrameType, statement: Statement) -> None:
         """The statement under way is over, and another one is next."""

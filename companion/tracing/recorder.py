@@ -183,9 +183,7 @@ class Recorder:
         if not begun and variables.reads(text):
             self._events += variables.after(text, place.frame, self._known.spent)
         measured = self._meter.measure()
-        changed = (
-            measured.changed_gradients or measured.changed_parameters or measured.changed_buffers
-        )
+        changed = any(measured[1:])
         if changed or any(event.kind != "forward" for event in self._events):
             self._idle = 0
         if self._meter.overlooked:
@@ -230,6 +228,7 @@ class Recorder:
             step=self._steps.number,
             values=tuple(self._shared.of(f"value {value.name}", value) for value in values),
             changed_buffers=self._shared.of("buffers", measured.changed_buffers),
+            changed_others=self._shared.of("others", measured.changed_others),
             again=place.shown,
         )
         place.shown = True

@@ -32,6 +32,7 @@ def trace(
     into: Iterable[Callable[..., Any]] = (),
     every: int = 1,
     steps: int | None = 1000,
+    state: bool = False,
 ) -> Tracer:
     """Watch your own lines: which of them changed which gradients, parameters and buffers.
 
@@ -88,6 +89,8 @@ def trace(
         into: Your own functions and methods whose lines are to be watched too.
         every: Watch one step in so many; between them nothing is traced at all.
         steps: Stop watching after so many watched steps; None for never.
+        state: Watch what the optimizers keep, too, such as momentum buffers: it stands in
+            `State.others`, as "optimizer.fc.weight.momentum_buffer".
 
     Returns:
         The context manager and decorator. Entering it gives a `Trace`.
@@ -119,7 +122,8 @@ def trace(
     """
     caller = sys._getframe(1)
     own = local_variables(caller)
-    things = Watched(watched, {**own, **caller.f_globals, **own})  # its own names first
+    names = {**own, **caller.f_globals, **own}  # its own come first
+    things = Watched(watched, names, state=bool(state))
     _check_positive("every", every, "1 to watch each step")
     if steps is not None:
         _check_positive("steps", steps, "None for no end")

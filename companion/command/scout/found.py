@@ -13,8 +13,10 @@ from torch.optim.optimizer import (
     Optimizer,
 )
 
-from companion.isolation.objects import attributes
+from companion.isolation.objects import attributes, is_a
 from companion.measure.modules import named_modules, parameters
+from companion.measure.seen import MOST_BYTES
+from companion.measure.values import is_lazy, is_plain
 from companion.measure.watched import Watchable, alive, held
 from companion.tracing.code.frames import local_variables
 
@@ -105,15 +107,46 @@ def _outermost(networks: list[nn.Module]) -> list[nn.Module]:
     ]
 
 
+def variables(frames: list[FrameType]) -> dict[str, Any]:
+    """The user's variables, and the attributes of `self`; those of inner frames come first."""
+    found: dict[str, Any] = {}
+    for frame in frames:
+        local = local_variables(frame)
+        for name, value in [*attributes(local.get("self")).items(), *local.items()]:
+            if type(name) is str and not name.startswith("_") and name != "self":
+                found[name] = value
+    return found
+
+
+def others(
+    names: Mapping[str, Any], watched: Mapping[str, Watchable]
+) -> tuple[dict[str, nn.Module], list[str]]:
+    """Networks that only take part: the user names them, and no optimizer holds them.
+
+    Returns:
+        Those to be watched, and the names of those that are too large for it.
+    """
+    networks = [one for one in watched.values() if is_a(one, nn.Module)]
+    known = {id(module) for net in networks for _, module in named_modules(net)}
+    found: dict[str, nn.Module] = {}
+    large = []
+    for name, one in names.items():
+        if is_a(one, nn.Module) and known.isdisjoint(id(m) for _, m in named_modules(one)):
+            known |= {id(module) for _, module in named_modules(one)}
+            size = sum(p.nbytes for p in parameters(one) if is_plain(p) and not is_lazy(p))
+            if 0 < size <= MOST_BYTES:
+                found[name] = one
+            elif size:
+                large.append(name)
+    return found, large
+
+
 def _names(frames: list[FrameType]) -> dict[int, str]:
     """The user's variables, and the attributes of `self`, by the id of what they hold."""
     names: dict[int, str] = {}
     for frame in frames:
-        local = local_variables(frame)
-        own = attributes(local.get("self"))
-        for name, value in [*own.items(), *local.items()]:
-            if type(name) is str and not name.startswith("_") and name != "self":
-                names[id(value)] = name
+        names |= {id(value): name for name, value in variables([frame]).items()}
+        own = attributes(local_variables(frame).get("self"))
         inside = own.get("_modules")
         for name, value in [*inside.items()] if type(inside) is dict else ():
             names.setdefault(id(value), name)

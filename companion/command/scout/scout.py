@@ -23,7 +23,7 @@ from torch.optim.optimizer import (
     register_optimizer_step_pre_hook,
 )
 
-from companion.command.scout.found import Found
+from companion.command.scout.found import Found, others, variables
 from companion.command.scout.own import CALL, is_direct, is_in_forward, is_own, is_special
 from companion.command.scout.unwatched import Unwatched
 from companion.guard.guard import Guard
@@ -202,7 +202,9 @@ class Scout(Listener):
         named = self._found.named(frames) if frames else {}
         if not any(isinstance(one, nn.Module) for one in named.values()):
             return
-        watched = Watched((named,), {})
+        names = variables(frames)
+        beside, large = others(names, named)
+        watched = Watched((named,), names, beside)
         self._watched = {id(optimizer) for optimizer in watched.optimizers.values()}
         self._ours = {id(p) for net in watched.networks.values() for p in parameters(net)}
         running = {id(frame.f_code): frame.f_code for frame in frames}
@@ -212,6 +214,8 @@ class Scout(Listener):
             steps=self._steps, admits=is_direct, ended=self._end, hooks=False,
         )  # fmt: skip
         recorder = Recorder(watched, options)
+        for name in large:
+            recorder.note(f"{name}, which only takes part: it has more than 512 MiB")
         self.guard = Guard(watched) if self._guarded else None
         self.routine = Trace(watched.title, recorder.records, recorder.unwatched)
         self._follower = Follower(recorder, options)

@@ -33,6 +33,11 @@ class Statement:
     indent: int = 0
     end: int = 0
 
+    @property
+    def is_with(self) -> bool:
+        """Whether it is the header of a `with`."""
+        return self.text.startswith(("with ", "with(", "async with"))
+
     def goes_on_in(self, statement: Statement) -> bool:
         """Whether another one stands in the body of what this is the header of."""
         return self.last < statement.first <= self.end

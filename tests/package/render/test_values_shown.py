@@ -27,12 +27,12 @@ mpl.use("Agg")
 PARAMETERS = {f"{layer}.{kind}": True for layer in ("a", "b", "c") for kind in ("weight", "bias")}
 
 
-def line(*values: Value, raised: str | None = None, buffers: tuple[str, ...] = ()) -> LineRecord:
+def line(*values: Value, buffers: tuple[str, ...] = (), others: tuple[str, ...] = ()) -> LineRecord:
     """A record of one and the same line."""
     state = State({}, {}, PARAMETERS)
     return LineRecord(
-        0, "a.py", 1, "x = f()", 0, state, state, (), (), raised, values=values,
-        changed_buffers=buffers,
+        0, "a.py", 1, "x = f()", 0, state, state, (), (), values=values,
+        changed_buffers=buffers, changed_others=others,
     )  # fmt: skip
 
 
@@ -79,6 +79,7 @@ def scalar(number: float, *unreached: str) -> Value:
         ),
         ([line(buffers=("bn.running_mean", "b2.running_mean"))], "buffers: 2 running_mean"),
         ([line(buffers=("a", "b", "c", "d"))], "buffers: 4 changed"),
+        ([line(others=("ema.a", "ema.b", "teacher.a"))], "ema: 2 changed; teacher: 1 changed"),
         ([line()], ""),
     ],
 )  # fmt: skip
@@ -197,9 +198,10 @@ def test_saved_and_loaded(tmp_path: Path) -> None:
     assert Trace.load(tmp_path / "a.json").records == routine.records
     whole = json.loads((tmp_path / "a.json").read_text())
     for state in whole["states"]:
-        del state["buffers"]
+        del state["buffers"], state["others"]
     for record in whole["records"]:
-        del record["values"], record["changed_buffers"]
+        for new in "values", "changed_buffers", "changed_others", "again":
+            del record[new]
     (tmp_path / "old.json").write_text(json.dumps(whole))  # as it was before there were any
     old = Trace.load(tmp_path / "old.json").records
     assert [r.changed_parameters for r in old] == [r.changed_parameters for r in routine.records]

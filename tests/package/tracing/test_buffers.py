@@ -148,3 +148,30 @@ def test_an_optimizer_of_such_tensors_alone() -> None:
     assert routine.diagnose() == []
     assert "reaches 1 of 1 parameter" in str(routine)
     assert loss.requires_grad
+
+
+def test_an_optimizers_state_on_request() -> None:
+    net = nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+    x = torch.ones(4, 2)
+
+    def steps(routine: Trace) -> list[tuple[str, ...]]:
+        return [r.changed_others for r in routine.records if r.source == "optimizer.step()"]
+
+    kept = ("optimizer.weight.momentum_buffer", "optimizer.bias.momentum_buffer")
+    with trace(net, optimizer, state=True) as routine:
+        for _ in range(2):
+            net(x).sum().backward()
+            optimizer.step()
+        optimizer.state[net.weight]["momentum_buffer"].zero_()
+    assert steps(routine) == [kept, kept]
+    last = [record for record in routine.records if record.changed_others][-1]
+    assert last.changed_others == kept[:1]
+    before, after = (state.others[kept[0]] for state in (last.before, last.after))
+    assert (before is not None and before.norm > 0, after is not None and after.norm) == (True, 0)
+    assert routine.records[0].before.others == {}
+    assert "optimizer: 2 changed" in str(routine)
+    with trace(net, optimizer) as routine:
+        optimizer.step()
+    assert steps(routine) == [()]
+    assert routine.records[-1].after.others == {}
