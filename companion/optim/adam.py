@@ -248,11 +248,10 @@ class Adam(ReferenceOptimizer):
         self._check_graph_capture()
 
     # torch's: an error while a CUDA graph is captured, for that needs capturable=True
-    _check_graph_capture = getattr(
-        Optimizer,
-        "_accelerator_graph_capture_health_check",
-        Optimizer._cuda_graph_capture_health_check,  # its older name
-    )
+    if hasattr(Optimizer, "_accelerator_graph_capture_health_check"):
+        _check_graph_capture = Optimizer._accelerator_graph_capture_health_check
+    else:  # its older name; of some releases there is only one of the two
+        _check_graph_capture = Optimizer._cuda_graph_capture_health_check
 
     def _uses_foreach(self, group: dict[str, Any], params: list[Tensor]) -> bool:
         """As torch chooses, but never for tensor options; who asked for that was refused before."""

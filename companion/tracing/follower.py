@@ -1,7 +1,4 @@
-"""Following running frames line by line, whoever tells of calls and lines: see `sources`.
-
-Whatever of ours runs while the script runs, runs behind `companion.isolation.wall`.
-"""
+"""Following running frames line by line, behind the wall, whoever tells of lines: see `sources`."""
 
 from __future__ import annotations
 
@@ -59,10 +56,12 @@ class Follower(Listener):
         if self._options.hooks:
             register_optimizer_step_post_hook(self.on_step)
 
-    def install(self) -> None:
-        """Hear of calls from now on."""
+    def install(self, after: Source | None = None) -> None:
+        """Hear of calls from now on; `after` is a source that is over, and whose place is free."""
         if not self.is_still:
             self._source.install()
+            if after is not None:
+                self._source.replace(after)
 
     def follow(self, frames: Sequence[FrameType], *, begun: bool = False) -> None:
         """Watch these frames, outermost first, from the line that is under way in each.

@@ -222,7 +222,7 @@ class Scout(Listener):
         self.abandon()
         self._follower.start()
         self._follower.follow(frames, begun=True)
-        self._follower.install()
+        self._follower.install(after=self._source)
         self._follower.record_line_under_way()
 
     def _end(self) -> None:

@@ -81,6 +81,15 @@ class Settrace(Source):
         finally:
             self.let_go(places)
 
+    def replace(self, other: Source) -> None:
+        """Those that were begun after it, and pass their events on to it, pass them on to this."""
+        if isinstance(other, Settrace):
+            later = [one for one in _running if one._previous == other.on_global_event]
+            for one in later:
+                if one is not self:
+                    one._previous = self.on_global_event
+                    self._previous = other._previous
+
     def fail(self) -> None:
         """Python drops a trace function that raises."""
         self._dropped = True

@@ -146,6 +146,10 @@ class Source(ABC):
         """Leave everything as it was found."""
 
     @abstractmethod
+    def replace(self, other: Source) -> None:
+        """Stand where another one stood that is over."""
+
+    @abstractmethod
     def fail(self) -> None:
         """An exception goes on to the script: tell nothing any more."""
 

@@ -326,3 +326,21 @@ def test_what_is_watched(name: str, start: Start, tmp_path: Path, source: str) -
     said = re.sub(r".*RuntimeWarning: Guards may run slower on Python 3.13.0.*\n.*\n", "", ran.err)
     assert said.count("companion: ") == said.count("\ncompanion: ") + 1  # nothing before it
     assert len(re.findall("companion: (watched|no training)", ran.err)) == 1
+
+
+@pytest.mark.usefixtures("source")
+def test_a_script_with_a_trace_of_its_own(start: Start, tmp_path: Path) -> None:
+    """That one begins before the training does, and both see all of it."""
+    loop = LOOP.replace("    optimizer.zero_grad()\n", "")
+    write(
+        tmp_path,
+        f"{SETUP}import companion\nwith companion.trace(net, optimizer) as routine:\n"
+        f"{indented(loop)}\n"
+        "print([one.rule for one in routine.diagnose()], routine.unwatched)\n",
+    )
+    alone = start("script.py", alone=True)
+    ran = start("script.py")
+    assert alone.out.splitlines()[-1] == "['accumulates'] []"
+    assert ran.out == alone.out
+    assert ran.code == 3
+    assert "companion: watched 3 steps, 1 finding" in ran.err
