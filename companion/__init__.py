@@ -24,6 +24,7 @@ from companion.optim import SGD, Adam, AdamW
 from companion.records.finding import Finding
 from companion.records.line import Event, LineRecord, State
 from companion.records.reading import Reading
+from companion.records.value import Value
 from companion.tracing.result import Trace
 from companion.tracing.tracer import trace
 
@@ -38,6 +39,7 @@ __all__ = [
     "Reading",
     "State",
     "Trace",
+    "Value",
     "cifar10",
     "course_style",
     "digits",
