@@ -81,16 +81,19 @@ class Values:
     def _names(
         self, parameters: Mapping[str, Tensor], requires_grad: Mapping[str, bool]
     ) -> dict[int, str] | None:
-        """The names of those that a backward can reach, by id; None where one is no leaf."""
+        """The names of those that a backward can reach, by id; None where one is no plain leaf."""
         if self._wanted[0] is not parameters or self._wanted[1] is not requires_grad:
             wanted = [(n, p) for n, p in parameters.items() if requires_grad.get(n)]
-            names = {id(p): n for n, p in wanted} if all(p.is_leaf for _, p in wanted) else None
+            plain = all(p.is_leaf and is_plain(p) for _, p in wanted)
+            names = {id(p): n for n, p in wanted} if plain else None
             self._wanted = parameters, requires_grad, names
         return self._wanted[2]
 
     def _unreached(self, root: Node, wanted: Mapping[int, str]) -> tuple[str, ...] | None:
         leaves, is_sure = self._leaves_of(root)
         missing = tuple(name for key, name in wanted.items() if key not in leaves)
+        # A leaf that nobody knows may stand for some of them: FSDP puts others in their place.
+        is_sure = is_sure and leaves <= wanted.keys()
         return None if missing and not is_sure else missing
 
     def _leaves_of(self, root: Node) -> tuple[frozenset[int], bool]:

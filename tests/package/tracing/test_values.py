@@ -102,7 +102,8 @@ def test_what_a_graph_reaches() -> None:
     assert seen["cut"].unreached == ("0.weight", "0.bias")
     assert (seen["data"].graph, seen["data"].unreached) == (False, None)
     assert (seen["blind"].graph, seen["blind"].unreached) == (False, None)
-    assert seen["alone"].unreached == ("0.weight", "0.bias", "2.weight", "2.bias")
+    assert seen["alone"].graph
+    assert seen["alone"].unreached is None  # its leaf is unknown: it may stand for others
     assert (whole.requires_grad, first.requires_grad, cut.requires_grad) == (True, True, True)
     assert (data.requires_grad, blind.requires_grad, alone.requires_grad) == (False, False, True)
 
