@@ -66,7 +66,8 @@ def text(
     if not records[0].file.startswith("Cell In["):  # in a notebook the code stands right above
         title += f", {visible(os.path.basename(records[0].file))}"
     if not short:
-        title += f", {len(records)} lines run in {count_steps(records)} steps"
+        count = sum(not record.again for record in records)
+        title += f", {count} lines run in {count_steps(records)} steps"
     table = _table(rows, runs=not short)
     last = ["\n".join(rest)] if rest else []
     return "\n\n".join(["\n".join([title, *table]), *map(as_text, findings), *last])

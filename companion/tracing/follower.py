@@ -209,7 +209,9 @@ class Follower(Listener):
 
     def _call_from_line(self, frame: FrameType) -> Place:
         self._recorder.finish(self.places[-1], begun=True)
-        return self._enter(frame)
+        place = self._enter(frame)
+        place.note_called(frame)
+        return place
 
     def on_line(self, place: Place) -> None:
         """A followed frame comes to a line."""

@@ -39,6 +39,11 @@ class Place:
         self.begin(frame)
         self.recorded = True  # the line under way on entering has begun before
 
+    def note_called(self, frame: FrameType) -> None:
+        """A function is called, or a generator goes on: then it is at a `yield`, at no `def`."""
+        if self.header is not None and not self.header.spans(frame.f_code.co_firstlineno):
+            self.header = None
+
     def begin(self, frame: FrameType) -> None:
         """A statement begins."""
         self.current = self.source.at(frame.f_lineno)

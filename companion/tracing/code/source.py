@@ -33,6 +33,10 @@ class Statement:
     indent: int = 0
     end: int = 0
 
+    def spans(self, line: int) -> bool:
+        """Whether a line is one of its own."""
+        return self.first <= line <= self.last
+
     @property
     def is_with(self) -> bool:
         """Whether it is the header of a `with`."""

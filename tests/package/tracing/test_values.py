@@ -6,6 +6,7 @@ import contextlib
 import gc
 import math
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -329,3 +330,31 @@ def test_however_an_exception_is_caught() -> None:
         "e = x * 3": [1],
     }
     del a, a2, b, b2, c, d, e
+
+
+def test_a_yield_is_told_each_time_and_a_line_that_waits_for_it_counts_once() -> None:
+    net, optimizer, inputs = fresh()
+
+    def batches() -> Iterator[Tensor]:
+        for part in inputs.split(2):
+            yield part + 0
+
+    with trace(net, optimizer, into=[batches]) as routine:
+        for x in batches():
+            loss = net(x).sum()
+    lines = [record.source for record in routine.records if not record.again]
+    assert lines == [
+        "for x in batches():",
+        "for part in inputs.split(2):",
+        "yield part + 0",
+        "loss = net(x).sum()",
+        "for x in batches():",
+        "for part in inputs.split(2):",
+        "yield part + 0",
+        "loss = net(x).sum()",
+        "for x in batches():",
+        "for part in inputs.split(2):",
+    ]
+    again = [record for record in routine.records if record.again]
+    assert [[value.shape for value in record.values] for record in again] == [[(2, 2)], [(2, 2)]]
+    del loss
