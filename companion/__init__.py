@@ -28,6 +28,16 @@ from companion.records.value import Value
 from companion.tracing.result import Trace
 from companion.tracing.tracer import trace
 
+
+def __getattr__(name: str) -> str:
+    """`__version__`, looked up when somebody asks for it."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("training-routine")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 __all__ = [
     "SGD",
     "Adam",

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import argparse
 import os
+import platform
 import stat
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import torch
+
+from companion.command.explaining.explain import explain, rules
 from companion.command.report import FOUND, Report
 from companion.command.scout.scout import Scout
 from companion.command.starting import place_of, run
@@ -22,7 +27,11 @@ from companion.command.starting import place_of, run
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command; `--help` says what it takes."""
-    given = _parse(sys.argv[1:] if arguments is None else list(arguments))
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if words and words[0] in ("explain", "rules") and not os.path.exists(words[0]):
+        _tell(words)
+        return
+    given = _parse(words)
     report = Report(given)
     scout = Scout(
         given.steps,
@@ -51,14 +60,47 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(report.exit_code())
 
 
+def _tell(words: Sequence[str]) -> None:
+    """`explain RULE ...`, or `rules`."""
+    parser = argparse.ArgumentParser(prog=_prog(words[0]), description=_TOLD[words[0]])
+    if words[0] == "explain":
+        parser.add_argument(
+            "rules", nargs="+", metavar="RULE", help="its name, as a finding gives it"
+        )
+    asked = parser.parse_args(words[1:])
+    try:
+        told = [explain(name) for name in asked.rules] if words[0] == "explain" else [rules()]
+    except ValueError as error:
+        parser.error(str(error))
+    print("\n\n\n".join(told))
+
+
+_TOLD = {
+    "explain": "What a rule means: a loop in which it finds something, and the same loop repaired. "
+    "Both are run as they are shown.",
+    "rules": "Every rule of the diagnosis, and what it sees.",
+}
+
+
+def _prog(then: str = "") -> str:
+    """How this was started, as the usage shows it."""
+    mine = (
+        "companion"
+        if os.path.basename(sys.argv[0]).startswith("companion")
+        else "python -m companion"
+    )
+    return f"{mine} {then}".rstrip()
+
+
 _code_of = SystemExit.__dict__["code"].__get__  # a subclass may make a property of it
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m companion",
+        prog=_prog(),
         usage="%(prog)s [--steps N] [--stop] [--no-guard] [--json FILE] "
-        "[--html FILE] (script.py | -m module) [arguments]",
+        "[--html FILE] (script.py | -m module) [arguments]\n"
+        "       %(prog)s explain RULE\n       %(prog)s rules",
         description="Run a training script, unedited, and report on stderr which of its lines "
         "changed what in its first steps, and what is wrong with them. Then a guard stays: when "
         "the script is over it names gradients that were not finite or far larger than before, "
@@ -79,6 +121,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--json", metavar="FILE", help="write steps and findings as JSON, too")
     parser.add_argument("--html", metavar="FILE", help="write a page that plays the steps, too")
+    parser.add_argument("--version", action="version", version=_versions())
     parser.add_argument("-m", dest="module", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("argv", nargs=argparse.PARSER, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
@@ -98,6 +141,13 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     return given
 
 
+def _versions() -> str:
+    return (
+        f"companion {version('training-routine')} "
+        f"(torch {torch.__version__}, Python {platform.python_version()})"
+    )
+
+
 def _can_be_run(script: str) -> bool:
     try:
         kind = os.stat(script).st_mode
@@ -107,10 +157,9 @@ def _can_be_run(script: str) -> bool:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more, not {number}")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number, 1 or more, not {text!r}")
+    return int(text)
 
 
 def _without_us(hook: Any) -> Any:

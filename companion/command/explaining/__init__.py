@@ -1,0 +1,1 @@
+"""`companion explain` and `companion rules`: what the diagnosis knows, shown by loops that run."""

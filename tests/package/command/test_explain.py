@@ -1,0 +1,95 @@
+"""`explain` and `rules`: each rule has a loop that it objects to, and nothing in its twin."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+import companion
+from companion.command.explaining.examples import EXAMPLES
+from companion.diagnosis.rules import RULES
+from tests.package.running import forks
+
+CODE = """
+import json, warnings
+from companion.command.explaining.examples import EXAMPLES
+from companion.command.explaining.explain import judged
+warnings.simplefilter("ignore")
+print(json.dumps({
+    name: [[(f.rule, f.line) for f in judged(name, one, repaired=r)] for r in (False, True)]
+    for name, one in EXAMPLES.items()
+}))
+"""
+
+
+@cache
+def found() -> dict[str, list[list[list[object]]]]:
+    """Of every example: what is found in it, and in its twin. It runs in a process of its own."""
+    with TemporaryDirectory() as folder:
+        ran = forks().run(Path(folder), CODE, how="code").well()
+    answer: dict[str, list[list[list[object]]]] = json.loads(ran.out)
+    return answer
+
+
+def test_every_rule_has_an_example() -> None:
+    assert sorted(EXAMPLES) == sorted(rule.name for rule in RULES)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_shows_its_rule_alone_and_its_twin_none(name: str) -> None:
+    broken, repaired = found()[name]
+    assert broken == [[name, EXAMPLES[name].line]]
+    assert repaired == []
+    text = EXAMPLES[name].script()
+    assert all(len(line) <= 88 for line in text.splitlines())
+    assert all(old in EXAMPLES[name].broken for old in EXAMPLES[name].repairs)
+    assert text != EXAMPLES[name].script(repaired=True)
+
+
+def test_explain_shows_both_loops_and_what_is_found(tmp_path: Path) -> None:
+    told = forks().run(tmp_path, "explain", "accumulates", how="command").well().out
+    assert told.startswith("accumulates: A step uses a backward that it has used before.\n")
+    assert "  10  for inputs, labels in batches:\n" in told
+    assert "\naccumulates, line 12, 5 times: loss.backward()\n" in told
+    assert "    +     optimizer.zero_grad()\n" in told
+    assert told.endswith("\nno findings\n")
+
+
+def test_several_at_once(tmp_path: Path) -> None:
+    told = forks().run(tmp_path, "explain", "discarded", "graph-kept", how="command").well().out
+    assert "\n\n\ngraph-kept: " in told
+
+
+def test_what_is_no_rule_is_said_with_what_is_alike(tmp_path: Path) -> None:
+    ran = forks().run(tmp_path, "explain", "acumulates", how="command")
+    assert ran.code == 2
+    assert "no rule is called 'acumulates'; did you mean accumulates" in ran.err
+    ran = forks().run(tmp_path, "explain", "xyz", how="command")
+    assert "no rule is called 'xyz'; `companion rules` lists them" in ran.err
+
+
+def test_rules_lists_all(tmp_path: Path) -> None:
+    told = forks().run(tmp_path, "rules", how="command").well().out
+    assert [line.split()[0] for line in told.splitlines()] == [rule.name for rule in RULES]
+
+
+def test_a_script_of_that_name_is_run(tmp_path: Path) -> None:
+    (tmp_path / "rules").write_text("print('my own')\n")
+    assert forks().run(tmp_path, "rules", how="command").well().out == "my own\n"
+
+
+def test_the_version(tmp_path: Path) -> None:
+    told = forks().run(tmp_path, "--version", how="command").well().out
+    assert told.startswith(f"companion {companion.__version__} (torch ")
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        companion.nothing  # noqa: B018
+
+
+def test_a_wrong_number_is_named(tmp_path: Path) -> None:
+    ran = forks().run(tmp_path, "--steps", "x", "script.py", how="command")
+    assert ran.code == 2
+    assert "argument --steps: must be a whole number, 1 or more, not 'x'" in ran.err
