@@ -60,7 +60,7 @@ def explain(name: str) -> str:
             "",
             "The same, repaired:",
             "",
-            *_changed(example),
+            *(f"    {line}".rstrip() for line in changed(example)),
             "",
             *([str(one) for one in judged(name, example, repaired=True)] or ["no findings"]),
         ]
@@ -94,8 +94,8 @@ def _numbered(text: str) -> Iterator[str]:
         yield f"{number:4}  {line}".rstrip()
 
 
-def _changed(example: Example) -> Iterator[str]:
+def changed(example: Example) -> Iterator[str]:
     """The lines that are others than in the broken script, with two around them."""
     old, new = (example.script(repaired=one).splitlines() for one in (False, True))
     for line in list(difflib.unified_diff(old, new, n=2, lineterm=""))[2:]:
-        yield "      ..." if line.startswith("@@") else f"    {line[:1]} {line[1:]}".rstrip()
+        yield "  ..." if line.startswith("@@") else f"{line[:1]} {line[1:]}".rstrip()

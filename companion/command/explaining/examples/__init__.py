@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from companion.command.explaining.examples import gradients, graphs, losses, order, parameters
 
-EXAMPLES = {
-    **gradients.EXAMPLES,
-    **graphs.EXAMPLES,
-    **losses.EXAMPLES,
-    **order.EXAMPLES,
-    **parameters.EXAMPLES,
+FAMILIES = {
+    "Gradients that pile up, or are lost": gradients.EXAMPLES,
+    "Graphs that are cut, used twice, or live too long": graphs.EXAMPLES,
+    "Steps that move nothing, or the wrong thing": parameters.EXAMPLES,
+    "The order of the lines": order.EXAMPLES,
+    "Losses and modes": losses.EXAMPLES,
 }
+"""The examples by what they are about."""
+
+EXAMPLES = {name: one for family in FAMILIES.values() for name, one in family.items()}

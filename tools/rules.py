@@ -1,0 +1,77 @@
+"""`make rules` writes book/rules.md: every rule of the diagnosis, with loops that are run for it.
+
+What stands there is what `companion explain` says of a rule; a test compares the page with it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+from companion.command.explaining.example import SETUP
+from companion.command.explaining.examples import EXAMPLES, FAMILIES
+from companion.command.explaining.explain import changed, judged, what_it_sees
+from companion.diagnosis.rules import RULES, Rule
+
+PAGE = Path(__file__).parents[1] / "book/rules.md"
+
+HEAD = """\
+# What the diagnosis knows
+
+{count} rules look at what a trace has seen. Each stands here with a loop in which it finds \
+something, with what is said of that loop, and with what repairs it. All of this was run when the \
+page was written, and the tests run it again. `python -m companion explain accumulates` shows the \
+same in a terminal.
+
+A finding is certain, or begins with *possible* and says what would settle it. \
+[Your own loop](your_own_loop.ipynb) shows how to ask for findings, and \
+[What you see, and where to look](symptoms.md) begins with what you see.
+
+Each loop stands below these lines, and is counted on from them:
+
+```python
+{setup}
+```
+"""
+
+
+def page() -> str:
+    """The whole page. The loops run in this process, which had better have no others."""
+    warnings.simplefilter("ignore")
+    rules = {rule.name: rule for rule in RULES}
+    parts = [HEAD.format(count=len(RULES), setup=SETUP.rstrip())]
+    for title, family in FAMILIES.items():
+        parts.append(f"## {title}\n")
+        parts += [section(rules[name]) for name in family]
+    return "\n".join(parts)
+
+
+def section(rule: Rule) -> str:
+    """What stands there of one rule."""
+    example = EXAMPLES[rule.name]
+    found = "\n".join(str(one) for one in judged(rule.name, example))
+    assert judged(rule.name, example, repaired=True) == []
+    return f"""\
+### `{rule.name}`
+
+{what_it_sees(rule)}
+
+```python
+{example.broken.replace("  # <-", "").rstrip()}
+```
+
+```text
+{found}
+```
+
+Repaired, with no findings:
+
+```diff
+{chr(10).join(changed(example))}
+```
+"""
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
+    print(f"{PAGE.name} is written")
