@@ -116,7 +116,9 @@ def the_norm_of_gradients_is_printed(tree: ast.Module) -> bool:
     if len(nets) != 1 or not nets[0][2].isidentifier():
         return False
     net = nets[0][2]
-    text = f"print(sum(p.grad.norm() ** 2 for p in {net}.parameters() if p.grad is not None) ** 0.5)"
+    text = (
+        f"print(sum(p.grad.norm() ** 2 for p in {net}.parameters() if p.grad is not None) ** 0.5)"
+    )
     return _within(tree, net) and insert(tree, is_backward, lambda stmt: text, after=True)
 
 
@@ -163,7 +165,9 @@ def an_average_of_the_weights(tree: ast.Module) -> bool:
     if len(nets) != 1 or not nets[0][2].isidentifier() or not _within(tree, nets[0][2]):
         return False
     body, i, net = nets[0]
-    body[i + 1 : i + 1] = parse(f"import copy\naverage = copy.deepcopy({net}).requires_grad_(False)")
+    body[i + 1 : i + 1] = parse(
+        f"import copy\naverage = copy.deepcopy({net}).requires_grad_(False)"
+    )
     text = (
         "with torch.no_grad():\n"
         f"    for _a, _b in zip(average.state_dict().values(), {net}.state_dict().values()):\n"

@@ -171,13 +171,12 @@ def backward_twice(tree: ast.Module) -> bool:
 
 @fault("step-twice")
 def step_twice(tree: ast.Module) -> bool:
-    test = lambda stmt: is_step(stmt) and "closure" not in ast.unparse(stmt)  # noqa: E731
-    return insert(
-        tree,
-        lambda stmt: test(stmt) and "scaler" not in ast.unparse(stmt),
-        ast.unparse,
-        after=True,
-    )
+    return insert(tree, _plain_step, ast.unparse, after=True)
+
+
+def _plain_step(stmt: ast.stmt) -> bool:
+    text = ast.unparse(stmt)
+    return is_step(stmt) and "closure" not in text and "scaler" not in text
 
 
 # What the loss hangs on.
@@ -210,8 +209,9 @@ def root_of_zero(tree: ast.Module) -> bool:
     return insert(
         tree,
         _loss_backward,
-        lambda stmt: f"{_loss(stmt)} = {_loss(stmt)} + "
-        f"({_loss(stmt)} - {_loss(stmt)}.detach()).sqrt()",
+        lambda stmt: (
+            f"{_loss(stmt)} = {_loss(stmt)} + ({_loss(stmt)} - {_loss(stmt)}.detach()).sqrt()"
+        ),
         after=False,
     )
 
@@ -254,7 +254,9 @@ def loss_summed(tree: ast.Module) -> bool:
 
 def _is_strange(tree: ast.Module) -> bool:
     """A `from __future__` has to stay on top."""
-    return any(isinstance(stmt, ast.ImportFrom) and stmt.module == "__future__" for stmt in tree.body)
+    return any(
+        isinstance(stmt, ast.ImportFrom) and stmt.module == "__future__" for stmt in tree.body
+    )
 
 
 @fault("backward-twice")
