@@ -29,9 +29,9 @@ def written(faulty: Judged, sound: Judged) -> str:
 
 Written by `python -m tests.package.mutation`, and compared by `make test-all`.
 
-{len(SCRIPTS)} scripts of the kinds that people write (`tests/package/loops/real_*.py`) are changed, each in
-all ways that fit it, and run by `python -m companion`. Either a mistake is put in
-(`tests/package/mutation/faults.py`), or something is written in another way that is as right
+{len(SCRIPTS)} scripts of the kinds that people write (`tests/package/loops/real_*.py`) are
+changed, each in all ways that fit it, and run by `python -m companion`. Either a mistake is put
+in (`tests/package/mutation/faults.py`), or something is written in another way that is as right
 (`changes.py`). A mistake counts as found where one of the rules named for it speaks, in the three
 steps that the command watches or at the script's end.
 

@@ -346,12 +346,6 @@ def learning_rate_0(tree: ast.Module) -> bool:
     return _learning_rate(tree, 0.0)
 
 
-@fault("not-finite")
-def learning_rate_huge(tree: ast.Module) -> bool:
-    """Adam and its kin bound their steps: there it is no such mistake."""
-    return "optim.SGD" in ast.unparse(tree) and _learning_rate(tree, 1e12)
-
-
 def _learning_rate(tree: ast.Module, value: float) -> bool:
     if "lr_scheduler.OneCycle" in ast.unparse(tree) or "get_lr" in ast.unparse(tree):
         return False  # it sets the rate itself
