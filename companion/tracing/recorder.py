@@ -26,6 +26,7 @@ from companion.tracing.events import variables
 from companion.tracing.events.graph import Spent
 from companion.tracing.events.holdings import Holdings, unregistered, wrapper_of
 from companion.tracing.events.recognise import Known, is_of_interest
+from companion.tracing.events.uncalled import uncalled
 from companion.tracing.events.values import Values
 from companion.tracing.options import Options
 from companion.tracing.place import Place
@@ -157,7 +158,7 @@ class Recorder:
         text = place.current.text
         if place.reaches_past():
             self._meter.guard(variables.reached_by(text, place.frame))
-        self._events += variables.before(text, place.frame)
+        self._events += [*variables.before(text, place.frame), *uncalled(text, place.frame)]
 
     def called(self, call: Call, frame: FrameType) -> None:
         """The line under way calls something that matters, or that may write uncounted."""

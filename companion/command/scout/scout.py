@@ -25,6 +25,7 @@ from torch.optim.optimizer import (
 
 from companion.command.scout.found import Found, others, variables
 from companion.command.scout.own import CALL, is_direct, is_in_forward, is_own, is_special
+from companion.command.scout.tally import Tally, ends_well
 from companion.command.scout.unwatched import Unwatched
 from companion.guard.guard import Guard
 from companion.isolation.budget import Budget
@@ -60,6 +61,7 @@ class Scout(Listener):
         guard: It, once a training has begun; it looks only when the steps are over.
         routine: What was seen; None as long as no training has begun.
         problem: What made watching impossible, if anything did.
+        backwards: How many backward calls were heard of before.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Scout(Listener):
         self.guard: Guard | None = None
         self.routine: Trace | None = None
         self.problem: str | None = None
+        self.backwards, self.tally = 0, Tally()
 
     @property
     def unwatched(self) -> list[str]:
@@ -117,6 +120,8 @@ class Scout(Listener):
         self.abandon()
         if self.guard is not None:
             self.guard.end(wait=error is None)
+        if self.routine is not None and self._insist is None and ends_well(error):
+            aside(self.tally.close, self._records)
 
     def abandon(self) -> None:
         """Wait no more."""
@@ -179,6 +184,7 @@ class Scout(Listener):
         if not is_calm():  # jit.trace would record what is measured
             return False
         if code is _BACKWARD:
+            self.backwards += 1
             return True
         owner = frame.f_locals.get("self")
         if code is CALL:
@@ -217,6 +223,8 @@ class Scout(Listener):
         for name in large:
             recorder.note(f"{name}, which only takes part: it has more than 512 MiB")
         self.guard = Guard(watched) if self._guarded else None
+        self._records = recorder.records
+        self.tally.watch(watched)
         self.routine = Trace(watched.title, recorder.records, recorder.unwatched)
         self._follower = Follower(recorder, options)
         self.abandon()
@@ -256,7 +264,10 @@ class Scout(Listener):
 
     def _on_stepped(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         try:
-            if not torch.compiler.is_compiling() and self._follower is not None:
+            if torch.compiler.is_compiling():
+                return
+            aside(self.tally.end, optimizer)
+            if self._follower is not None:
                 self._follower.on_step(optimizer, args, kwargs)
             if self.guard is not None:
                 self.guard.on_step(optimizer, args, kwargs)
@@ -267,6 +278,7 @@ class Scout(Listener):
     def _note_step(self, optimizer: Optimizer, frame: FrameType) -> None:
         if os.getpid() != self._pid:
             return
+        self.tally.begin(optimizer)
         if threading.get_ident() != self.thread:
             self._missed.note(optimizer, "only the main thread is watched", frame)
         elif self._insist is not None:
