@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -41,25 +42,37 @@ def not_called(ledger: Ledger) -> Iterator[Sighting]:
 def never_steps(ledger: Ledger) -> Iterator[Sighting]:
     """A script computes gradients for an optimizer, clears them, and no step ever follows."""
     ends = [event for _, event in ledger.of("end")]
-    moved = any(e.details["steps"] or e.details["others"] or e.details["written"] for e in ends)
-    if not ends or moved or ledger.uses or any(True for _ in ledger.of("scaler step")):
+    if any(True for _ in ledger.of("scaler step")) or _reads_gradients(ledger):
         return
-    if any(record.changed_parameters for record in ledger.records) or _reads_gradients(ledger):
-        return
+    total = sum(end.details["steps"] for end in ends) + (ends[0].details["others"] if ends else 0)
     for end in ends:
+        held = set(end.details["held"])
+        if end.details["steps"] or end.details["written"] or 0 < total < 6:
+            continue
+        if any(not held.isdisjoint(record.changed_parameters) for record in ledger.records):
+            continue
         clears = [r for r, event in ledger.of("clear") if event.name == end.name]
-        own = [b for b in ledger.backwards if not b.written.isdisjoint(end.details["held"])]
-        lines = {one.record.place: one.record for one in own}
-        if not clears or len(own) < len(lines) + 1:
+        own = [b for b in ledger.backwards if not b.written.isdisjoint(held)]
+        if total:  # of several optimizers it is this one: then the backward is its own
+            own = [one for one in own if one.discarded_by in clears]
+            if not all(one.wasted for one in own):
+                continue
+        places = Counter(one.record.place for one in own)
+        if not clears or not own or max(places.values()) < 2:
             continue
         last = own[-1].record
+        elsewhere = f", while others made {total}" if total else ""
         yield Sighting(
             last,
-            f"backward() ran {len(own)} times, {at(clears[-1])} cleared what it had computed, and "
-            f"{end.name} has made no step: the script is over, and none of "
-            f"{len(end.details['held'])} parameters was moved",
+            f"backward() ran {_times(len(own))} here, {at(clears[-1])} cleared what it had "
+            f"computed, and {end.name} made no step in the whole script{elsewhere}: none of its "
+            f"{len(held)} parameters was moved",
             cure=f"{last.source}\n{end.name}.step()",
         )
+
+
+def _times(number: int) -> str:
+    return "once" if number == 1 else f"{number} times"
 
 
 @rule(
@@ -247,10 +260,13 @@ def _rates(ledger: Ledger) -> Iterator[_Rates]:
         zeros = [not any(rate or ()) for rate in rates]
         end = ends.get(name)
         if end is not None:
-            numbers = end["steps"], end["still"], end["head"], end["tail"]
+            tail = end["tail"] if end["zero"] else 0
+            numbers = end["steps"], end["still"], end["head"], tail
             yield _Rates(uses, *numbers, is_over=end["zero"] and not end["others"])
         else:
             head, tail = _leading(zeros), _leading(zeros[::-1])
+            if any(ledger.records[-1].after.learning_rates.get(name, ())):
+                tail = 0
             yield _Rates(uses, len(zeros), sum(zeros), head, tail, is_over=False)
 
 
@@ -273,7 +289,7 @@ def zero_lr(ledger: Ledger) -> Iterator[Sighting]:
         if not any(map(_has_gradient, one.uses)) or _moves_at_zero(one.uses):
             continue
         scheduled = [record for record, event in ledger.of("schedule") if event.name == name]
-        if one.is_zero and one.steps >= (2 if one.is_over else 3):
+        if one.is_zero and one.tail and one.steps >= (2 if one.is_over else 3):
             certain = one.is_over and alone
             yield Sighting(
                 first,
@@ -346,6 +362,8 @@ def short_schedule(ledger: Ledger) -> Iterator[Sighting]:
             continue  # once an epoch
         if end.details["still"] < 2 or end.details["steps"] < 8 * span:
             continue
+        if not any(use.optimizer == end.name and _has_gradient(use) for use in ledger.uses):
+            continue  # a schedule that is drawn
         yield Sighting(
             calls[-1][0],
             f"{_COSINE} comes to 0 after T_max={span} calls and then rises again; it was called "
@@ -420,7 +438,7 @@ def _kinds(record: LineRecord) -> set[str]:
 @rule(
     "nothing-to-train",
     why="Without a parameter that requires a gradient a loss has no graph to go back through.",
-    cure="for p in head.parameters():\n    p.requires_grad_(True)  # of what is to be trained",
+    cure="p.requires_grad_(True)  # of what is to be trained",
     section=f"{GRADIENTS}#graphs-that-are-cut",
 )
 def nothing_to_train(ledger: Ledger) -> Iterator[Sighting]:
@@ -433,6 +451,7 @@ def nothing_to_train(ledger: Ledger) -> Iterator[Sighting]:
                 record,
                 f"none of {len(wanted)} parameters requires a gradient, so this loss has no graph, "
                 "and backward() raised",
+                cure=f"p.requires_grad_(True)  # of what is to be trained, such as {[*wanted][-1]}",
             )
 
 
@@ -450,7 +469,7 @@ def superseded(ledger: Ledger) -> set[str]:
     rules: set[str] = set()
     for _, event in ledger.of("not called"):
         rules |= _SUPERSEDED.get(event.details["method"], set())
-    if any(True for _ in step_outside_loop(ledger)):
+    if any(True for see in (step_outside_loop, never_steps) for _ in see(ledger)):
         rules.add("discarded")
     if any(True for _ in lr_not_finite(ledger)):
         rules.add("not-finite")
