@@ -7,6 +7,7 @@ import io
 import json
 import os
 import sys
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ import torch
 from companion.command.scout.scout import Scout
 from companion.isolation.wall import is_ours
 from companion.isolation.words import words_of
+from companion.records.finding import Finding
 from companion.records.visible import encodable, visible
 from companion.render.narrow import fitting
 from companion.render.text import count_steps, text
@@ -91,6 +93,8 @@ class Report:
                 self._records, network=routine.network, findings=self._findings, as_written=True
             )
             table = fitting(table, self._out.stream)
+            if not routine.network:  # nothing ran that could be shown
+                table = "\n\n".join(map(str, self._findings))
             self._say(f"{self._verdict()}\n{table}")
         elif self.scout.problem is not None:
             self._say(f"this script cannot be watched: {self.scout.problem}")
@@ -112,7 +116,9 @@ class Report:
     def _judge(self) -> None:
         routine = self.scout.routine
         self._records = () if routine is None else routine.records
-        self._findings = [] if routine is None else routine.diagnose()
+        found = [] if routine is None else routine.diagnose()
+        ended = any(event.kind == "end" for one in self._records[-1:] for event in one.events)
+        self._findings = found if ended else list(map(_awaiting, found))
         self._certain = any(finding.certain for finding in self._findings)
 
     def _judge_again(self) -> None:
@@ -133,20 +139,22 @@ class Report:
         kinds = [event.kind for record in self._records for event in record.events]
         backward = kinds.count("backward")
         what = "nothing called backward()"
+        never = ", nor an optimizer's step()"
         if backward:
             what = f"backward() was called {_times(backward)}"
+            never = ", and an optimizer's step() never"
         if "scaler step" in kinds:
             skipped = _times(kinds.count("scaler step"))
             what += f", a GradScaler was to step {skipped}, and no optimizer's step() came of it"
         elif self.scout.tally.number:
             what += ", and the steps that were made are on none of these lines"
         else:
-            what += ", and an optimizer's step() never" if backward else ", nor an optimizer's step()"
+            what += never
         return f"no step was seen: {what}" + (f"; {found}" if self._findings else "")
 
     def _write_page(self) -> None:
         routine = self.scout.routine
-        if self._given.html is not None and routine is not None:
+        if self._given.html is not None and routine is not None and routine.network:
             try:
                 routine.play().save(self._given.html)
             except OSError as error:
@@ -191,8 +199,15 @@ class Report:
             self._say(f"no JSON was written: {error}")
 
 
+def _awaiting(finding: Finding) -> Finding:
+    """What a script may yet refute is only possible, unless it has run to its end."""
+    if finding.rule != "no-backward":
+        return finding
+    return replace(finding, certain=False, settle="whether a backward comes after these steps")
+
+
 def _times(number: int) -> str:
-    return "once" if number == 1 else f"{number} times"
+    return {1: "once", 2: "twice"}.get(number, f"{number} times")
 
 
 def _count(number: int, what: str) -> str:

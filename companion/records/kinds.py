@@ -110,6 +110,14 @@ KINDS = {
             "of": Detail("text", "the class of the object that has it", needed=True),
         },
     ),
+    "no batch": Kind(
+        'A loop over a DataLoader had no pass in the whole script; the loader\'s name, or "".',
+        {
+            "times": Detail("count", "how often it began", needed=True),
+            "size": Detail("count?", "how many examples a batch was to have"),
+            "drop": Detail("flag", "whether a smaller batch at the end is left out"),
+        },
+    ),
     "end": Kind(
         "A script is over, of which this is the last watched line; an optimizer's name.",
         {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -62,6 +63,7 @@ class Tally:
     def __init__(self) -> None:
         self._steps: dict[int, _Steps] = {}
         self._named: list[_Named] = []
+        self._asked = Counter[int]()
         self.number = 0
 
     def watch(self, watched: Watched) -> None:
@@ -93,6 +95,20 @@ class Tally:
         steps = self._of(optimizer)
         if steps is not None:
             steps.end(optimizer)
+
+    def is_endless(
+        self, optimizer: Optimizer, steps: int, watched: set[int], ours: set[int]
+    ) -> bool:
+        """Whether optimizers have stepped so often that the lines of a loop do not come round.
+
+        One that is made anew for each epoch counts with those before it. Asked at each step since
+        the training began; `watched` are optimizers and `ours` parameters, by id.
+        """
+        is_watched = id(optimizer) in watched
+        mine = is_watched or not watched or not ours.isdisjoint(held(optimizer))
+        key = id(optimizer) if is_watched else -mine
+        self._asked[key] += 1
+        return self._asked[key] > (4 if mine else 100) * steps
 
     def _of(self, optimizer: Optimizer) -> _Steps | None:
         steps = self._steps.get(id(optimizer))

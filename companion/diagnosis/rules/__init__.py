@@ -8,11 +8,21 @@ loop with its repaired twin in `tests/package/loops`.
 
 from __future__ import annotations
 
-from companion.diagnosis.rules import gradients, graphs, losses, order, parameters, unused, whole
+from companion.diagnosis.rules import (
+    gradients,
+    graphs,
+    losses,
+    never,
+    order,
+    parameters,
+    rates,
+    unused,
+)
+from companion.diagnosis.rules.superseded import superseded
 from companion.diagnosis.rules.table import TABLE, Rule, Sighting
-from companion.diagnosis.rules.whole import superseded
 
-_FAMILIES = [family.__name__ for family in (whole, unused, gradients, parameters, order, graphs, losses)]
+_ORDER = (never, gradients, unused, parameters, rates, order, graphs, losses)
+_FAMILIES = [family.__name__ for family in _ORDER]
 
 RULES = sorted(TABLE, key=lambda rule: _FAMILIES.index(rule.see.__module__))
 

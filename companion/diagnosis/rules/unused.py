@@ -1,4 +1,4 @@
-"""Batches that are computed and never used: a backward that stands outside the loop."""
+"""Batches that are computed and never used: a step, or a backward, outside the loop."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import ast
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
+from companion.diagnosis.backwards import Backward, Use
 from companion.diagnosis.ledger import Ledger
-from companion.diagnosis.rules.table import GRADIENTS, Sighting, at, rule
+from companion.diagnosis.rules.evidence import reads_gradients, times
+from companion.diagnosis.rules.table import GRADIENTS, Sighting, at, norm, rule
 from companion.isolation.wall import is_ours
 from companion.records.line import LineRecord
 from companion.records.parse import parse
@@ -15,6 +17,64 @@ from companion.records.parse import parse
 # What only looks at a number.
 _LOOKS = ("item", "detach", "tolist")
 _PRINTS = ("print", "float")
+
+
+@rule(
+    "step-outside-loop",
+    why="zero_grad() clears what the batches before have computed: of all but the last nothing "
+    "is learned.",
+    cure="loss.backward()\noptimizer.step()  # in the same loop, once for every batch",
+    section=f"{GRADIENTS}#gradients-that-are-lost",
+)
+def step_outside_loop(ledger: Ledger) -> Iterator[Sighting]:
+    """zero_grad and backward for every batch, and a step after the loop."""
+    by_line: dict[tuple[str, int], list[Backward]] = {}
+    for one in ledger.backwards:
+        by_line.setdefault(one.record.place, []).append(one)
+    for backwards in by_line.values():
+        lost = [one for one in backwards if one.wasted and one.discarded_by is not None]
+        if len(lost) < 3 or any(one.read or one.touched for one in backwards):
+            continue
+        record, uses = backwards[-1].record, _uses_of(ledger, backwards)
+        last = uses[-1].record if uses else record
+        outside = last.indent < record.indent and last.function == record.function
+        alike = len({use.record.place for use in uses}) == 1 and last.depth == record.depth
+        if not uses or not outside or not alike or not _lost_before_each(uses, backwards):
+            continue
+        if any("step" not in _kinds(r) for r in ledger.records if r.place == last.place):
+            continue  # a step that only some of the calls make
+        if reads_gradients(ledger):
+            continue
+        clear = lost[-1].discarded_by
+        assert clear is not None
+        yield Sighting(
+            last,
+            f"it ran {times(len(uses))} for {len(backwards)} backward calls of {at(record)}: "
+            f"{at(clear)} cleared {len(lost)} of them, and the step used only the last before "
+            f"it, norm {norm(uses[-1].backwards[0].record)}",
+            cure=f"{record.source}\n{last.source}  # as far in as the line above it",
+        )
+
+
+def _uses_of(ledger: Ledger, backwards: Sequence[Backward]) -> list[Use]:
+    """The steps that used one of these calls alone; none where one used more than that."""
+    uses = [use for use in ledger.uses if not set(use.backwards).isdisjoint(backwards)]
+    return uses if all(len(use.backwards) == 1 for use in uses) else []
+
+
+def _lost_before_each(uses: Sequence[Use], backwards: Sequence[Backward]) -> bool:
+    """Whether before every step there are calls that were lost since the step before."""
+    previous = -1
+    for use in uses:
+        now = use.record.index
+        if not any(one.wasted and previous < one.record.index < now for one in backwards):
+            return False
+        previous = now
+    return True
+
+
+def _kinds(record: LineRecord) -> set[str]:
+    return {event.kind for event in record.events}
 
 
 @rule(
@@ -31,9 +91,7 @@ def backward_outside_loop(ledger: Ledger) -> Iterator[Sighting]:
         first, previous = previous + 1, record.index
         name = _started(record.source)
         window = [r for r in ledger.records[first : record.index] if r.depth == record.depth]
-        inside = [
-            r for r in window if r.function == record.function and r.indent > record.indent
-        ]
+        inside = [r for r in window if r.function == record.function and r.indent > record.indent]
         losses = [r for r in inside if _binds(r, name)]
         if name is None or len({r.place for r in losses}) != 1 or len(losses) < 3:
             continue
@@ -90,7 +148,7 @@ def _tree(text: str) -> ast.AST | None:
 @lru_cache(maxsize=4096)
 def _started(text: str) -> str | None:
     """The variable that a backward of a single name begins at: "loss" in `loss.backward()`."""
-    body = getattr(_tree(text), "body", ())
+    body: list[ast.stmt] = getattr(_tree(text), "body", [])
     call = body[0].value if len(body) == 1 and isinstance(body[0], ast.Expr) else None
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
         return None
