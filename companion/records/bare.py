@@ -6,8 +6,7 @@ import ast
 import re
 from functools import lru_cache
 
-from companion.isolation.wall import is_ours
-from companion.records.parse import parse
+from companion.records.parse import statement
 
 _NAMED = re.compile(r"(?:^|;)\s*[^\W\d]\w*(?:\.[^\W\d]\w*)+\s*(?:$|[;#])")
 
@@ -22,16 +21,9 @@ def bare(text: str) -> tuple[str, ...]:
     """
     if not _NAMED.search(text):
         return ()
-    try:
-        body = parse(text).body
-    except SyntaxError:
-        return ()
-    except (ValueError, RecursionError, MemoryError) as error:
-        if not is_ours(error):
-            raise
-        return ()
+    tree = statement(text)
     return tuple(
         ast.unparse(one.value)
-        for one in body
+        for one in ([] if tree is None else tree.body)
         if isinstance(one, ast.Expr) and isinstance(one.value, ast.Attribute)
     )

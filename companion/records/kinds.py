@@ -110,6 +110,15 @@ KINDS = {
             "of": Detail("text", "the class of the object that has it", needed=True),
         },
     ),
+    "used up": Kind(
+        "A loop goes through what gives each item once, and another loop comes back to it; the "
+        "variable.",
+        {
+            "kind": Detail("text", 'the class of what it goes through, such as "zip"', needed=True),
+            "outer": Detail("count", "the line of the loop that comes back", needed=True),
+            "times": Detail("count", "how often that comes round", needed=True),
+        },
+    ),
     "no batch": Kind(
         'A loop over a DataLoader had no pass in the whole script; the loader\'s name, or "".',
         {
@@ -123,7 +132,7 @@ KINDS = {
         {
             "held": Detail("texts", "the watched parameters that it holds", needed=True),
             "steps": Detail("count", "its steps in the whole script", needed=True),
-            "without": Detail("count", "of these the ones that found no gradient", needed=True),
+            "without": Detail("count", "how many of the first ones found no gradient", needed=True),
             "still": Detail("count", "of these the ones at a learning rate of 0", needed=True),
             "head": Detail("count", "how many of the first ones in a row were so", needed=True),
             "tail": Detail("count", "how many of the last ones in a row were so", needed=True),

@@ -23,11 +23,11 @@ class _Steps:
 
     optimizer: weakref.ref[Optimizer]
     number: int = 0
-    without: int = 0  # a gradient
+    without: int = 0  # a gradient, before the first that had one
     still: int = 0  # at a learning rate of 0
     head: int = 0
     tail: int = 0
-    empty: bool = False  # so far, the step under way
+    graded: bool = False  # whether any of them had a gradient
 
     def begin(self, optimizer: Optimizer) -> None:
         zero = is_zero(optimizer)
@@ -35,12 +35,12 @@ class _Steps:
         self.number += 1
         self.still += zero
         self.tail = self.tail + 1 if zero else 0
-        self.empty = not _has_gradient(optimizer)
+        self.graded = self.graded or _has_gradient(optimizer)
 
     def end(self, optimizer: Optimizer) -> None:
-        if self.empty:  # a closure may have computed it, within the step
-            self.without += not _has_gradient(optimizer)
-            self.empty = False
+        if not self.graded:  # a closure may have computed it, within the step
+            self.graded = _has_gradient(optimizer)
+            self.without += not self.graded
 
 
 @dataclass

@@ -91,6 +91,30 @@ def no_batch(ledger: Ledger) -> Iterator[Sighting]:
 
 
 @rule(
+    "used-up",
+    why="An iterator gives each item once: from the second epoch on there is no batch.",
+    cure="batches = list(batches)  # before the first epoch",
+    section=NOWHERE,
+)
+def used_up(ledger: Ledger) -> Iterator[Sighting]:
+    """A loop over a zip, a map, a generator, in a loop over epochs that comes back to it."""
+    backwards = [one.record.index for one in ledger.backwards]
+    seen = set()
+    for record, event in ledger.of("used up"):
+        if record.place in seen or not any(index > record.index for index in backwards):
+            continue
+        seen.add(record.place)
+        name, kind = event.name, event.details["kind"]
+        yield Sighting(
+            record,
+            f"{name}, a {kind}, can be gone through once, and the loop on line "
+            f"{event.details['outer']} comes back to it {times(event.details['times'] - 1)}: then "
+            "it is empty, and nothing is trained",
+            cure=f"{name} = list({name})  # before line {event.details['outer']}",
+        )
+
+
+@rule(
     "all-skipped",
     why="GradScaler skips a step whose gradients have NaN or infinity in them.",
     cure="with torch.autograd.detect_anomaly():  # names the operation that gives the first NaN\n"

@@ -10,9 +10,8 @@ from companion.diagnosis.backwards import Backward, Use
 from companion.diagnosis.ledger import Ledger
 from companion.diagnosis.rules.evidence import reads_gradients, times
 from companion.diagnosis.rules.table import GRADIENTS, Sighting, at, norm, rule
-from companion.isolation.wall import is_ours
 from companion.records.line import LineRecord
-from companion.records.parse import parse
+from companion.records.parse import statement
 
 # What only looks at a number.
 _LOOKS = ("item", "detach", "tolist")
@@ -132,23 +131,9 @@ def _steps_after(ledger: Ledger, record: LineRecord) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _tree(text: str) -> ast.AST | None:
-    for whole in (text, f"{text} pass"):
-        try:
-            return parse(whole)
-        except SyntaxError:
-            continue
-        except (ValueError, RecursionError, MemoryError) as error:
-            if not is_ours(error):
-                raise
-            return None
-    return None
-
-
-@lru_cache(maxsize=4096)
 def _started(text: str) -> str | None:
     """The variable that a backward of a single name begins at: "loss" in `loss.backward()`."""
-    body: list[ast.stmt] = getattr(_tree(text), "body", [])
+    body: list[ast.stmt] = getattr(statement(text), "body", [])
     call = body[0].value if len(body) == 1 and isinstance(body[0], ast.Expr) else None
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
         return None
@@ -161,7 +146,7 @@ def _started(text: str) -> str | None:
 @lru_cache(maxsize=4096)
 def _uses(text: str, name: str) -> bool:
     """Whether a statement does more with a variable than to look at its number."""
-    tree = _tree(text)
+    tree = statement(text)
     if tree is None:
         return name in text
     seen = {id(node) for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == name}
@@ -182,7 +167,7 @@ def _uses(text: str, name: str) -> bool:
 @lru_cache(maxsize=4096)
 def _names(text: str) -> tuple[frozenset[str], frozenset[str]]:
     """The variables that a statement reads, and those that it binds."""
-    tree = _tree(text)
+    tree = statement(text)
     nodes = [] if tree is None else [n for n in ast.walk(tree) if isinstance(n, ast.Name)]
     read = {n.id for n in nodes if isinstance(n.ctx, ast.Load)}
     bound = {n.id for n in nodes if isinstance(n.ctx, ast.Store)}

@@ -123,3 +123,29 @@ def repaired_frozen(trace: Tracing) -> None:
             loss = F.cross_entropy(net["head"](net["body"](x)), y)
             loss.backward()
             optimizer.step()
+
+
+def broken_used_up(trace: Tracing) -> None:
+    x, y = torch.randn(16, 4), torch.randint(3, (16,))
+    batches = zip(x.split(8), y.split(8), strict=True)
+    net = mlp()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with trace(net, optimizer):
+        for _epoch in range(3):
+            for a, b in batches:  # <- used-up
+                optimizer.zero_grad()
+                F.cross_entropy(net(a), b).backward()
+                optimizer.step()
+
+
+def repaired_used_up(trace: Tracing) -> None:
+    x, y = torch.randn(16, 4), torch.randint(3, (16,))
+    net = mlp()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with trace(net, optimizer):
+        for _epoch in range(3):
+            batches = zip(x.split(8), y.split(8), strict=True)
+            for a, b in batches:
+                optimizer.zero_grad()
+                F.cross_entropy(net(a), b).backward()
+                optimizer.step()

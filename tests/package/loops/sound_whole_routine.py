@@ -1,10 +1,11 @@
 """Nothing to blame: what looks like a routine without one of its parts."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import lr_scheduler
 
 from tests.package.loops import Tracing
@@ -212,3 +213,31 @@ def sound_tested_before_the_last_batch(trace: Tracing) -> None:
             for x, y in batches:
                 loss = F.cross_entropy(net(x), y)
             assert loss.item() > 0
+
+
+def sound_one_stream(trace: Tracing) -> None:
+    def stream() -> Iterator[tuple[Tensor, Tensor]]:
+        while True:
+            yield from classes(2)
+
+    net, batches, epochs = mlp(), stream(), 1
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with trace(net, optimizer):
+        for _epoch in range(2):
+            for i, (x, y) in zip(range(2), batches, strict=False):
+                optimizer.zero_grad()
+                (F.cross_entropy(net(x), y) * (i + 1)).backward()
+                optimizer.step()
+        for _epoch in range(3):
+            for x, y in batches:
+                optimizer.zero_grad()
+                F.cross_entropy(net(x), y).backward()
+                optimizer.step()
+                if x.sum() > -1e9:
+                    break
+        last = iter(classes(2))
+        for _epoch in range(epochs):
+            for x, y in last:
+                optimizer.zero_grad()
+                F.cross_entropy(net(x), y).backward()
+                optimizer.step()
