@@ -78,9 +78,7 @@ class Scout(Listener):
         self._found = Found()
         self._done, self._steps, self._place = done, steps, place
         self._follower: Follower | None = None
-        self._tried = -1
-        self._watched: set[int] = set()  # optimizers, by id
-        self._ours: set[int] = set()  # parameters, by id
+        self._watched, self._ours = set[int](), set[int]()  # optimizers and parameters, by id
         self._missed, self._loaders = Unwatched(place), Loaders(place)
         self._insist: Callable[[], None] | None = None
         self._search = Budget(grace=5, share=0.2)  # for finding the loop
@@ -88,7 +86,7 @@ class Scout(Listener):
         self.guard: Guard | None = None
         self.routine: Trace | None = None
         self.problem: str | None = None
-        self.backwards, self.tally = 0, Tally()
+        self.backwards, self.tally, self._tried = 0, Tally(), -1
         self._records: list[LineRecord] = []
 
     @property
@@ -128,9 +126,8 @@ class Scout(Listener):
         """The script has run to its end: its last record says so."""
         if not self.tally.number and not self.backwards:
             self._loaders.close(self._records)
-        if self.routine is not None:
-            self.tally.close(self._records)
-        elif self._records:
+        self.tally.close(self._records)
+        if self.routine is None and self._records:
             self.routine = Trace("", self._records)
 
     def abandon(self) -> None:
