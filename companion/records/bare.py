@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from companion.records.parse import statement
 
-_NAMED = re.compile(r"(?:^|;)\s*[^\W\d]\w*(?:\.[^\W\d]\w*)+\s*(?:$|[;#])")
+_NAMED = re.compile(r"(?:^|;)\s*[^\W\d]\w*(?:\.[^\W\d]\w*)+\s*(?:$|[;#])|\)\.backward\s*(?:$|[;#])")
 
 
 @lru_cache(maxsize=4096)

@@ -23,10 +23,15 @@ def has_gradient(use: Use) -> bool:
 # Names with "grad" in them that say nothing of what a gradient is.
 _HARMLESS = re.compile(
     r"#.*$|\b(zero_grad|no_grad|enable_grad|set_grad_enabled|is_grad_enabled|requires_grad_?"
-    r"|clip_grad_(norm|value)_|create_graph|retain_grad|autograd)\b",
+    r"|clip_grad_(norm|value)_|create_graph|retain_grad|autograd|GradScaler"
+    r"|\w*grad\w*_accum\w*|\w*max_grad\w*|\w*grad_clip\w*)\b",
     re.MULTILINE,
 )
-_GRADIENT = re.compile(r"grad|=.*\bclip_grad|fisher|saliency", re.IGNORECASE)
+_GRADIENT = re.compile(r"grad|fisher|saliency", re.IGNORECASE)
+_MEASURES = re.compile(
+    r"(?<!^)\bclip_grad_"
+)  # and does not only clip: `norm = clip_grad_norm_(...)`
+_CLIPS = re.compile(r"^(?:\w+\.)*(?=clip_grad_)")
 
 
 def reads_gradients(ledger: Ledger) -> bool:
@@ -34,7 +39,7 @@ def reads_gradients(ledger: Ledger) -> bool:
     sources = {record.source for record in ledger.records}
     return any(
         read_grads(text)
-        or re.search(r"=\s*[\w.]*clip_grad", text)
+        or _MEASURES.search(_CLIPS.sub("", text))
         or _GRADIENT.search(_HARMLESS.sub("", text))
         for text in sources
     )

@@ -108,6 +108,8 @@ def zero_lr(ledger: Ledger) -> Iterator[Sighting]:
         scheduled = [record for record, event in ledger.of("schedule") if event.name == name]
         if one.is_zero and one.tail and one.steps >= (2 if one.is_over else 3):
             certain = one.is_over and alone
+            if not one.is_over and not alone:
+                continue  # it may rest for a while
             yield Sighting(
                 first,
                 f"{name} made {one.steps} steps, each with a learning rate of 0, and moved none "

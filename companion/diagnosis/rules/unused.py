@@ -32,13 +32,15 @@ def step_outside_loop(ledger: Ledger) -> Iterator[Sighting]:
         by_line.setdefault(one.record.place, []).append(one)
     for backwards in by_line.values():
         lost = [one for one in backwards if one.wasted and one.discarded_by is not None]
-        if len(lost) < 3 or any(one.read or one.touched for one in backwards):
+        clips = any(True for _ in ledger.of("clip"))
+        if len(lost) < 3 or any(one.read and not clips for one in lost):
             continue
         record, uses = backwards[-1].record, _uses_of(ledger, backwards)
-        last = uses[-1].record if uses else record
-        outside = last.indent < record.indent and last.function == record.function
-        alike = len({use.record.place for use in uses}) == 1 and last.depth == record.depth
-        if not uses or not outside or not alike or not _lost_before_each(uses, backwards):
+        if len({use.record.place for use in uses}) != 1 or not _lost_before_each(uses, backwards):
+            continue
+        last = uses[-1].record
+        caller = _seen_from(ledger, record, last.depth)
+        if last.indent >= caller.indent or last.function != caller.function:
             continue
         if any("step" not in _kinds(r) for r in ledger.records if r.place == last.place):
             continue  # a step that only some of the calls make
@@ -51,8 +53,14 @@ def step_outside_loop(ledger: Ledger) -> Iterator[Sighting]:
             f"it ran {times(len(uses))} for {len(backwards)} backward calls of {at(record)}: "
             f"{at(clear)} cleared {len(lost)} of them, and the step used only the last before "
             f"it, norm {norm(uses[-1].backwards[0].record)}",
-            cure=f"{record.source}\n{last.source}  # as far in as the line above it",
+            cure=f"{caller.source}\n{last.source}  # as far in as the line above it",
         )
+
+
+def _seen_from(ledger: Ledger, record: LineRecord, depth: int) -> LineRecord:
+    """The line itself, or in the function that it was called from, so far out, the call."""
+    above = (r for r in reversed(ledger.records[: record.index]) if r.depth <= depth)
+    return record if record.depth <= depth else next(above, record)
 
 
 def _uses_of(ledger: Ledger, backwards: Sequence[Backward]) -> list[Use]:
@@ -94,22 +102,22 @@ def backward_outside_loop(ledger: Ledger) -> Iterator[Sighting]:
         losses = [r for r in inside if _binds(r, name)]
         if name is None or len({r.place for r in losses}) != 1 or len(losses) < 3:
             continue
-        loop = _loop(window, losses[0])
+        loop = _loop(window, losses[-1])
         if loop is None or record.indent > loop.indent:
             continue
         if any(_uses(r.source, name) for r in ledger.records[first : record.index]):
             continue
         if _carries(inside, name) or not _steps_after(ledger, record):
             continue
-        clears = any("clear" in {e.kind for e in r.events} for r in inside)
+        clears = any("clear" in _kinds(r) for r in inside)
+        batches = any(v.shape and not v.graph for r in [loop, *inside] for v in r.values)
+        if not clears and not batches:
+            continue  # one batch, seen in several ways
         yield Sighting(
             record,
             f"it went back from the last of {len(losses)} losses that {at(losses[0])} has bound to "
             f"{name}, each with a graph of its own; the {len(losses) - 1} others were never used",
             cure=f"{record.source}  # as far in as line {losses[0].line}",
-            settle=None
-            if clears or loop.values
-            else "whether only the last pass of the loop is to be learned from",
         )
 
 
@@ -119,7 +127,7 @@ def _binds(record: LineRecord, name: str | None) -> bool:
 
 
 def _loop(window: Sequence[LineRecord], loss: LineRecord) -> LineRecord | None:
-    """The last header of a loop before the first loss, less far in than it."""
+    """The last header of a loop before a loss, less far in than it."""
     above = (r for r in reversed(window) if r.index < loss.index and r.indent < loss.indent)
     return next((r for r in above if r.source.startswith(("for ", "while ", "async for "))), None)
 

@@ -32,6 +32,9 @@ def uncalled(text: str, frame: FrameType) -> Iterator[Event]:
     for name in bare(text):
         owner, _, method = name.rpartition(".")
         value = value_of(owner, frame)
+        if owner.endswith(")"):  # `criterion(outputs, labels).backward`: a number that has one
+            yield Event("not called", name, {"method": method, "of": "tensor"})
+            continue
         known = any(is_a(value, kind) and method in names for kind, names in _METHODS)
         if known and _is_method(value, method):
             yield Event("not called", name, {"method": method, "of": type(value).__name__})

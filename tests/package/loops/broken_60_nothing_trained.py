@@ -149,3 +149,23 @@ def repaired_used_up(trace: Tracing) -> None:
                 optimizer.zero_grad()
                 F.cross_entropy(net(a), b).backward()
                 optimizer.step()
+
+
+def broken_backward_named_of_a_call(trace: Tracing) -> None:
+    net, criterion = mlp(), nn.CrossEntropyLoss()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with trace(net, optimizer):
+        for x, y in classes(3):
+            net.zero_grad()
+            criterion(net(x), y).backward  # <- not-called
+            optimizer.step()
+
+
+def repaired_backward_named_of_a_call(trace: Tracing) -> None:
+    net, criterion = mlp(), nn.CrossEntropyLoss()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with trace(net, optimizer):
+        for x, y in classes(3):
+            net.zero_grad()
+            criterion(net(x), y).backward()
+            optimizer.step()

@@ -2,6 +2,7 @@
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from tests.package.loops import Tracing
 from tests.package.loops.parts import classes, mlp, regression
@@ -103,3 +104,37 @@ def repaired_all_three(trace: Tracing) -> None:
                 opt.zero_grad()
                 loss.backward()
                 opt.step()
+
+
+def broken_step_after_calls(trace: Tracing) -> None:
+    net, batches = mlp(), classes(4)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    scaler = torch.amp.GradScaler("cpu")
+
+    def learn(x: Tensor, y: Tensor) -> None:
+        optimizer.zero_grad()
+        scaler.scale(F.cross_entropy(net(x), y)).backward()
+
+    with trace(net, optimizer, scaler, into=[learn]):
+        for _epoch in range(2):
+            for x, y in batches:
+                learn(x, y)
+            scaler.step(optimizer)  # <- step-outside-loop
+            scaler.update()
+
+
+def repaired_step_after_calls(trace: Tracing) -> None:
+    net, batches = mlp(), classes(4)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    scaler = torch.amp.GradScaler("cpu")
+
+    def learn(x: Tensor, y: Tensor) -> None:
+        optimizer.zero_grad()
+        scaler.scale(F.cross_entropy(net(x), y)).backward()
+
+    with trace(net, optimizer, scaler, into=[learn]):
+        for _epoch in range(2):
+            for x, y in batches:
+                learn(x, y)
+                scaler.step(optimizer)
+                scaler.update()

@@ -241,3 +241,28 @@ def sound_one_stream(trace: Tracing) -> None:
                 optimizer.zero_grad()
                 F.cross_entropy(net(x), y).backward()
                 optimizer.step()
+
+
+def sound_one_batch_at_several_scales(trace: Tracing) -> None:
+    net = mlp()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with trace(net, optimizer):
+        for x, y in classes(3):
+            for scale in (0.5, 0.9, 1.1, 1.0):
+                loss = F.cross_entropy(net(x * scale), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+
+def sound_one_optimizer_rests(trace: Tracing) -> None:
+    net = mlp()
+    first = torch.optim.SGD(net[0].parameters(), lr=0.0)
+    last = torch.optim.SGD(net[2].parameters(), lr=0.1)
+    with trace(net, first, last):
+        for x, y in classes(6):
+            first.zero_grad()
+            last.zero_grad()
+            F.cross_entropy(net(x), y).backward()
+            first.step()
+            last.step()
