@@ -34,6 +34,7 @@ def sound_named_for_their_own_sake(trace: Tracing) -> None:
         for x, y in classes(3):
             meter.step  # a property of the reader's own
             net.training
+            net.parameters
             optimizer.param_groups
             step = optimizer.step
             optimizer.zero_grad()
@@ -56,6 +57,19 @@ def sound_resumed_schedule(trace: Tracing) -> None:
             F.cross_entropy(net(x), y).backward()
             optimizer.step()
         schedule.step()
+
+
+def sound_schedule_that_is_drawn(trace: Tracing) -> None:
+    net, rates = mlp(), []
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    schedule = lr_scheduler.StepLR(optimizer, 2)
+    with trace(net, optimizer):
+        for x, _ in classes(2):
+            assert net(x).requires_grad
+        for _epoch in range(4):
+            rates += schedule.get_last_lr()
+            optimizer.step()
+            schedule.step()
 
 
 def sound_one_step_at_zero(trace: Tracing) -> None:
@@ -142,10 +156,10 @@ def sound_unrolled(trace: Tracing) -> None:
     optimizer = torch.optim.Adam([*cell.parameters(), *head.parameters()])
     with trace(cell, head, optimizer):
         for x, y in classes(3):
-            hidden = torch.zeros(8, 4)
-            for _t in range(4):
-                hidden = cell(x, hidden)
-                loss = F.cross_entropy(head(hidden), y)
+            hidden = torch.zeros(2, 4)
+            for part, target in zip(x.split(2), y.split(2), strict=True):
+                hidden = cell(part, hidden)
+                loss = F.cross_entropy(head(hidden), target)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
