@@ -7,6 +7,7 @@ import io
 import json
 import os
 import sys
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ import torch
 from companion.command.scout.scout import Scout
 from companion.isolation.wall import is_ours
 from companion.isolation.words import words_of
+from companion.records.finding import Finding
 from companion.records.visible import encodable, visible
 from companion.render.narrow import fitting
 from companion.render.text import count_steps, text
@@ -56,10 +58,13 @@ class Report:
         """The script is over."""
         try:
             self.scout.stop(error)
+            goes_on = self._printed
             self._print()
             if self.scout.routine is not None and self._is_here():
                 self._say(*self._unwatched(), *self._guarded())
-                if self.scout.unwatched or self.scout.guard is not None:
+                if goes_on:
+                    self._judge_again()
+                if self.scout.unwatched or self.scout.guard is not None or goes_on:
                     self._write()
         except Exception as failure:
             if not is_ours(failure):
@@ -81,28 +86,75 @@ class Report:
         self._printed = True
         self._is_alone = self._is_alone and not _is_in_a_group()
         routine = self.scout.routine
-        self._records = () if routine is None else routine.records
-        self._findings = [] if routine is None else routine.diagnose()
-        self._certain = any(finding.certain for finding in self._findings)
+        self._judge()
         self._steps = count_steps(self._records)
         if routine is not None and self._records:
             table = text(
                 self._records, network=routine.network, findings=self._findings, as_written=True
             )
             table = fitting(table, self._out.stream)
-            verdict = _count(len(self._findings), "finding")
-            self._say(f"watched {_count(self._steps, 'step')}, {verdict}\n{table}")
+            if not routine.network:  # nothing ran that could be shown
+                table = "\n\n".join(map(str, self._findings))
+            self._say(f"{self._verdict()}\n{table}")
         elif self.scout.problem is not None:
             self._say(f"this script cannot be watched: {self.scout.problem}")
         elif self.scout.unwatched:
             self._say("no training loop was watched", *self._unwatched())
+        elif self.scout.backwards:
+            self._say(
+                f"no training was watched: backward() ran {_times(self.scout.backwards)}, and no "
+                "network was found whose parameters it could reach"
+            )
         else:
             self._say(
-                "no training loop ran in this process: nothing called backward(), nor an "
-                "optimizer's step(), for a network"
+                "no training loop ran in this process: no step was seen, for nothing called "
+                "backward(), nor an optimizer's step(), for a network"
             )
         self._write()
-        if self._given.html is not None and routine is not None:
+        self._write_page()
+
+    def _judge(self) -> None:
+        routine = self.scout.routine
+        self._records = () if routine is None else routine.records
+        found = [] if routine is None else routine.diagnose()
+        ended = any(event.kind == "end" for one in self._records[-1:] for event in one.events)
+        self._findings = found if ended else list(map(_awaiting, found))
+        self._certain = any(finding.certain for finding in self._findings)
+
+    def _judge_again(self) -> None:
+        """The script has gone on since the report: say what is known only now, at its end."""
+        said = {(one.rule, one.file, one.line, one.certain) for one in self._findings}
+        self._judge()
+        new = [f for f in self._findings if (f.rule, f.file, f.line, f.certain) not in said]
+        if new:
+            words = "\n\n".join(map(str, new))
+            self._say(f"now that the script is over, {_count(len(new), 'finding')}\n{words}")
+            self._write_page()
+
+    def _verdict(self) -> str:
+        """What was watched; a training that was not seen is not called sound."""
+        found = _count(len(self._findings), "finding")
+        if self._steps:
+            return f"watched {_count(self._steps, 'step')}, {found}"
+        kinds = [event.kind for record in self._records for event in record.events]
+        backward = kinds.count("backward")
+        what = "nothing called backward()"
+        never = ", nor an optimizer's step()"
+        if backward:
+            what = f"backward() was called {_times(backward)}"
+            never = ", and an optimizer's step() never"
+        if "scaler step" in kinds:
+            skipped = _times(kinds.count("scaler step"))
+            what += f", a GradScaler was to step {skipped}, and no optimizer's step() came of it"
+        elif self.scout.tally.number:
+            what += ", and the steps that were made are on none of these lines"
+        else:
+            what += never
+        return f"no step was seen: {what}" + (f"; {found}" if self._findings else "")
+
+    def _write_page(self) -> None:
+        routine = self.scout.routine
+        if self._given.html is not None and routine is not None and routine.network:
             try:
                 routine.play().save(self._given.html)
             except OSError as error:
@@ -145,6 +197,17 @@ class Report:
             if not is_ours(error):
                 raise
             self._say(f"no JSON was written: {error}")
+
+
+def _awaiting(finding: Finding) -> Finding:
+    """What a script may yet refute is only possible, unless it has run to its end."""
+    if finding.rule != "no-backward":
+        return finding
+    return replace(finding, certain=False, settle="whether a backward comes after these steps")
+
+
+def _times(number: int) -> str:
+    return {1: "once", 2: "twice"}.get(number, f"{number} times")
 
 
 def _count(number: int, what: str) -> str:

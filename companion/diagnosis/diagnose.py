@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from companion.diagnosis.ledger import Ledger
-from companion.diagnosis.rules import RULES, Rule, Sighting
+from companion.diagnosis.rules import RULES, Rule, Sighting, superseded
 from companion.records.finding import Finding
 from companion.records.line import LineRecord
 
@@ -21,7 +21,8 @@ def diagnose(records: Sequence[LineRecord]) -> list[Finding]:
     """
     ledger = Ledger(records)
     findings = []
-    for rule in RULES:
+    silent = superseded(ledger)
+    for rule in (one for one in RULES if one.name not in silent):
         lines: dict[tuple[str, int], list[Sighting]] = {}
         for sighting in rule.see(ledger):
             lines.setdefault(sighting.record.place, []).append(sighting)
@@ -41,7 +42,7 @@ def _finding(rule: Rule, sightings: Sequence[Sighting]) -> Finding:
         source=record.source,
         observed=chosen.observed,
         why=rule.why,
-        cure=rule.cure,
+        cure=rule.cure if chosen.cure is None else chosen.cure,
         settle=chosen.settle,
         chapter=rule.section,
         index=record.index,

@@ -85,6 +85,7 @@ KINDS = {
             "scheduler": Detail("text", "the scheduler's class", needed=True),
             "first": Detail("flag", "whether it is the first time", needed=True),
             "stepped": Detail("flag", "whether the optimizer has stepped before", needed=True),
+            "span": Detail("count?", "after how many calls a cosine is at its lowest"),
         },
     ),
     "shapes": Kind(
@@ -101,5 +102,43 @@ KINDS = {
     "graph kept": Kind(
         "A variable holds a growing graph; its name.",
         {"length": Detail("count", "how many terms or tensors it has by now", needed=True)},
+    ),
+    "not called": Kind(
+        "A method is only named, without parentheses; as it is written.",
+        {
+            "method": Detail("text", 'such as "backward"', needed=True),
+            "of": Detail("text", "the class of the object that has it", needed=True),
+        },
+    ),
+    "used up": Kind(
+        "A loop goes through what gives each item once, and another loop comes back to it; the "
+        "variable.",
+        {
+            "kind": Detail("text", 'the class of what it goes through, such as "zip"', needed=True),
+            "outer": Detail("count", "the line of the loop that comes back", needed=True),
+            "times": Detail("count", "how often that comes round", needed=True),
+        },
+    ),
+    "no batch": Kind(
+        'A loop over a DataLoader had no pass in the whole script; the loader\'s name, or "".',
+        {
+            "times": Detail("count", "how often it began", needed=True),
+            "size": Detail("count?", "how many examples a batch was to have"),
+            "drop": Detail("flag", "whether a smaller batch at the end is left out"),
+        },
+    ),
+    "end": Kind(
+        "A script is over, of which this is the last watched line; an optimizer's name.",
+        {
+            "held": Detail("texts", "the watched parameters that it holds", needed=True),
+            "steps": Detail("count", "its steps in the whole script", needed=True),
+            "without": Detail("count", "how many of the first ones found no gradient", needed=True),
+            "still": Detail("count", "of these the ones at a learning rate of 0", needed=True),
+            "head": Detail("count", "how many of the first ones in a row were so", needed=True),
+            "tail": Detail("count", "how many of the last ones in a row were so", needed=True),
+            "zero": Detail("flag", "whether the learning rate is 0 in the end", needed=True),
+            "others": Detail("count", "steps of optimizers that were not watched", needed=True),
+            "written": Detail("flag", "whether anything wrote into what it holds", needed=True),
+        },
     ),
 }

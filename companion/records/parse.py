@@ -5,6 +5,9 @@ from __future__ import annotations
 import ast
 import threading
 import warnings
+from functools import lru_cache
+
+from companion.isolation.wall import is_ours
 
 _LOCK = threading.Lock()
 _IGNORE = [("ignore", None, Warning, None, 0)]
@@ -27,3 +30,23 @@ def parse(text: str) -> ast.Module:
             return ast.parse(text)
         finally:
             warnings.filters = filters
+
+
+@lru_cache(maxsize=4096)
+def statement(text: str) -> ast.Module | None:
+    r"""The tree of a statement as it was recorded, of a header without what it heads; or None.
+
+    Example:
+        >>> ast.unparse(statement("for x in batches:  # all of them"))
+        'for x in batches:\n    pass'
+    """
+    for whole in (text, f"{text}\n  pass"):
+        try:
+            return parse(whole)
+        except SyntaxError:
+            continue
+        except (ValueError, RecursionError, MemoryError) as error:
+            if not is_ours(error):
+                raise
+            return None
+    return None

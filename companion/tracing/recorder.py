@@ -25,7 +25,9 @@ from companion.tracing.code.uncounted import counts_no_writes
 from companion.tracing.events import variables
 from companion.tracing.events.graph import Spent
 from companion.tracing.events.holdings import Holdings, unregistered, wrapper_of
+from companion.tracing.events.once import Once
 from companion.tracing.events.recognise import Known, is_of_interest
+from companion.tracing.events.uncalled import uncalled
 from companion.tracing.events.values import Values
 from companion.tracing.options import Options
 from companion.tracing.place import Place
@@ -78,7 +80,7 @@ class Recorder:
         self._steps = Steps(watched.optimizers)
         self._events: list[Event] = []
         self._holdings = Holdings()
-        self._values = Values()
+        self._values, self._once = Values(), Once()
         self._shared = Shared()
         self._watched_steps = 0
         self._other_steps = 0  # of optimizers that nobody named, with the networks' parameters
@@ -157,7 +159,8 @@ class Recorder:
         text = place.current.text
         if place.reaches_past():
             self._meter.guard(variables.reached_by(text, place.frame))
-        self._events += variables.before(text, place.frame)
+        self._events += [*variables.before(text, place.frame), *uncalled(text, place.frame)]
+        self._events += self._once.before(place)
 
     def called(self, call: Call, frame: FrameType) -> None:
         """The line under way calls something that matters, or that may write uncounted."""

@@ -9,7 +9,6 @@ import inspect
 import os
 import sys
 import threading
-from collections import Counter
 from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any
@@ -24,7 +23,9 @@ from torch.optim.optimizer import (
 )
 
 from companion.command.scout.found import Found, others, variables
+from companion.command.scout.loaders import CODES, Loaders
 from companion.command.scout.own import CALL, is_direct, is_in_forward, is_own, is_special
+from companion.command.scout.tally import Tally, ends_well
 from companion.command.scout.unwatched import Unwatched
 from companion.guard.guard import Guard
 from companion.isolation.budget import Budget
@@ -32,7 +33,8 @@ from companion.isolation.objects import attributes, is_a
 from companion.isolation.wall import aside, is_calm, is_ours, keep_out_dynamo, leave_out_us
 from companion.isolation.words import words_of
 from companion.measure.modules import parameters
-from companion.measure.watched import Watched, held
+from companion.measure.watched import Watched
+from companion.records.line import LineRecord
 from companion.tracing.calls import PLAIN, Call
 from companion.tracing.events.recognise import is_recognised
 from companion.tracing.follower import Follower
@@ -60,6 +62,7 @@ class Scout(Listener):
         guard: It, once a training has begun; it looks only when the steps are over.
         routine: What was seen; None as long as no training has begun.
         problem: What made watching impossible, if anything did.
+        backwards: How many backward calls were heard of before.
     """
 
     def __init__(
@@ -75,17 +78,16 @@ class Scout(Listener):
         self._found = Found()
         self._done, self._steps, self._place = done, steps, place
         self._follower: Follower | None = None
-        self._tried = -1
-        self._counted = Counter[int]()  # steps since the training began, by optimizer
-        self._watched: set[int] = set()  # optimizers, by id
-        self._ours: set[int] = set()  # parameters, by id
-        self._missed = Unwatched(place)
+        self._watched, self._ours = set[int](), set[int]()  # optimizers and parameters, by id
+        self._missed, self._loaders = Unwatched(place), Loaders(place)
         self._insist: Callable[[], None] | None = None
         self._search = Budget(grace=5, share=0.2)  # for finding the loop
         self._guarded = guarded
         self.guard: Guard | None = None
         self.routine: Trace | None = None
         self.problem: str | None = None
+        self.backwards, self.tally, self._tried = 0, Tally(), -1
+        self._records: list[LineRecord] = []
 
     @property
     def unwatched(self) -> list[str]:
@@ -117,6 +119,16 @@ class Scout(Listener):
         self.abandon()
         if self.guard is not None:
             self.guard.end(wait=error is None)
+        if self._insist is None and self.problem is None and ends_well(error):
+            aside(self._close)
+
+    def _close(self) -> None:
+        """The script has run to its end: its last record says so."""
+        if not self.tally.number and not self.backwards:
+            self._loaders.close(self._records)
+        self.tally.close(self._records)
+        if self.routine is None and self._records:
+            self.routine = Trace("", self._records)
 
     def abandon(self) -> None:
         """Wait no more."""
@@ -129,7 +141,8 @@ class Scout(Listener):
 
     def meaning(self, code: CodeType) -> Call:
         """What a call of this code means."""
-        return Call(wakes=True) if code is _BUILD or is_recognised(code) else PLAIN
+        wakes = code is _BUILD or code in CODES or is_recognised(code)
+        return Call(wakes=True) if wakes else PLAIN
 
     def on_call(self, frame: FrameType, call: Call, previous: Any = None) -> bool:
         """Python calls what may be the training's first."""
@@ -169,6 +182,8 @@ class Scout(Listener):
         """Take over, if a call of torch is the training's first."""
         if frame.f_code is _BUILD:
             self._found.add_optimizer(frame.f_locals["self"])
+        elif frame.f_code in CODES:
+            self._loaders.hear(frame)
         elif self._begins(frame) and self._tried != self._found.changes:
             self._tried = self._found.changes
             self._take_over(frame)
@@ -179,6 +194,7 @@ class Scout(Listener):
         if not is_calm():  # jit.trace would record what is measured
             return False
         if code is _BACKWARD:
+            self.backwards += 1
             return True
         owner = frame.f_locals.get("self")
         if code is CALL:
@@ -217,6 +233,8 @@ class Scout(Listener):
         for name in large:
             recorder.note(f"{name}, which only takes part: it has more than 512 MiB")
         self.guard = Guard(watched) if self._guarded else None
+        self._records = recorder.records
+        self.tally.watch(watched)
         self.routine = Trace(watched.title, recorder.records, recorder.unwatched)
         self._follower = Follower(recorder, options)
         self.abandon()
@@ -234,17 +252,6 @@ class Scout(Listener):
             self.guard.begin()
         self._done()
 
-    def _is_endless(self, optimizer: Optimizer) -> bool:
-        """Whether optimizers have stepped so often that the lines of a loop do not come round.
-
-        One that is made anew for each epoch counts with those before it.
-        """
-        watched = id(optimizer) in self._watched
-        ours = watched or not self._watched or not self._ours.isdisjoint(held(optimizer))
-        key = id(optimizer) if watched else -ours
-        self._counted[key] += 1
-        return self._counted[key] > (4 if ours else 100) * self._steps
-
     def _on_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         """Any optimizer is about to step, in any thread."""
         try:
@@ -256,7 +263,10 @@ class Scout(Listener):
 
     def _on_stepped(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         try:
-            if not torch.compiler.is_compiling() and self._follower is not None:
+            if torch.compiler.is_compiling():
+                return
+            aside(self.tally.end, optimizer)
+            if self._follower is not None:
                 self._follower.on_step(optimizer, args, kwargs)
             if self.guard is not None:
                 self.guard.on_step(optimizer, args, kwargs)
@@ -267,12 +277,13 @@ class Scout(Listener):
     def _note_step(self, optimizer: Optimizer, frame: FrameType) -> None:
         if os.getpid() != self._pid:
             return
+        self.tally.begin(optimizer)
         if threading.get_ident() != self.thread:
             self._missed.note(optimizer, "only the main thread is watched", frame)
         elif self._insist is not None:
             self._insist()
         elif self._follower is not None:
-            if self._is_endless(optimizer):
+            if self.tally.is_endless(optimizer, self._steps, self._watched, self._ours):
                 if id(optimizer) in self._watched:
                     self._missed.note_library(frame)
                 self._end()

@@ -8,11 +8,22 @@ loop with its repaired twin in `tests/package/loops`.
 
 from __future__ import annotations
 
-from companion.diagnosis.rules import gradients, graphs, losses, order, parameters
+from companion.diagnosis.rules import (
+    gradients,
+    graphs,
+    losses,
+    never,
+    order,
+    parameters,
+    rates,
+    unused,
+)
+from companion.diagnosis.rules.superseded import superseded
 from companion.diagnosis.rules.table import TABLE, Rule, Sighting
 
-_FAMILIES = [family.__name__ for family in (gradients, parameters, order, graphs, losses)]
+_ORDER = (never, gradients, unused, parameters, rates, order, graphs, losses)
+_FAMILIES = [family.__name__ for family in _ORDER]
 
 RULES = sorted(TABLE, key=lambda rule: _FAMILIES.index(rule.see.__module__))
 
-__all__ = ["RULES", "Rule", "Sighting"]
+__all__ = ["RULES", "Rule", "Sighting", "superseded"]

@@ -148,6 +148,7 @@ def _schedule(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event
             "scheduler": type(local["self"]).__name__,
             "first": kept.get("_step_count") == 1,
             "stepped": attributes(optimizer).get("_opt_called") is True,
+            "span": span if type(span := kept.get("T_max")) is int and span > 0 else None,
         },
     )
 

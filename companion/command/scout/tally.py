@@ -1,0 +1,162 @@
+"""What all of a script's optimizer steps came to, watched or not."""
+
+from __future__ import annotations
+
+import weakref
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+from torch.optim.optimizer import Optimizer
+
+from companion.guard.judges import is_zero
+from companion.measure.modules import named_parameters
+from companion.measure.values import gradient_of, inside
+from companion.measure.watched import Watched, held, parameters_of
+from companion.records.line import Event, LineRecord
+
+
+@dataclass
+class _Steps:
+    """Of one optimizer: how many steps, and how many of them came to nothing."""
+
+    optimizer: weakref.ref[Optimizer]
+    number: int = 0
+    without: int = 0  # a gradient, before the first that had one
+    still: int = 0  # at a learning rate of 0
+    head: int = 0
+    tail: int = 0
+    graded: bool = False  # whether any of them had a gradient
+
+    def begin(self, optimizer: Optimizer) -> None:
+        zero = is_zero(optimizer)
+        self.head += zero and self.head == self.number
+        self.number += 1
+        self.still += zero
+        self.tail = self.tail + 1 if zero else 0
+        self.graded = self.graded or _has_gradient(optimizer)
+
+    def end(self, optimizer: Optimizer) -> None:
+        if not self.graded:  # a closure may have computed it, within the step
+            self.graded = _has_gradient(optimizer)
+            self.without += not self.graded
+
+
+@dataclass
+class _Named:
+    """A watched optimizer, what it holds, and how often that had been written."""
+
+    name: str
+    optimizer: weakref.ref[Optimizer]
+    held: dict[str, tuple[weakref.ref[Tensor], int | None]]
+
+    @property
+    def is_written(self) -> bool:
+        living = [(ref(), version) for ref, version in self.held.values()]
+        return any(p is None or version is None or _version(p) != version for p, version in living)
+
+
+class Tally:
+    """Counts every optimizer's steps in a script; it keeps none of its objects alive."""
+
+    def __init__(self) -> None:
+        self._steps: dict[int, _Steps] = {}
+        self._named: list[_Named] = []
+        self._asked = Counter[int]()
+        self.number = 0
+
+    def watch(self, watched: Watched) -> None:
+        """These are the networks and optimizers whose lines are watched."""
+        mine = {
+            watched.prefix(network) + name: p
+            for network, net in watched.networks.items()
+            for name, p in named_parameters(net)
+        }
+        for name, optimizer in watched.optimizers.items():
+            ids = held(optimizer)
+            names = {
+                one: (weakref.ref(p), _version(p))
+                for one, p in [*mine.items(), *watched.loose.items()]
+                if id(p) in ids
+            }
+            self._named.append(_Named(name, weakref.ref(optimizer), names))
+
+    def begin(self, optimizer: Optimizer) -> None:
+        """An optimizer is about to step."""
+        self.number += 1
+        steps = self._of(optimizer)
+        if steps is None:
+            self._steps[id(optimizer)] = steps = _Steps(weakref.ref(optimizer))
+        steps.begin(optimizer)
+
+    def end(self, optimizer: Optimizer) -> None:
+        """It has stepped."""
+        steps = self._of(optimizer)
+        if steps is not None:
+            steps.end(optimizer)
+
+    def is_endless(
+        self, optimizer: Optimizer, steps: int, watched: set[int], ours: set[int]
+    ) -> bool:
+        """Whether optimizers have stepped so often that the lines of a loop do not come round.
+
+        One that is made anew for each epoch counts with those before it. Asked at each step since
+        the training began; `watched` are optimizers and `ours` parameters, by id.
+        """
+        is_watched = id(optimizer) in watched
+        mine = is_watched or not watched or not ours.isdisjoint(held(optimizer))
+        key = id(optimizer) if is_watched else -mine
+        self._asked[key] += 1
+        return self._asked[key] > (4 if mine else 100) * steps
+
+    def _of(self, optimizer: Optimizer) -> _Steps | None:
+        steps = self._steps.get(id(optimizer))
+        return steps if steps is not None and steps.optimizer() is optimizer else None
+
+    def close(self, records: list[LineRecord]) -> None:
+        """The script is over: its last record says what all of it came to."""
+        if records:
+            records[-1] = replace(records[-1], events=(*records[-1].events, *self._events()))
+
+    def _events(self) -> Iterator[Event]:
+        """What each watched optimizer did, now that the script is over."""
+        living = [(one, one.optimizer()) for one in self._named]
+        named = [(one, optimizer) for one, optimizer in living if optimizer is not None]
+        counts = [(one, o, self._of(o) or _Steps(weakref.ref(o))) for one, o in named]
+        others = self.number - sum(steps.number for _, _, steps in counts)
+        for one, optimizer, steps in counts:
+            yield Event(
+                "end",
+                one.name,
+                {
+                    "held": tuple(one.held),
+                    "steps": steps.number,
+                    "without": steps.without,
+                    "still": steps.still,
+                    "head": steps.head,
+                    "tail": steps.tail,
+                    "zero": is_zero(optimizer),
+                    "others": others,
+                    "written": one.is_written,
+                },
+            )
+
+
+def ends_well(error: BaseException | None) -> bool:
+    """Whether a script has run to its end, or has left with an exit code of 0."""
+    if error is None:
+        return True
+    codes = error.args if type(error) is SystemExit else (1,)
+    return all(code is None or (type(code) is int and code == 0) for code in codes)
+
+
+def _has_gradient(optimizer: Optimizer) -> bool:
+    """Whether any of its parameters has one: in a training that is the first that is asked."""
+    return any(gradient_of(p) is not None for p in parameters_of(optimizer))
+
+
+def _version(p: Tensor) -> int | None:
+    """How often its values were written, as torch counts it; None where it does not."""
+    whole = inside(p)
+    return None if whole is None or whole.is_inference() else whole._version

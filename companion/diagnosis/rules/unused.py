@@ -1,0 +1,197 @@
+"""Batches that are computed and never used: a step, or a backward, outside the loop."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+
+from companion.diagnosis.backwards import Backward, Use
+from companion.diagnosis.ledger import Ledger
+from companion.diagnosis.rules.evidence import reads_gradients, times
+from companion.diagnosis.rules.table import GRADIENTS, Sighting, at, norm, rule
+from companion.records.line import LineRecord
+from companion.records.parse import statement
+
+# What only looks at a number.
+_LOOKS = ("item", "detach", "tolist")
+_PRINTS = ("print", "float")
+
+
+@rule(
+    "step-outside-loop",
+    why="zero_grad() clears what the batches before have computed: of all but the last nothing "
+    "is learned.",
+    cure="loss.backward()\noptimizer.step()  # in the same loop, once for every batch",
+    section=f"{GRADIENTS}#gradients-that-are-lost",
+)
+def step_outside_loop(ledger: Ledger) -> Iterator[Sighting]:
+    """zero_grad and backward for every batch, and a step after the loop."""
+    by_line: dict[tuple[str, int], list[Backward]] = {}
+    for one in ledger.backwards:
+        by_line.setdefault(one.record.place, []).append(one)
+    for backwards in by_line.values():
+        lost = [one for one in backwards if one.wasted and one.discarded_by is not None]
+        clips = any(True for _ in ledger.of("clip"))
+        if len(lost) < 3 or any(one.read and not clips for one in lost):
+            continue
+        record, uses = backwards[-1].record, _uses_of(ledger, backwards)
+        if len({use.record.place for use in uses}) != 1 or not _lost_before_each(uses, backwards):
+            continue
+        last = uses[-1].record
+        caller = _seen_from(ledger, record, last.depth)
+        if last.indent >= caller.indent or last.function != caller.function:
+            continue
+        if any("step" not in _kinds(r) for r in ledger.records if r.place == last.place):
+            continue  # a step that only some of the calls make
+        if reads_gradients(ledger):
+            continue
+        clear = lost[-1].discarded_by
+        assert clear is not None
+        yield Sighting(
+            last,
+            f"it ran {times(len(uses))} for {len(backwards)} backward calls of {at(record)}: "
+            f"{at(clear)} cleared {len(lost)} of them, and the step used only the last before "
+            f"it, norm {norm(uses[-1].backwards[0].record)}",
+            cure=f"{caller.source}\n{last.source}  # as far in as the line above it",
+        )
+
+
+def _seen_from(ledger: Ledger, record: LineRecord, depth: int) -> LineRecord:
+    """The line itself, or in the function that it was called from, so far out, the call."""
+    above = (r for r in reversed(ledger.records[: record.index]) if r.depth <= depth)
+    return record if record.depth <= depth else next(above, record)
+
+
+def _uses_of(ledger: Ledger, backwards: Sequence[Backward]) -> list[Use]:
+    """The steps that used one of these calls alone; none where one used more than that."""
+    uses = [use for use in ledger.uses if not set(use.backwards).isdisjoint(backwards)]
+    return uses if all(len(use.backwards) == 1 for use in uses) else []
+
+
+def _lost_before_each(uses: Sequence[Use], backwards: Sequence[Backward]) -> bool:
+    """Whether before every step there are calls that were lost since the step before."""
+    previous = -1
+    for use in uses:
+        now = use.record.index
+        if not any(one.wasted and previous < one.record.index < now for one in backwards):
+            return False
+        previous = now
+    return True
+
+
+def _kinds(record: LineRecord) -> set[str]:
+    return {event.kind for event in record.events}
+
+
+@rule(
+    "backward-outside-loop",
+    why="Each pass of the loop binds the name anew: the losses before, and what they would have "
+    "taught, are gone.",
+    cure="loss.backward()  # in the loop, once for every batch\noptimizer.step()",
+    section=f"{GRADIENTS}#gradients-that-are-lost",
+)
+def backward_outside_loop(ledger: Ledger) -> Iterator[Sighting]:
+    """Losses of many batches, and a backward after the loop: of the last one."""
+    previous = -1
+    for record, _ in ledger.of("backward"):
+        first, previous = previous + 1, record.index
+        name = _started(record.source)
+        window = [r for r in ledger.records[first : record.index] if r.depth == record.depth]
+        inside = [r for r in window if r.function == record.function and r.indent > record.indent]
+        losses = [r for r in inside if _binds(r, name)]
+        if name is None or len({r.place for r in losses}) != 1 or len(losses) < 3:
+            continue
+        loop = _loop(window, losses[-1])
+        if loop is None or record.indent > loop.indent:
+            continue
+        if any(_uses(r.source, name) for r in ledger.records[first : record.index]):
+            continue
+        if _carries(inside, name) or not _steps_after(ledger, record):
+            continue
+        clears = any("clear" in _kinds(r) for r in inside)
+        batches = any(v.shape and not v.graph for r in [loop, *inside] for v in r.values)
+        if not clears and not batches:
+            continue  # one batch, seen in several ways
+        yield Sighting(
+            record,
+            f"it went back from the last of {len(losses)} losses that {at(losses[0])} has bound to "
+            f"{name}, each with a graph of its own; the {len(losses) - 1} others were never used",
+            cure=f"{record.source}  # as far in as line {losses[0].line}",
+        )
+
+
+def _binds(record: LineRecord, name: str | None) -> bool:
+    """Whether a line binds a loss with a graph to that name, and to nothing of what it was."""
+    return any(v.name == name and v.graph and v.number is not None for v in record.values)
+
+
+def _loop(window: Sequence[LineRecord], loss: LineRecord) -> LineRecord | None:
+    """The last header of a loop before a loss, less far in than it."""
+    above = (r for r in reversed(window) if r.index < loss.index and r.indent < loss.indent)
+    return next((r for r in above if r.source.startswith(("for ", "while ", "async for "))), None)
+
+
+def _steps_after(ledger: Ledger, record: LineRecord) -> bool:
+    """Whether the next step used this backward alone."""
+    use = next((use for use in ledger.uses if use.record.index >= record.index), None)
+    return use is not None and [one.record for one in use.backwards] == [record]
+
+
+@lru_cache(maxsize=4096)
+def _started(text: str) -> str | None:
+    """The variable that a backward of a single name begins at: "loss" in `loss.backward()`."""
+    body: list[ast.stmt] = getattr(statement(text), "body", [])
+    call = body[0].value if len(body) == 1 and isinstance(body[0], ast.Expr) else None
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
+        return None
+    owner: ast.AST = call.func.value
+    if isinstance(owner, ast.Call) and len(owner.args) == 1:  # scaler.scale(loss).backward()
+        owner = owner.args[0]
+    return owner.id if call.func.attr == "backward" and isinstance(owner, ast.Name) else None
+
+
+@lru_cache(maxsize=4096)
+def _uses(text: str, name: str) -> bool:
+    """Whether a statement does more with a variable than to look at its number."""
+    tree = statement(text)
+    if tree is None:
+        return name in text
+    seen = {id(node) for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == name}
+    for node in ast.walk(tree):
+        looks: Sequence[ast.AST] = ()
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            looks = [node.func.value] if node.func.attr in _LOOKS else []
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            looks = node.args if node.func.id in _PRINTS else []
+        elif isinstance(node, ast.FormattedValue):
+            looks = [node.value]
+        elif isinstance(node, ast.Assign):
+            looks = node.targets
+        seen -= {id(one) for one in looks}
+    return bool(seen)
+
+
+@lru_cache(maxsize=4096)
+def _names(text: str) -> tuple[frozenset[str], frozenset[str]]:
+    """The variables that a statement reads, and those that it binds."""
+    tree = statement(text)
+    nodes = [] if tree is None else [n for n in ast.walk(tree) if isinstance(n, ast.Name)]
+    read = {n.id for n in nodes if isinstance(n.ctx, ast.Load)}
+    bound = {n.id for n in nodes if isinstance(n.ctx, ast.Store)}
+    if tree is not None:
+        added = [n.target for n in ast.walk(tree) if isinstance(n, ast.AugAssign)]
+        read |= {one.id for one in added if isinstance(one, ast.Name)}
+    return frozenset(read), frozenset(bound)
+
+
+def _carries(inside: Sequence[LineRecord], loss: str) -> bool:
+    """Whether one pass of the loop goes on with a tensor of the pass before: a hidden state."""
+    graphs = {v.name for r in inside for v in r.values if v.graph and v.name != loss}
+    kept = {name for name in graphs if "." in name}  # self.hidden
+    bound: set[str] = set()
+    for record in inside:
+        read, binds = _names(record.source)
+        kept |= (read & graphs) - bound
+        bound |= binds
+    return bool(kept)
