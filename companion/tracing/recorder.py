@@ -25,6 +25,7 @@ from companion.tracing.code.uncounted import counts_no_writes
 from companion.tracing.events import variables
 from companion.tracing.events.graph import Spent
 from companion.tracing.events.holdings import Holdings, unregistered, wrapper_of
+from companion.tracing.events.pairs import Pairs
 from companion.tracing.events.recognise import Known, is_of_interest
 from companion.tracing.events.values import Values
 from companion.tracing.options import Options
@@ -78,6 +79,7 @@ class Recorder:
         self._steps = Steps(watched.optimizers)
         self._events: list[Event] = []
         self._holdings = Holdings()
+        self._pairs = Pairs()
         self._values = Values()
         self._shared = Shared()
         self._watched_steps = 0
@@ -180,8 +182,10 @@ class Recorder:
         With `begun` it only calls a function that is followed from there.
         """
         text = place.current.text
-        if not begun and variables.reads(text):
-            self._events += variables.after(text, place.frame, self._known.spent)
+        if not begun:
+            if variables.reads(text):
+                self._events += variables.after(text, place.frame, self._known.spent)
+            self._events += self._pairs.after(text, place.frame, tuple(self._events))
         measured = self._meter.measure()
         changed = any(measured[1:])
         if changed or any(event.kind != "forward" for event in self._events):

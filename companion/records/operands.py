@@ -1,0 +1,174 @@
+"""What a statement's text says of what it subtracts, multiplies and calls; and it, rewritten."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+from companion.records.parse import parse
+from companion.records.syntax import _dotted, _nodes, _tree
+
+
+class Operands(NamedTuple):
+    """The two sides of a minus or a times sign.
+
+    Attributes:
+        text: The whole of it, as Python would write it.
+        left: The variable on the left; None where that is something else.
+        right: The same on the right.
+    """
+
+    text: str
+    left: str | None
+    right: str | None
+
+
+@lru_cache(maxsize=4096)
+def operands(text: str) -> tuple[Operands, ...]:
+    """What a statement subtracts and multiplies, where one side at least is a variable.
+
+    Example:
+        >>> operands("loss = ((net(x) - y) ** 2).mean()")
+        (Operands(text='net(x) - y', left=None, right='y'),)
+    """
+    found = []
+    for node in _nodes(text):
+        if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Sub, ast.Mult)):
+            left, right = _dotted(node.left), _dotted(node.right)
+            written = _written(node)
+            if (left or right) and written is not None:
+                found.append(Operands(written, left, right))
+    return tuple(found)
+
+
+@lru_cache(maxsize=4096)
+def arguments(text: str) -> tuple[str, ...]:
+    """The variables that a statement calls something with.
+
+    Example:
+        >>> arguments("loss = criterion(net(x), y)")
+        ('y', 'x')
+    """
+    found = [
+        _dotted(argument)
+        for node in _nodes(text)
+        if isinstance(node, ast.Call)
+        for argument in node.args
+    ]
+    return tuple(dict.fromkeys(name for name in found if name is not None))
+
+
+@lru_cache(maxsize=4096)
+def binds_nothing(text: str) -> str | None:
+    """What a statement is whose value no variable has: "return", "expression"; else None."""
+    tree = _tree(text)
+    body = tree.body if isinstance(tree, ast.Module) else []
+    if len(body) != 1:
+        return None
+    if isinstance(body[0], ast.Return):
+        return "return"
+    return "expression" if isinstance(body[0], ast.Expr) else None
+
+
+def _written(node: ast.AST) -> str | None:
+    try:
+        return ast.unparse(node)
+    except ValueError:  # a hexadecimal number with too many digits to be written in decimal
+        return None
+
+
+def called_with(text: str, function: str, position: int, change: str) -> str | None:
+    """A statement that calls a criterion, with one of the two things it compares changed.
+
+    None where it is not plain which call that is.
+
+    Args:
+        text: The statement.
+        function: The criterion, as torch calls it: that name is looked for first.
+        position: 0 for what comes first, 1 for its target.
+        change: Python, in which `_` stands for what is there.
+
+    Example:
+        >>> called_with("loss = criterion(net(x), y)", "mse_loss", 0, "_.squeeze(1)")
+        'loss = criterion(net(x).squeeze(1), y)'
+    """
+    tree = _tree(text)
+    calls = list(_calls(tree)) if tree is not None else []
+    named = [call for call in calls if (_dotted(call.func) or "").split(".")[-1] == function]
+    calls = named or [call for call in calls if not _is_torchs(call)]
+    if len(calls) != 1 or tree is None:
+        return None
+    (call,) = calls
+    key = ("input", "target")[position]
+    for keyword in call.keywords:
+        if keyword.arg == key:
+            keyword.value = _changed(keyword.value, change)
+            return _statement(tree)
+    if len(call.args) <= position or any(isinstance(one, ast.Starred) for one in call.args):
+        return None
+    call.args[position] = _changed(call.args[position], change)
+    return _statement(tree)
+
+
+def _calls(tree: ast.AST) -> Iterator[ast.Call]:
+    """Calls with two things to be compared."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            keys = {one.arg for one in node.keywords}
+            if len(node.args) + len(keys & {"input", "target"}) == 2:
+                yield node
+
+
+def _is_torchs(call: ast.Call) -> bool:
+    """Such as `torch.rand(8, 1)`: it compares nothing."""
+    return (_dotted(call.func) or "").startswith(("torch.", "F.", "nn."))
+
+
+def with_side(text: str, operation: str, left: bool, change: str) -> str | None:
+    """A statement with one side of what it subtracts or multiplies changed.
+
+    None where that does not stand there exactly once.
+
+    Example:
+        >>> with_side("loss = (p - y).abs().mean()", "p - y", True, "_.squeeze(1)")
+        'loss = (p.squeeze(1) - y).abs().mean()'
+    """
+    tree = _tree(text)
+    found = [
+        node
+        for node in (ast.walk(tree) if tree is not None else ())
+        if isinstance(node, ast.BinOp) and _written(node) == operation
+    ]
+    if len(found) != 1 or tree is None:
+        return None
+    if left:
+        found[0].left = _changed(found[0].left, change)
+    else:
+        found[0].right = _changed(found[0].right, change)
+    return _statement(tree)
+
+
+def _changed(node: ast.expr, change: str) -> ast.expr:
+    class Into(ast.NodeTransformer):
+        def visit_Name(self, name: ast.Name) -> ast.expr:
+            return node if name.id == "_" else name
+
+    (statement,) = parse(change).body
+    assert isinstance(statement, ast.Expr)
+    changed = Into().visit(statement.value)
+    assert isinstance(changed, ast.expr)
+    return changed
+
+
+def _statement(tree: ast.AST) -> str | None:
+    """A statement that was changed, if it is one line: a header's body is not known."""
+    body = tree.body if isinstance(tree, ast.Module) else []
+    if len(body) != 1 or hasattr(body[0], "body"):
+        return None
+    written = _written(tree)
+    return written if written is not None and len(written) <= _LONGEST else None
+
+
+_LONGEST = 160  # characters of a cure

@@ -1,0 +1,232 @@
+"""Losses that compare every output with every target, since two shapes were broadcast."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import FrameType
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from companion.isolation.objects import is_a
+from companion.isolation.wall import is_calm
+from companion.measure.values import is_plain
+from companion.records.line import Event
+from companion.records.operands import Operands, arguments, binds_nothing, operands
+from companion.records.syntax import assigned
+from companion.tracing.code.frames import value_of
+from companion.tracing.events.feeds import is_shown, line_of_caller
+from companion.tracing.events.graph import Node, below, grad_fn, number_of, shape_of
+
+LOSSES = (
+    "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "gaussian_nll_loss",
+    "poisson_nll_loss", "hinge_embedding_loss",
+)  # fmt: skip
+NEAR = 60  # nodes below a loss
+MOST = 64  # differences that are remembered
+
+Shape = tuple[int, ...]
+
+
+def compared(local: Mapping[str, Any], frame: FrameType) -> Event | None:
+    """A criterion is called with two shapes of which one is broadcast."""
+    a, b = local["input"], local["target"]
+    reduction = local.get("reduction")
+    if type(reduction) is not str or not (is_shown(a) and is_shown(b)) or a.shape == b.shape:
+        return None
+    one, other = tuple(a.shape), tuple(b.shape)
+    crossed = len(one) == 2 and 1 in one and other == one[::-1] and not b.requires_grad
+    if len(one) == len(other) and not crossed:
+        return None  # one value for many, as was meant
+    kept = reduction == "none"
+    if kept and (not _are_same_numbers(one, other) or _is_spread_on_purpose(a, b)):
+        return None
+    details = {
+        "input": one,
+        "target": other,
+        "mean": reduction == "mean",
+        "same": _is_constant(b),
+        "kept": kept,
+        "line": line_of_caller(frame),
+    }
+    return Event("shapes", frame.f_code.co_name, details)
+
+
+def _is_constant(target: Tensor) -> bool:
+    """Whether all targets are the same: broadcast or not, so is their mean loss."""
+    if target.device.type != "cpu" or not target.numel() or target.layout != torch.strided:
+        return False
+    flat = target.detach().flatten()
+    return bool((flat == flat[0]).all())
+
+
+def _is_spread_on_purpose(*tensors: Tensor) -> bool:
+    """Whether one of two was just given a dimension of its own."""
+    nodes = map(grad_fn, tensors)
+    return any(node is not None and node.name() in _ON_PURPOSE for node in nodes)
+
+
+_ON_PURPOSE = {"UnsqueezeBackward0", "IndexBackward0"}
+
+
+def _are_same_numbers(one: Shape, other: Shape) -> bool:
+    """Whether two shapes differ in nothing but where they have a 1; one is broadcast to both."""
+    bare = [n for n in one if n != 1]
+    if len(one) == len(other) or not bare or bare != [n for n in other if n != 1]:
+        return False
+    whole = _whole(one, other)
+    return whole is not None and math.prod(whole) > math.prod(one)
+
+
+def _whole(one: Shape, other: Shape) -> Shape | None:
+    try:
+        return tuple(torch.broadcast_shapes(one, other))
+    except RuntimeError:
+        return None  # they do not fit
+
+
+class Spread(NamedTuple):
+    """A difference, or a product, in the graph of a loss, of which one side has no graph.
+
+    Attributes:
+        whole: Its shape.
+        part: That of the side with a graph.
+        number: Its node's.
+    """
+
+    whole: Shape
+    part: Shape
+    number: int | None
+
+
+def spreads(loss: Node | None) -> Iterator[Spread]:
+    """What was broadcast right below a loss: nothing but sums, squares and the like between."""
+    for node in below([loss], NEAR, through=lambda n: n.name().rstrip("0123456789") in _ON):
+        found = spread(node)
+        if found is not None:
+            yield found
+
+
+def spread(node: Node) -> Spread | None:
+    """Whether a node subtracts or multiplies, and something without a graph is broadcast."""
+    if node.name() not in ("SubBackward0", "MulBackward0"):
+        return None
+    sides = [side for side, _ in node.next_functions]
+    if len(sides) != 2 or (sides[0] is None) == (sides[1] is None):
+        return None
+    (side,) = (side for side in sides if side is not None)
+    whole, part = shape_of(node), shape_of(side)
+    if whole is None or part is None or math.prod(whole) <= math.prod(part):
+        return None
+    return None if side.name() in _ON_PURPOSE else Spread(whole, part, number_of(node))
+
+
+_ON = {f"{name}Backward" for name in (
+    "Mean", "Sum", "Pow", "Abs", "Mul", "Div", "Sqrt", "Add", "Sub", "Neg", "LinalgVectorNorm",
+    "Log", "Log1p", "Cosh", "Clamp", "ClampMin", "ClampMax", "SmoothL1Loss", "HuberLoss",
+    "MseLoss", "Where", "Norm",
+)}  # fmt: skip
+
+
+class Pairs:
+    """Sees which statement has broadcast what a loss is made of."""
+
+    def __init__(self) -> None:
+        self._seen: dict[int, Event] = {}  # by a node's number, until a loss stands on it
+
+    def after(self, text: str, frame: FrameType, events: Sequence[Event]) -> Iterator[Event]:
+        """What a statement has done, read from what it has bound."""
+        if not is_calm() or any(event.kind == "shapes" for event in events):
+            return
+        written = operands(text)
+        for name in assigned(text):
+            node = _graph_of(value_of(name, frame))
+            if node is None:
+                continue
+            if shape_of(node) == ():
+                yield from self._of_loss(node, text, frame)
+            elif written and (found := spread(node)) is not None:
+                event = _event(found, text, frame)
+                if event is not None and found.number is not None:
+                    while len(self._seen) >= MOST:
+                        del self._seen[next(iter(self._seen))]
+                    self._seen[found.number] = event
+        kind = binds_nothing(text) if written else None
+        if kind == "return":
+            yield from _unsure(written, frame)
+        elif kind == "expression":
+            for event in events:
+                whole, part = event.details.get("spread"), event.details.get("part")
+                if whole is not None and part is not None:
+                    seen = _event(Spread(whole, part, None), text, frame)
+                    yield from () if seen is None else (seen,)
+
+    def _of_loss(self, node: Node, text: str, frame: FrameType) -> Iterator[Event]:
+        for one in spreads(node):
+            seen = self._seen.get(one.number) if one.number is not None else None
+            seen = seen or _event(one, text, frame)
+            if seen is not None:
+                yield seen
+                return
+
+
+def _graph_of(value: object) -> Node | None:
+    return grad_fn(value) if is_a(value, Tensor) and is_plain(value) else None
+
+
+def _event(found: Spread, text: str, frame: FrameType) -> Event | None:
+    """What stands in a statement that was broadcast so: a variable, without a graph."""
+    written = operands(text)
+    names: Iterable[tuple[str | None, Operands | None, bool]] = (
+        [(side, one, i == 0) for one in written for i, side in enumerate(one[1:])]
+        if written
+        else [(name, None, False) for name in arguments(text)]
+    )
+    for name, one, is_left in names:
+        value = None if name is None else value_of(name, frame)
+        if not is_a(value, Tensor) or not is_shown(value) or value.requires_grad:
+            continue
+        shape = tuple(value.shape)
+        if _are_same_numbers(found.part, shape) and _whole(found.part, shape) == found.whole:
+            return _difference(found.part, value, one, is_left)
+    return None
+
+
+def _difference(part: Shape, target: Tensor, one: Operands | None, is_left: bool) -> Event:
+    what = "the difference" if one is None or " - " in one.text else "the product"
+    details = {
+        "input": part,
+        "target": tuple(target.shape),
+        "same": _is_constant(target),
+        "mean": True,
+        "text": "" if one is None else one.text,
+        "first": is_left,
+    }
+    return Event("shapes", what, details)
+
+
+def _unsure(written: Iterable[Operands], frame: FrameType) -> Iterator[Event]:
+    """What is returned has no variable: the backward will tell what was broadcast in it."""
+    for one in written:
+        sides = [None if side is None else value_of(side, frame) for side in one[1:]]
+        for i, side in enumerate(sides):
+            if not is_a(side, Tensor) or not is_shown(side) or side.requires_grad:
+                continue
+            other, part = sides[1 - i], _turned(tuple(side.shape))
+            if is_a(other, Tensor) and is_plain(other):
+                part = tuple(other.shape) if other.requires_grad else None
+            elif one[2 - i] is not None:
+                continue  # a number's name
+            if part is not None and _are_same_numbers(part, tuple(side.shape)):
+                event = _difference(part, side, one, i == 0)
+                yield Event("shapes", event.name, {**event.details, "unsure": True})
+                return
+
+
+def _turned(shape: Shape) -> Shape | None:
+    """The shape that goes wrong with this one: (N, 1) with (N), and the other way round."""
+    if len(shape) == 1 and shape[0] > 1:
+        return (*shape, 1)
+    return shape[:1] if len(shape) == 2 and shape[1] == 1 < shape[0] else None
