@@ -22,10 +22,9 @@ from companion.records.value import Value
 from companion.tracing.calls import Call
 from companion.tracing.code.frames import local_variables
 from companion.tracing.code.uncounted import counts_no_writes
-from companion.tracing.events import variables
+from companion.tracing.events import pairs, variables
 from companion.tracing.events.graph import Spent
 from companion.tracing.events.holdings import Holdings, unregistered, wrapper_of
-from companion.tracing.events.pairs import Pairs
 from companion.tracing.events.recognise import Known, is_of_interest
 from companion.tracing.events.values import Values
 from companion.tracing.options import Options
@@ -79,7 +78,6 @@ class Recorder:
         self._steps = Steps(watched.optimizers)
         self._events: list[Event] = []
         self._holdings = Holdings()
-        self._pairs = Pairs()
         self._values = Values()
         self._shared = Shared()
         self._watched_steps = 0
@@ -185,7 +183,7 @@ class Recorder:
         if not begun:
             if variables.reads(text):
                 self._events += variables.after(text, place.frame, self._known.spent)
-            self._events += self._pairs.after(text, place.frame, tuple(self._events))
+            self._events += pairs.after(text, place.frame, tuple(self._events))
         measured = self._meter.measure()
         changed = any(measured[1:])
         if changed or any(event.kind != "forward" for event in self._events):

@@ -15,17 +15,16 @@ from companion.isolation.wall import is_calm
 from companion.measure.values import is_plain
 from companion.records.line import Event
 from companion.records.operands import Operands, arguments, binds_nothing, operands
-from companion.records.syntax import assigned
+from companion.records.syntax import bound
 from companion.tracing.code.frames import value_of
 from companion.tracing.events.feeds import is_shown, line_of_caller
-from companion.tracing.events.graph import Node, below, grad_fn, number_of, shape_of
+from companion.tracing.events.graph import Node, below, grad_fn, shape_of
 
 LOSSES = (
     "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "gaussian_nll_loss",
     "poisson_nll_loss", "hinge_embedding_loss",
 )  # fmt: skip
 NEAR = 60  # nodes below a loss
-MOST = 64  # differences that are remembered
 
 Shape = tuple[int, ...]
 
@@ -81,10 +80,10 @@ def _are_same_numbers(one: Shape, other: Shape) -> bool:
 
 
 def _whole(one: Shape, other: Shape) -> Shape | None:
-    try:
-        return tuple(torch.broadcast_shapes(one, other))
-    except RuntimeError:
-        return None  # they do not fit
+    longer = max(len(one), len(other))
+    one, other = ((1,) * (longer - len(shape)) + shape for shape in (one, other))
+    fit = all(a == b or 1 in (a, b) for a, b in zip(one, other, strict=True))
+    return tuple(map(max, one, other)) if fit else None
 
 
 class Spread(NamedTuple):
@@ -93,12 +92,10 @@ class Spread(NamedTuple):
     Attributes:
         whole: Its shape.
         part: That of the side with a graph.
-        number: Its node's.
     """
 
     whole: Shape
     part: Shape
-    number: int | None
 
 
 def spreads(loss: Node | None) -> Iterator[Spread]:
@@ -120,7 +117,7 @@ def spread(node: Node) -> Spread | None:
     whole, part = shape_of(node), shape_of(side)
     if whole is None or part is None or math.prod(whole) <= math.prod(part):
         return None
-    return None if side.name() in _ON_PURPOSE else Spread(whole, part, number_of(node))
+    return None if side.name() in _ON_PURPOSE else Spread(whole, part)
 
 
 _ON = {f"{name}Backward" for name in (
@@ -130,46 +127,31 @@ _ON = {f"{name}Backward" for name in (
 )}  # fmt: skip
 
 
-class Pairs:
-    """Sees which statement has broadcast what a loss is made of."""
-
-    def __init__(self) -> None:
-        self._seen: dict[int, Event] = {}  # by a node's number, until a loss stands on it
-
-    def after(self, text: str, frame: FrameType, events: Sequence[Event]) -> Iterator[Event]:
-        """What a statement has done, read from what it has bound."""
-        if not is_calm() or any(event.kind == "shapes" for event in events):
-            return
-        written = operands(text)
-        for name in assigned(text):
-            node = _graph_of(value_of(name, frame))
-            if node is None:
-                continue
-            if shape_of(node) == ():
-                yield from self._of_loss(node, text, frame)
-            elif written and (found := spread(node)) is not None:
-                event = _event(found, text, frame)
-                if event is not None and found.number is not None:
-                    while len(self._seen) >= MOST:
-                        del self._seen[next(iter(self._seen))]
-                    self._seen[found.number] = event
-        kind = binds_nothing(text) if written else None
-        if kind == "return":
-            yield from _unsure(written, frame)
-        elif kind == "expression":
-            for event in events:
-                whole, part = event.details.get("spread"), event.details.get("part")
-                if whole is not None and part is not None:
-                    seen = _event(Spread(whole, part, None), text, frame)
-                    yield from () if seen is None else (seen,)
-
-    def _of_loss(self, node: Node, text: str, frame: FrameType) -> Iterator[Event]:
-        for one in spreads(node):
-            seen = self._seen.get(one.number) if one.number is not None else None
-            seen = seen or _event(one, text, frame)
-            if seen is not None:
-                yield seen
-                return
+def after(text: str, frame: FrameType, events: Sequence[Event]) -> Iterator[Event]:
+    """What a statement has broadcast, read from what it has bound, or begun a backward from."""
+    if not is_calm() or any(event.kind == "shapes" for event in events):
+        return
+    written = operands(text)
+    for name, is_loop in bound(text):
+        node = None if is_loop else _graph_of(value_of(name, frame))
+        if node is None:
+            continue
+        if shape_of(node) == ():
+            found = [_event(one, text, frame) for one in spreads(node)]
+            yield from [event for event in found if event is not None][:1]
+        elif written and (one := spread(node)) is not None:
+            event = _event(one, text, frame)
+            if event is not None:  # whether it goes into a loss will be seen
+                yield _unsure(event)
+    kind = binds_nothing(text)
+    if kind == "return" and written:
+        yield from _returned(written, frame)
+    elif kind == "expression":
+        for event in [*events]:
+            whole, part = event.details.get("spread"), event.details.get("part")
+            if whole is not None and part is not None:
+                seen = _event(Spread(whole, part), text, frame)
+                yield from () if seen is None else (seen,)
 
 
 def _graph_of(value: object) -> Node | None:
@@ -207,7 +189,11 @@ def _difference(part: Shape, target: Tensor, one: Operands | None, is_left: bool
     return Event("shapes", what, details)
 
 
-def _unsure(written: Iterable[Operands], frame: FrameType) -> Iterator[Event]:
+def _unsure(event: Event) -> Event:
+    return Event(event.kind, event.name, {**event.details, "unsure": True})
+
+
+def _returned(written: Iterable[Operands], frame: FrameType) -> Iterator[Event]:
     """What is returned has no variable: the backward will tell what was broadcast in it."""
     for one in written:
         sides = [None if side is None else value_of(side, frame) for side in one[1:]]
@@ -220,8 +206,7 @@ def _unsure(written: Iterable[Operands], frame: FrameType) -> Iterator[Event]:
             elif one[2 - i] is not None:
                 continue  # a number's name
             if part is not None and _are_same_numbers(part, tuple(side.shape)):
-                event = _difference(part, side, one, i == 0)
-                yield Event("shapes", event.name, {**event.details, "unsure": True})
+                yield _unsure(_difference(part, side, one, i == 0))
                 return
 
 
