@@ -11,18 +11,33 @@ from companion.records.parse import parse
 from companion.records.syntax import _dotted, _nodes, _tree
 
 
+class Side(NamedTuple):
+    """A variable, or what is taken out of it, as far as that can be read and not be run.
+
+    Attributes:
+        name: The variable.
+        keys: What stands in the brackets behind it, one after the other; None for anything that
+            is no constant, such as a slice.
+        text: The whole of it, as Python would write it.
+    """
+
+    name: str
+    keys: tuple[str | int | None, ...]
+    text: str
+
+
 class Operands(NamedTuple):
     """The two sides of a minus or a times sign.
 
     Attributes:
         text: The whole of it, as Python would write it.
-        left: The variable on the left; None where that is something else.
+        left: What stands on the left; None where that is something else.
         right: The same on the right.
     """
 
     text: str
-    left: str | None
-    right: str | None
+    left: Side | None
+    right: Side | None
 
 
 @lru_cache(maxsize=4096)
@@ -31,12 +46,12 @@ def operands(text: str) -> tuple[Operands, ...]:
 
     Example:
         >>> operands("loss = ((net(x) - y) ** 2).mean()")
-        (Operands(text='net(x) - y', left=None, right='y'),)
+        (Operands(text='net(x) - y', left=None, right=Side(name='y', keys=(), text='y')),)
     """
     found = []
     for node in _nodes(text):
         if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Sub, ast.Mult)):
-            left, right = _dotted(node.left), _dotted(node.right)
+            left, right = _side(node.left), _side(node.right)
             written = _written(node)
             if (left or right) and written is not None:
                 found.append(Operands(written, left, right))
@@ -44,20 +59,46 @@ def operands(text: str) -> tuple[Operands, ...]:
 
 
 @lru_cache(maxsize=4096)
-def arguments(text: str) -> tuple[str, ...]:
+def arguments(text: str) -> tuple[Side, ...]:
     """The variables that a statement calls something with.
 
     Example:
-        >>> arguments("loss = criterion(net(x), y)")
-        ('y', 'x')
+        >>> [side.text for side in arguments("loss = criterion(net(x), y[:8].float())")]
+        ['y[:8].float()', 'x']
     """
     found = [
-        _dotted(argument)
+        _side(argument)
         for node in _nodes(text)
         if isinstance(node, ast.Call)
         for argument in node.args
     ]
-    return tuple(dict.fromkeys(name for name in found if name is not None))
+    return tuple(dict.fromkeys(side for side in found if side is not None))
+
+
+# Methods of a tensor that leave its shape as it is.
+_SHAPELESS = {"float", "double", "half", "bfloat16", "long", "int", "bool", "to", "type", "cuda",
+              "cpu", "detach", "clone", "contiguous", "type_as"}  # fmt: skip
+
+
+def _side(node: ast.expr) -> Side | None:
+    keys: list[str | int | None] = []
+    text = _written(node)
+    while text is not None:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            if node.func.attr not in _SHAPELESS:
+                return None
+            node = node.func.value
+        elif isinstance(node, ast.Subscript):
+            key = node.slice
+            known = isinstance(key, ast.Constant) and type(key.value) in (str, int)
+            if isinstance(key, (ast.Constant, ast.Tuple)) and not known:
+                return None  # a dimension more, or fewer
+            keys.insert(0, key.value if known else None)  # type: ignore[attr-defined]
+            node = node.value
+        else:
+            name = _dotted(node)
+            return None if name is None else Side(name, tuple(keys), text)
+    return None
 
 
 @lru_cache(maxsize=4096)
@@ -148,6 +189,46 @@ def with_side(text: str, operation: str, left: bool, change: str) -> str | None:
     else:
         found[0].right = _changed(found[0].right, change)
     return _statement(tree)
+
+
+def with_part(text: str, part: str, change: str) -> str | None:
+    """A statement with a part of it changed, which stands there exactly once.
+
+    Example:
+        >>> with_part("loss = rmse(net(x), y[:8])", "y[:8]", "_.unsqueeze(1)")
+        'loss = rmse(net(x), y[:8].unsqueeze(1))'
+    """
+    found = []
+
+    class Once(ast.NodeTransformer):
+        def generic_visit(self, node: ast.AST) -> ast.AST:
+            if isinstance(node, ast.expr) and _written(node) == part:
+                found.append(node)
+                return _changed(node, change)
+            return super().generic_visit(node)
+
+    tree = _tree(text)
+    if tree is None:
+        return None
+    changed = Once().visit(tree)
+    return _statement(changed) if len(found) == 1 else None
+
+
+def with_variable(text: str, name: str, change: str) -> str | None:
+    """A statement with one of its variables changed wherever it is read.
+
+    Example:
+        >>> with_variable("loss = -(y * p + (1 - y) * q).mean()", "y", "_[:, None]")
+        'loss = -(y[:, None] * p + (1 - y[:, None]) * q).mean()'
+    """
+
+    class Everywhere(ast.NodeTransformer):
+        def visit_Name(self, node: ast.Name) -> ast.expr:
+            read = node.id == name and isinstance(node.ctx, ast.Load)
+            return _changed(node, change) if read else node
+
+    tree = _tree(text)
+    return None if tree is None else _statement(Everywhere().visit(tree))
 
 
 def _changed(node: ast.expr, change: str) -> ast.expr:

@@ -10,7 +10,7 @@ import torch
 from companion.diagnosis.ledger import Ledger
 from companion.diagnosis.rules.table import STEPS, Sighting, rule
 from companion.records.line import Event, LineRecord
-from companion.records.operands import called_with, with_side
+from companion.records.operands import called_with, operands, with_part, with_side, with_variable
 
 _SECTION = f"{STEPS}#losses-that-are-fed-wrong"
 
@@ -115,20 +115,43 @@ def _squeezed(
 ) -> str | None:
     """The statement with the longer of both shapes made the other's; None for the rule's own."""
     target = len(b) >= len(a)
-    long, short = (b, a) if target else (a, b)
+    change = _fitting(b, a) if target else _fitting(a, b)
+    widened = change if target else _fitting(b, a)  # of the target in any case
+    text, argument = event.details.get("text"), event.details.get("argument")
+    if text is None:
+        direct = _calls(record, event)
+        cured = called_with(record.source, event.name, int(target), change) if direct else None
+        return cured or _generic(target, change, "criterion(outputs, targets)")
+    by_hand = _generic(target, change, "(outputs - targets).square().mean()")
+    if argument is not None:
+        return with_part(record.source, argument, widened) or by_hand
+    first = bool(event.details.get("first"))
+    name = _repeated(record.source, text, first)
+    if name is not None:  # in several places: made to fit in all of them
+        return with_variable(record.source, name, widened) or by_hand
+    left = target == first
+    return with_side(record.source, text, left, change) or by_hand
+
+
+def _fitting(one: tuple[int, ...], other: tuple[int, ...]) -> str:
+    """What gives a shape the form of another."""
+    long, short = (one, other) if len(one) >= len(other) else (other, one)
     dims = [i for i, n in enumerate(long) if n == 1 and long[:i] + long[i + 1 :] == short]
-    change = f"_.squeeze({dims[-1]})" if dims else f"_.reshape({short})"
-    text = event.details.get("text")
-    if text is not None:  # written by hand
-        left = target == bool(event.details.get("first"))
-        return (
-            with_side(record.source, text, left, change)
-            or with_side(text, text, left, change)
-            or _generic(target, change, "(outputs - targets).square().mean()")
-        )
-    direct = _calls(record, event)
-    cured = called_with(record.source, event.name, int(target), change) if direct else None
-    return cured or _generic(target, change, "criterion(outputs, targets)")
+    if not dims:
+        return f"_.reshape({other})"
+    return f"_.{'squeeze' if long is one else 'unsqueeze'}({dims[-1]})"
+
+
+def _repeated(source: str, text: str, first: bool) -> str | None:
+    """The target's variable, if a statement subtracts or multiplies with it more than once."""
+    sides = [one.left if first else one.right for one in operands(text) if one.text == text]
+    name = sides[0].name if sides and sides[0] is not None and not sides[0].keys else None
+    uses = sum(
+        side is not None and side.name == name
+        for one in operands(source)
+        for side in (one.left, one.right)
+    )
+    return name if uses > 1 else None
 
 
 def _generic(target: bool, change: str, loss: str) -> str:
@@ -186,18 +209,26 @@ def _fed(record: LineRecord, event: Event, position: int, change: str, name: str
 )
 def softmax_across(ledger: Ledger) -> Iterator[Sighting]:
     """A softmax over the batch, or over another dimension that is not the classes'."""
-    for record, event in ledger.of("across"):
-        dim, classes = event.details["dim"], event.details["classes"]
-        shape = tuple(event.details["shape"])
-        given = "a target" if event.details.get("of") == "target" else "an input"
-        batch = ", the batch" if dim == 0 else ""
-        called = "softmax" if event.details.get("of") == "target" else "log_softmax"
-        yield Sighting(
-            record,
-            f"{event.name} was given {given} of shape {shape} whose {called} ran over dimension "
-            f"{dim}{batch}; the classes are dimension {classes}",
-            cure=f"torch.{called}(scores, dim={classes})",
-        )
+    for record in ledger.records:
+        for event in record.events:
+            if event.kind == "across":
+                dim, classes = event.details["dim"], event.details["classes"]
+                shape, of = tuple(event.details["shape"]), event.details.get("of", "")
+                given = "a target" if of == "target" else "an input"
+                called = "softmax" if of else "log_softmax"
+                observed = f"{event.name} was given {given} of shape {shape} whose {called} ran"
+            elif event.kind == "backward" and event.details.get("across"):
+                dim, classes, *sizes = event.details["across"]
+                called, shape = "log_softmax", tuple(sizes)
+                observed = f"this loss takes one entry of each row of {shape}; their {called} ran"
+            else:
+                continue
+            batch = ", the batch" if dim == 0 else ""
+            yield Sighting(
+                record,
+                f"{observed} over dimension {dim}{batch}; the classes are dimension {classes}",
+                cure=f"torch.{called}(scores, dim={classes})",
+            )
 
 
 @rule(

@@ -127,6 +127,29 @@ def _is_mean_of(loss: Node | None, log_softmax: Node) -> bool:
     )
 
 
+def picked_across(loss: Node | None) -> tuple[int, ...] | None:
+    """Where each row of a log_softmax over the batch gives one entry, as a likelihood's do.
+
+    Returns:
+        The dimension that it ran over, that of the classes, and its shape. None for a square,
+        whose columns may be meant as well as its rows, as in CLIP.
+    """
+    for node in below([loss], NEAR):
+        if node.name() not in ("GatherBackward0", "IndexBackward0"):
+            continue
+        under = node.next_functions[0][0]
+        if under is None or under.name() != "LogSoftmaxBackward0" or dim_of(under) != 0:
+            continue
+        shape, picked = shape_of(under), shape_of(node)
+        if shape is None or picked is None or len(shape) != 2 or shape[0] == shape[1]:
+            continue
+        if 1 in shape or picked not in (shape[:1], (shape[0], 1)):
+            continue
+        if node.name() == "IndexBackward0" or _number(node, "_saved_dim") in (1, 2**64 - 1):
+            return (0, 1, *shape)
+    return None
+
+
 def dim_of(node: Node) -> int | None:
     """The dimension that a softmax ran over, from its node; counted from 0."""
     shape, dim = shape_of(node), _number(node, "_saved_dim")

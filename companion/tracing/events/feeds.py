@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any, TypeGuard
 
@@ -14,8 +14,8 @@ from companion.isolation.libraries import is_in_library
 from companion.isolation.objects import is_a
 from companion.measure.values import has_values
 from companion.records.line import Event
-from companion.tracing.events.criterion import SQUEEZES, feeding
-from companion.tracing.events.graph import Node, grad_fn
+from companion.tracing.events.criterion import SQUEEZES, dim_of, feeding
+from companion.tracing.events.graph import Node, grad_fn, shape_of
 
 MOST = 2**18  # entries of a tensor that are looked at
 _MODULES = nn.Module.__call__.__code__.co_filename, nn.modules.loss.__file__
@@ -115,7 +115,9 @@ def _bce(x: Tensor, target: object, local: Mapping[str, Any]) -> Found | None:
         # Noisy labels of GANs are meant to go to 1.2; what is masked has a weight, or no mean.
         if math.isfinite(low) and math.isfinite(high) and (low <= -0.5 or high >= 1.75):
             return "fed", {"by": "targets", "range": f"{low:.4g} to {high:.4g}"}
-    if "pos_weight" not in local or _name(feeding(grad_fn(x))) not in SQUEEZES:
+    if "pos_weight" not in local:
+        return apart(x, target)
+    if _name(feeding(grad_fn(x))) not in SQUEEZES:
         return None
     plain = bare and local["pos_weight"] is None and local["reduction"] == "mean"
     return "fed", {"by": "sigmoid", "plain": plain}
@@ -130,7 +132,8 @@ def _kl(x: Tensor, target: object, local: Mapping[str, Any]) -> Found | None:
     if by is None and any(_are_distributions(_rows(x, dim)) for dim in dims):
         by = "probabilities"
     if by is not None:
-        return "fed", {"by": by, "dim": last}
+        ran = dim_of(node) if node is not None and shape_of(node) == tuple(x.shape) else None
+        return "fed", {"by": by, "dim": ran or last}
     if not _is_dense(target) or target.shape != x.shape or target.requires_grad:
         return None
     sums = [dim for dim in dims if _are_distributions(_rows(target, dim))]
@@ -140,21 +143,33 @@ def _kl(x: Tensor, target: object, local: Mapping[str, Any]) -> Found | None:
     if is_raw and not any(_are_logs(_rows(x, dim)) for dim in dims):
         return "fed", {"by": "scores", "dim": sums[-1]}
     if local.get("log_target") is False and _name(node) == "LogSoftmaxBackward0":
-        return _apart(x, target)
+        return _apart(x, target, _are_logs)
     return None
 
 
-def _apart(x: Tensor, target: Tensor) -> Found | None:
-    """Log-probabilities and probabilities, normalised over different dimensions."""
+def apart(x: object, target: object) -> Found | None:
+    """Probabilities that are compared with others, such as a 1 for the class of each example."""
+    if not _is_dense(x) or not _is_dense(target) or x.shape != target.shape:
+        return None
+    if not x.requires_grad or target.requires_grad or not torch.is_grad_enabled():
+        return None
+    is_softmax = _name(feeding(grad_fn(x))) == "SoftmaxBackward0"
+    return _apart(x, target, _are_distributions) if is_softmax else None
+
+
+def _apart(x: Tensor, target: Tensor, are: Callable[[Tensor], bool]) -> Found | None:
+    """What is normalised over another dimension than what it is compared with."""
     if x.numel() > MOST or x.dim() != 2 or x.shape[0] == x.shape[1] or 1 in x.shape:
         return None
-    logs = [_are_logs(_rows(x, dim)) for dim in (0, 1)]
+    logs = [are(_rows(x, dim)) for dim in (0, 1)]
     sums = [_are_distributions(_rows(target, dim)) for dim in (0, 1)]
-    if logs == [True, False] and sums == [False, True]:
-        return "across", {"dim": 0, "classes": 1, "shape": tuple(x.shape)}
-    if logs == [False, True] and sums == [True, False]:
-        return "across", {"dim": 0, "classes": 1, "shape": tuple(x.shape), "of": "target"}
-    return None
+    if [logs, sums] == [[True, False], [False, True]]:
+        of = "input" if are is _are_distributions else ""
+    elif [logs, sums] == [[False, True], [True, False]]:
+        of = "target"
+    else:
+        return None
+    return "across", {"dim": 0, "classes": 1, "shape": tuple(x.shape), "of": of}
 
 
 def _across(x: Tensor, target: object, classes: int, node: Node | None) -> Found | None:

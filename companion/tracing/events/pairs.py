@@ -14,10 +14,10 @@ from companion.isolation.objects import is_a
 from companion.isolation.wall import is_calm
 from companion.measure.values import is_plain
 from companion.records.line import Event
-from companion.records.operands import Operands, arguments, binds_nothing, operands
+from companion.records.operands import Operands, Side, arguments, binds_nothing, operands
 from companion.records.syntax import bound
 from companion.tracing.code.frames import value_of
-from companion.tracing.events.feeds import is_shown, line_of_caller
+from companion.tracing.events.feeds import apart, is_shown, line_of_caller
 from companion.tracing.events.graph import Node, below, grad_fn, shape_of
 
 LOSSES = (
@@ -33,8 +33,12 @@ def compared(local: Mapping[str, Any], frame: FrameType) -> Event | None:
     """A criterion is called with two shapes of which one is broadcast."""
     a, b = local["input"], local["target"]
     reduction = local.get("reduction")
-    if type(reduction) is not str or not (is_shown(a) and is_shown(b)) or a.shape == b.shape:
+    if type(reduction) is not str or not (is_shown(a) and is_shown(b)):
         return None
+    if a.shape == b.shape:
+        across = apart(a, b)
+        details = {} if across is None else {**across[1], "line": line_of_caller(frame)}
+        return None if across is None else Event(across[0], frame.f_code.co_name, details)
     one, other = tuple(a.shape), tuple(b.shape)
     crossed = len(one) == 2 and 1 in one and other == one[::-1] and not b.requires_grad
     if len(one) == len(other) and not crossed:
@@ -161,27 +165,66 @@ def _graph_of(value: object) -> Node | None:
 def _event(found: Spread, text: str, frame: FrameType) -> Event | None:
     """What stands in a statement that was broadcast so: a variable, without a graph."""
     written = operands(text)
-    names: Iterable[tuple[str | None, Operands | None, bool]] = (
-        [(side, one, i == 0) for one in written for i, side in enumerate(one[1:])]
+    sides: Iterable[tuple[Side | None, Operands | None, bool]] = (
+        [(side, one, side is one.left) for one in written for side in (one.left, one.right)]
         if written
-        else [(name, None, False) for name in arguments(text)]
+        else [(side, None, False) for side in arguments(text)]
     )
-    for name, one, is_left in names:
-        value = None if name is None else value_of(name, frame)
-        if not is_a(value, Tensor) or not is_shown(value) or value.requires_grad:
-            continue
-        shape = tuple(value.shape)
-        if _are_same_numbers(found.part, shape) and _whole(found.part, shape) == found.whole:
-            return _difference(found.part, value, one, is_left)
+    for side, one, is_left in sides:
+        target = _target(side, frame, found.part)
+        if target is not None and _whole(found.part, target.shape) == found.whole:
+            event = _difference(found.part, target, one, is_left)
+            if one is not None or side is None:
+                return event
+            return Event(event.kind, event.name, {**event.details, "argument": side.text})
     return None
 
 
-def _difference(part: Shape, target: Tensor, one: Operands | None, is_left: bool) -> Event:
-    what = "the difference" if one is None or " - " in one.text else "the product"
+class Target(NamedTuple):
+    """What has no graph, and is broadcast with what has one.
+
+    Attributes:
+        shape: Its shape.
+        is_constant: Whether all its entries are the same.
+    """
+
+    shape: Shape
+    is_constant: bool
+
+
+def _target(side: Side | None, frame: FrameType, part: Shape | None) -> Target | None:
+    """A side's shape, if that goes wrong with the one of another; of a cut one, what it must be."""
+    if side is None:
+        return None
+    value, keys = value_of(side.name, frame), list(side.keys)
+    while keys and keys[0] is not None and type(value) in (list, tuple, dict):
+        known = keys[0] in value if type(value) is dict else _is_index(keys[0], value)
+        if not known:
+            return None
+        value = value[keys.pop(0)]
+    if not is_a(value, Tensor) or not is_shown(value) or value.requires_grad or value.is_complex():
+        return None
+    shape = tuple(value.shape)
+    if keys:  # some of its entries, or rows: as many as are wanted
+        wanted = None if part is None else _turned(part)
+        if len(keys) > 1 or keys[0] is not None or wanted is None:
+            return None
+        return Target(wanted, False) if shape[1:] == wanted[1:] and len(shape) < 3 else None
+    if part is not None and not _are_same_numbers(part, shape):
+        return None
+    return Target(shape, _is_constant(value))
+
+
+def _is_index(key: object, value: Any) -> bool:
+    return type(key) is int and -len(value) <= key < len(value)
+
+
+def _difference(part: Shape, target: Target, one: Operands | None, is_left: bool) -> Event:
+    what = "the product" if one is not None and " * " in one.text else "the difference"
     details = {
         "input": part,
-        "target": tuple(target.shape),
-        "same": _is_constant(target),
+        "target": target.shape,
+        "same": target.is_constant,
         "mean": True,
         "text": "" if one is None else one.text,
         "first": is_left,
@@ -196,17 +239,17 @@ def _unsure(event: Event) -> Event:
 def _returned(written: Iterable[Operands], frame: FrameType) -> Iterator[Event]:
     """What is returned has no variable: the backward will tell what was broadcast in it."""
     for one in written:
-        sides = [None if side is None else value_of(side, frame) for side in one[1:]]
-        for i, side in enumerate(sides):
-            if not is_a(side, Tensor) or not is_shown(side) or side.requires_grad:
-                continue
-            other, part = sides[1 - i], _turned(tuple(side.shape))
-            if is_a(other, Tensor) and is_plain(other):
-                part = tuple(other.shape) if other.requires_grad else None
-            elif one[2 - i] is not None:
-                continue  # a number's name
-            if part is not None and _are_same_numbers(part, tuple(side.shape)):
-                yield _unsure(_difference(part, side, one, i == 0))
+        for side, other in ((one.left, one.right), (one.right, one.left)):
+            output = None if other is None else value_of(other.name, frame)
+            part: Shape | None = None
+            if other is not None and not other.keys and is_a(output, Tensor):
+                if not is_plain(output) or not output.requires_grad:
+                    continue
+                part = tuple(output.shape)
+            target = _target(side, frame, part)
+            part = _turned(target.shape) if target is not None and part is None else part
+            if target is not None and part is not None and _are_same_numbers(part, target.shape):
+                yield _unsure(_difference(part, target, one, side is one.left))
                 return
 
 

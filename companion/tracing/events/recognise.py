@@ -24,7 +24,7 @@ from torch.optim.optimizer import Optimizer
 from companion.isolation.objects import attributes, is_a
 from companion.measure.values import is_plain
 from companion.records.line import Event
-from companion.tracing.events.criterion import Twice, is_mean, taken_twice
+from companion.tracing.events.criterion import Twice, is_mean, picked_across, taken_twice
 from companion.tracing.events.feeds import CRITERIA, fed
 from companion.tracing.events.graph import Node, Spent, below, grad_fn, number_of
 from companion.tracing.events.modes import is_training, modal_kinds
@@ -90,6 +90,7 @@ def _backward(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event
             "twice": twice.what,
             "before": twice.before,
             "classes": twice.classes,
+            "across": next((found for found in map(picked_across, nodes) if found), None),
             "spread": None if spread is None else spread.whole,
             "part": None if spread is None else spread.part,
             "cut": bool(roots) and all(root.is_leaf for root in roots),

@@ -109,3 +109,53 @@ def repaired_teacher(trace: Tracing) -> None:
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+
+
+def broken_picked(trace: Tracing) -> None:
+    """A likelihood that is written out."""
+    net = mlp()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with trace(net, optimizer):
+        for x, y in classes(3):
+            log_p = F.log_softmax(net(x), dim=0)
+            loss = -log_p[torch.arange(len(y)), y].mean()
+            optimizer.zero_grad()
+            loss.backward()  # <- softmax-across
+            optimizer.step()
+
+
+def repaired_picked(trace: Tracing) -> None:
+    net = mlp()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with trace(net, optimizer):
+        for x, y in classes(3):
+            log_p = F.log_softmax(net(x), dim=1)
+            loss = -log_p[torch.arange(len(y)), y].mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+
+def broken_squares(trace: Tracing) -> None:
+    """Probabilities beside a 1 for the class of each example."""
+    net = nn.Sequential(nn.Linear(4, 3), nn.Softmax(dim=0))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with trace(net, optimizer):
+        for x, y in classes(3):
+            aim = F.one_hot(y, 3).float()
+            loss = F.mse_loss(net(x), aim)  # <- softmax-across
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+
+def repaired_squares(trace: Tracing) -> None:
+    net = nn.Sequential(nn.Linear(4, 3), nn.Softmax(dim=1))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with trace(net, optimizer):
+        for x, y in classes(3):
+            aim = F.one_hot(y, 3).float()
+            loss = F.mse_loss(net(x), aim) + F.binary_cross_entropy(net(x), aim)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
