@@ -100,7 +100,7 @@ KINDS = {
             "target": Detail("shape", "the other's", needed=True),
             "mean": Detail("flag", "whether their mean is the loss"),
             "same": Detail("flag", "whether all targets are the same"),
-            "kept": Detail("flag", "whether all pairs are kept apart"),
+            "kept": Detail("flag", "whether a value for every pair may be meant"),
             "unsure": Detail("flag", "whether only the backward tells if that is so"),
             "text": Detail("text", "the difference or product, as it is written"),
             "first": Detail("flag", "whether the target stands first in it"),

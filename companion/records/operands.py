@@ -33,11 +33,15 @@ class Operands(NamedTuple):
         text: The whole of it, as Python would write it.
         left: What stands on the left; None where that is something else.
         right: The same on the right.
+        sign: "-" or "*".
+        is_turned: Whether one of them ends in `.view(...)` or `.reshape(...)`.
     """
 
     text: str
     left: Side | None
     right: Side | None
+    sign: str = "-"
+    is_turned: bool = False
 
 
 @lru_cache(maxsize=4096)
@@ -45,8 +49,8 @@ def operands(text: str) -> tuple[Operands, ...]:
     """What a statement subtracts and multiplies, where one side at least is a variable.
 
     Example:
-        >>> operands("loss = ((net(x) - y) ** 2).mean()")
-        (Operands(text='net(x) - y', left=None, right=Side(name='y', keys=(), text='y')),)
+        >>> operands("loss = ((net(x) - y) ** 2).mean()")  # doctest: +ELLIPSIS
+        (Operands(text='net(x) - y', left=None, right=Side(...), sign='-', is_turned=False),)
     """
     found = []
     for node in _nodes(text):
@@ -54,7 +58,9 @@ def operands(text: str) -> tuple[Operands, ...]:
             left, right = _side(node.left), _side(node.right)
             written = _written(node)
             if (left or right) and written is not None:
-                found.append(Operands(written, left, right))
+                sign = "-" if isinstance(node.op, ast.Sub) else "*"
+                is_turned = _is_turned(node.left) or _is_turned(node.right)
+                found.append(Operands(written, left, right, sign, is_turned))
     return tuple(found)
 
 
@@ -78,6 +84,11 @@ def arguments(text: str) -> tuple[Side, ...]:
 # Methods of a tensor that leave its shape as it is.
 _SHAPELESS = {"float", "double", "half", "bfloat16", "long", "int", "bool", "to", "type", "cuda",
               "cpu", "detach", "clone", "contiguous", "type_as"}  # fmt: skip
+
+
+def _is_turned(node: ast.expr) -> bool:
+    called = node.func if isinstance(node, ast.Call) else None
+    return isinstance(called, ast.Attribute) and called.attr in ("view", "reshape")
 
 
 def _side(node: ast.expr) -> Side | None:

@@ -11,7 +11,7 @@ from companion.isolation.objects import is_a
 from companion.tracing.events.graph import Node, below, shape_of
 
 NEAR = 40  # nodes below the loss, when its shape is asked for
-_FAR = 64  # nodes that only hand on what they are given, one after the other
+_FAR = 200  # nodes that only hand on what they are given: time steps that were collected
 
 
 def is_mean(node: Node | None) -> bool:

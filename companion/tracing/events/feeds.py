@@ -30,7 +30,13 @@ _SCALES = {"DivBackward0", "MulBackward0"}  # by a number, such as a temperature
 
 def is_shown(value: object) -> TypeGuard[Tensor]:
     """Whether a value is a tensor whose entries may be asked for."""
-    return is_a(value, Tensor) and has_values(value) and not value.is_nested
+    if not is_a(value, Tensor) or not has_values(value) or value.is_nested:
+        return False
+    return _HAS_NAMES is None or not _HAS_NAMES(value)
+
+
+# Dimensions had names once; few functions could do with them.
+_HAS_NAMES: Callable[[Tensor], bool] | None = getattr(Tensor, "has_names", None)
 
 
 def _is_dense(value: object) -> TypeGuard[Tensor]:
@@ -100,8 +106,9 @@ def _cross_entropy(x: Tensor, target: object, local: Mapping[str, Any]) -> Found
     bare = local.get("reduction") in ("mean", "sum") and local["weight"] is None
     if bare and _is_dense(target) and target.shape == x.shape and not target.requires_grad:
         rows = _rows(target, classes)
-        # An advantage that stands in the place of a 1 is one entry of a row.
-        if bool(rows.min() < -1e-3) and bool(((rows != 0).sum(1) > 1).all()):
+        sums = rows.sum(1)
+        # Advantages in the place of a 1, margins and the like leave zeros, or equal sums.
+        if bool(rows.min() < -1e-3) and bool((rows != 0).all()) and bool(sums.std() > 1e-2):
             return "fed", {"by": "target scores", "dim": classes}
     return _across(x, target, classes, feeding(grad_fn(x)))
 
@@ -174,8 +181,14 @@ def _apart(x: Tensor, target: Tensor, are: Callable[[Tensor], bool]) -> Found | 
 
 def _across(x: Tensor, target: object, classes: int, node: Node | None) -> Found | None:
     """A log_softmax that ran over another dimension than the one the criterion looks along."""
-    if _name(node) != "LogSoftmaxBackward0" or x.numel() > MOST or x.dim() < 2:
+    if node is None or node.name() != "LogSoftmaxBackward0" or x.dim() < 2:
         return None
+    if x.numel() > MOST:  # then the graph must tell
+        ran = dim_of(node) if grad_fn(x) is node else None
+        wrong = ran is not None and ran != classes and x.shape[0] != x.shape[1]
+        return (
+            ("across", {"dim": ran, "classes": classes, "shape": tuple(x.shape)}) if wrong else None
+        )
     others = [dim for dim in range(x.dim()) if dim != classes]
     exact = _exact(x.detach()).exp()
     if _are_ones(exact.sum(classes), x):

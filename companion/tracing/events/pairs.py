@@ -172,7 +172,7 @@ def _event(found: Spread, text: str, frame: FrameType) -> Event | None:
     )
     for side, one, is_left in sides:
         target = _target(side, frame, found.part)
-        if target is not None and _whole(found.part, target.shape) == found.whole:
+        if target is not None and _whole(found.part, target) == found.whole:
             event = _difference(found.part, target, one, is_left)
             if one is not None or side is None:
                 return event
@@ -180,20 +180,12 @@ def _event(found: Spread, text: str, frame: FrameType) -> Event | None:
     return None
 
 
-class Target(NamedTuple):
-    """What has no graph, and is broadcast with what has one.
+def _target(side: Side | None, frame: FrameType, part: Shape | None) -> Shape | None:
+    """The shape of a side without a graph, if that goes wrong with the other's.
 
-    Attributes:
-        shape: Its shape.
-        is_constant: Whether all its entries are the same.
+    Of a cut one it is what it must be. None where all entries are the same: then broadcast or
+    not, so is the mean.
     """
-
-    shape: Shape
-    is_constant: bool
-
-
-def _target(side: Side | None, frame: FrameType, part: Shape | None) -> Target | None:
-    """A side's shape, if that goes wrong with the one of another; of a cut one, what it must be."""
     if side is None:
         return None
     value, keys = value_of(side.name, frame), list(side.keys)
@@ -209,23 +201,23 @@ def _target(side: Side | None, frame: FrameType, part: Shape | None) -> Target |
         wanted = None if part is None else _turned(part)
         if len(keys) > 1 or keys[0] is not None or wanted is None:
             return None
-        return Target(wanted, False) if shape[1:] == wanted[1:] and len(shape) < 3 else None
+        return wanted if shape[1:] == wanted[1:] and len(shape) < 3 else None
     if part is not None and not _are_same_numbers(part, shape):
         return None
-    return Target(shape, _is_constant(value))
+    return None if _is_constant(value) else shape
 
 
 def _is_index(key: object, value: Any) -> bool:
     return type(key) is int and -len(value) <= key < len(value)
 
 
-def _difference(part: Shape, target: Target, one: Operands | None, is_left: bool) -> Event:
-    what = "the product" if one is not None and " * " in one.text else "the difference"
+def _difference(part: Shape, target: Shape, one: Operands | None, is_left: bool) -> Event:
+    what = "the product" if one is not None and one.sign == "*" else "the difference"
     details = {
         "input": part,
-        "target": target.shape,
-        "same": target.is_constant,
-        "mean": True,
+        "target": target,
+        # A column that was made right there may be meant for all pairs.
+        "kept": one is not None and one.is_turned and len(part) > len(target),
         "text": "" if one is None else one.text,
         "first": is_left,
     }
@@ -247,8 +239,8 @@ def _returned(written: Iterable[Operands], frame: FrameType) -> Iterator[Event]:
                     continue
                 part = tuple(output.shape)
             target = _target(side, frame, part)
-            part = _turned(target.shape) if target is not None and part is None else part
-            if target is not None and part is not None and _are_same_numbers(part, target.shape):
+            part = _turned(target) if target is not None and part is None else part
+            if target is not None and part is not None and _are_same_numbers(part, target):
                 yield _unsure(_difference(part, target, one, side is one.left))
                 return
 

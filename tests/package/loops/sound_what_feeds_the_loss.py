@@ -388,3 +388,70 @@ def sound_ctc(trace: Tracing) -> None:
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+
+
+def sound_energy_distance(trace: Tracing) -> None:
+    """Every sample with every other, of a network's and of the data."""
+
+    def loss_of(z: Tensor, y: Tensor) -> Tensor:
+        samples, data = z[:, 0], y[:, 0]
+        apart = (samples[:, None] - data[None, :]).abs().mean()
+        own = (samples.unsqueeze(1) - samples.unsqueeze(0)).abs().mean()
+        return apart - 0.5 * own
+
+    _train(trace, mlp(), loss_of, regression(3))
+
+
+def sound_tiled_by_ones(trace: Tracing) -> None:
+    """A column times a row of ones is that column, so many times."""
+    ones = torch.ones(8)
+    net = mlp(1)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.01)
+    with trace(net, optimizer):
+        for x, y in regression(3):
+            tiled = net(x) * ones
+            loss = (tiled - y).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+
+def sound_negative_smoothing(trace: Tracing) -> None:
+    """Targets with entries below 0 on purpose: less than nothing for the other classes."""
+
+    def loss_of(z: Tensor, y: Tensor) -> Tensor:
+        hot = F.one_hot(y, 3).float()
+        margin = hot - hot.roll(1, dims=1)
+        return F.cross_entropy(z, 1.2 * hot - 0.2 / 3) + F.cross_entropy(z, margin)
+
+    _train(trace, mlp(), loss_of)
+
+
+def sound_residual_of_an_equation(trace: Tracing) -> None:
+    """A physics-informed loss: columns of points, derivatives, and zeros like them."""
+    net = nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.Linear(8, 1))
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
+    with trace(net, optimizer):
+        for _ in range(3):
+            t = torch.rand(8, 1, requires_grad=True)
+            u = net(t)
+            (slope,) = torch.autograd.grad(u.sum(), t, create_graph=True)
+            residual = slope + 2 * t * u
+            loss = F.mse_loss(residual, torch.zeros_like(residual)) + (u[0] - 1.0).square().sum()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+
+def sound_mixture_density(trace: Tracing) -> None:
+    """(N, K) components beside (N, 1) targets, as many of both, and a sum of likelihoods."""
+    net = mlp(9)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.01)
+    with trace(net, optimizer):
+        for x, y in regression(3, size=3):
+            weight, mean, scale = net(x).chunk(3, dim=1)
+            log_p = -((y - mean) ** 2) / (2 * scale.exp() ** 2) - scale
+            loss = -torch.logsumexp(F.log_softmax(weight, dim=1) + log_p, dim=1).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
