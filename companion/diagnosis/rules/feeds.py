@@ -167,10 +167,10 @@ def _generic(target: bool, change: str, loss: str) -> str:
     section=_SECTION,
 )
 def log_missing(ledger: Ledger) -> Iterator[Sighting]:
-    """Probabilities, or raw scores, in NLLLoss or KLDivLoss."""
+    """Probabilities, or raw scores, in NLLLoss, KLDivLoss or CTCLoss."""
     for record, event in ledger.of("fed"):
         by, dim = event.details["by"], event.details.get("dim", 1)
-        if event.name not in ("nll_loss", "kl_div"):
+        if event.name not in ("nll_loss", "kl_div", "ctc_loss"):
             continue
         cure: str | None = None
         if by in ("softmax", "sigmoid"):

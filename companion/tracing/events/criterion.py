@@ -83,7 +83,11 @@ class Twice(NamedTuple):
 
 
 # What a criterion does itself, by autograd's own name; and what squeezes scores between 0 and 1.
-_OWN = {"LogSoftmaxBackward0": "softmax", "BinaryCrossEntropyWithLogitsBackward0": "sigmoid"}
+_OWN = {
+    "LogSoftmaxBackward0": "softmax",
+    "BinaryCrossEntropyWithLogitsBackward0": "sigmoid",
+    "LogSigmoidBackward0": "sigmoid",  # of MultiLabelSoftMarginLoss
+}
 SQUEEZES = {"SoftmaxBackward0": "softmax", "SigmoidBackward0": "sigmoid"}
 # What takes probabilities, so that one squeeze is right and two are not.
 _TAKES = {"BinaryCrossEntropyBackward0": "SigmoidBackward0", "LogBackward0": "SoftmaxBackward0"}
@@ -135,19 +139,46 @@ def picked_across(loss: Node | None) -> tuple[int, ...] | None:
         whose columns may be meant as well as its rows, as in CLIP.
     """
     for node in below([loss], NEAR):
-        if node.name() not in ("GatherBackward0", "IndexBackward0"):
-            continue
-        under = node.next_functions[0][0]
-        if under is None or under.name() != "LogSoftmaxBackward0" or dim_of(under) != 0:
-            continue
-        shape, picked = shape_of(under), shape_of(node)
-        if shape is None or picked is None or len(shape) != 2 or shape[0] == shape[1]:
-            continue
-        if 1 in shape or picked not in (shape[:1], (shape[0], 1)):
-            continue
-        if node.name() == "IndexBackward0" or _number(node, "_saved_dim") in (1, 2**64 - 1):
+        shape = _over_the_batch(node)
+        if shape is not None:
             return (0, 1, *shape)
     return None
+
+
+def _over_the_batch(node: Node) -> tuple[int, ...] | None:
+    """The shape of a log_softmax over the batch, of which a node takes an entry of each row."""
+    name, below_it = node.name(), node.next_functions[0][0] if node.next_functions else None
+    if name == "SumBackward1":  # of a product with a 1 for the class of each example
+        own = is_a(node, torch.autograd.function.BackwardCFunction)
+        if own or below_it is None or getattr(node, "_saved_dim", None) not in _SECOND:
+            return None
+        sides = [side for side, _ in below_it.next_functions]
+        if below_it.name() != "MulBackward0" or len(sides) != 2 or None not in sides:
+            return None
+        below_it = next((side for side in sides if side is not None), None)
+    elif name == "GatherBackward0":
+        if _number(node, "_saved_dim") not in (1, 2**64 - 1):
+            return None
+    elif name != "IndexBackward0":
+        return None
+    under = log_softmax(below_it)
+    shape, picked = (None if one is None else shape_of(one) for one in (under, node))
+    if under is None or shape is None or picked is None or dim_of(under) != 0:
+        return None
+    if len(shape) != 2 or shape[0] == shape[1] or 1 in shape:
+        return None
+    return shape if picked in (shape[:1], (shape[0], 1)) else None
+
+
+_SECOND = ((1,), (2**64 - 1,), (-1,))
+
+
+def log_softmax(node: Node | None) -> Node | None:
+    """The node of a softmax whose logarithm this is; None for anything else."""
+    if node is not None and node.name() == "LogBackward0":
+        node = feeding(node.next_functions[0][0])
+        return node if node is not None and node.name() == "SoftmaxBackward0" else None
+    return node if node is not None and node.name() == "LogSoftmaxBackward0" else None
 
 
 def dim_of(node: Node) -> int | None:

@@ -14,7 +14,7 @@ from companion.isolation.libraries import is_in_library
 from companion.isolation.objects import is_a
 from companion.measure.values import has_values
 from companion.records.line import Event
-from companion.tracing.events.criterion import SQUEEZES, dim_of, feeding
+from companion.tracing.events.criterion import SQUEEZES, dim_of, feeding, log_softmax
 from companion.tracing.events.graph import Node, grad_fn, shape_of
 
 MOST = 2**18  # entries of a tensor that are looked at
@@ -65,10 +65,12 @@ def line_of_caller(frame: FrameType) -> int:
 
 def fed(local: Mapping[str, Any], frame: FrameType) -> Event | None:
     """A criterion is called with what it does not take; None where nothing is wrong with that."""
-    x, target = local["input"], local["target"]
-    if not _is_dense(x) or not x.dim() or not x.requires_grad or not torch.is_grad_enabled():
-        return None
     name = frame.f_code.co_name
+    x, target = local["log_probs" if name == "ctc_loss" else "input"], local.get("target")
+    if not _is_dense(x) or not x.dim() or not torch.is_grad_enabled():
+        return None
+    if not x.requires_grad and not (is_shown(target) and target.requires_grad):
+        return None
     found = _READERS[name](x, target, local)
     if found is None:
         return None
@@ -88,6 +90,20 @@ def _nll(x: Tensor, target: object, local: Mapping[str, Any]) -> Found | None:
         return None
     rows = _rows(x, classes)
     node = feeding(grad_fn(x))
+    by = SQUEEZES.get(_name(node))
+    if by is None and _are_distributions(rows):
+        by = "probabilities"
+    if by is None and _name(node) in _RAW and bool(rows.max() > 1e-3):
+        by = "scores"
+    if by is not None:
+        return "fed", {"by": by, "dim": classes}
+    return _across(x, target, classes, node)
+
+
+def _ctc(x: Tensor, target: object, local: Mapping[str, Any]) -> Found | None:
+    """What `ctc_loss` takes are log-probabilities, whose classes stand last."""
+    classes = x.dim() - 1
+    rows, node = _rows(x, classes), feeding(grad_fn(x))
     by = SQUEEZES.get(_name(node))
     if by is None and _are_distributions(rows):
         by = "probabilities"
@@ -149,7 +165,7 @@ def _kl(x: Tensor, target: object, local: Mapping[str, Any]) -> Found | None:
     is_raw = bool(sums) and _name(_unscaled(node)) in _RAW
     if is_raw and not any(_are_logs(_rows(x, dim)) for dim in dims):
         return "fed", {"by": "scores", "dim": sums[-1]}
-    if local.get("log_target") is False and _name(node) == "LogSoftmaxBackward0":
+    if local.get("log_target") is False and log_softmax(node) is not None:
         return _apart(x, target, _are_logs)
     return None
 
@@ -181,10 +197,11 @@ def _apart(x: Tensor, target: Tensor, are: Callable[[Tensor], bool]) -> Found | 
 
 def _across(x: Tensor, target: object, classes: int, node: Node | None) -> Found | None:
     """A log_softmax that ran over another dimension than the one the criterion looks along."""
-    if node is None or node.name() != "LogSoftmaxBackward0" or x.dim() < 2:
+    softmax = log_softmax(node)
+    if softmax is None or x.dim() < 2:
         return None
     if x.numel() > MOST:  # then the graph must tell
-        ran = dim_of(node) if grad_fn(x) is node else None
+        ran = dim_of(softmax) if grad_fn(x) is softmax else None
         wrong = ran is not None and ran != classes and x.shape[0] != x.shape[1]
         return (
             ("across", {"dim": ran, "classes": classes, "shape": tuple(x.shape)}) if wrong else None
@@ -262,5 +279,6 @@ _READERS = {
     "binary_cross_entropy": _bce,
     "binary_cross_entropy_with_logits": _bce,
     "kl_div": _kl,
+    "ctc_loss": _ctc,
 }
 CRITERIA = tuple(_READERS)

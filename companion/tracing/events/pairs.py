@@ -133,9 +133,11 @@ _ON = {f"{name}Backward" for name in (
 
 def after(text: str, frame: FrameType, events: Sequence[Event]) -> Iterator[Event]:
     """What a statement has broadcast, read from what it has bound, or begun a backward from."""
-    if not is_calm() or any(event.kind == "shapes" for event in events):
-        return
     written = operands(text)
+    if not (written or arguments(text)) or not is_calm():
+        return
+    if any(event.kind == "shapes" for event in events):
+        return
     for name, is_loop in bound(text):
         node = None if is_loop else _graph_of(value_of(name, frame))
         if node is None:

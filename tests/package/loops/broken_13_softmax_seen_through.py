@@ -161,3 +161,29 @@ def repaired_softmax_again(trace: Tracing) -> None:
             loss = F.nll_loss(torch.log(net(x)), y)
             loss.backward()
             optimizer.step()
+
+
+def broken_many_labels(trace: Tracing) -> None:
+    net = nn.Sequential(nn.Linear(4, 3), nn.Sigmoid())
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    criterion = nn.MultiLabelSoftMarginLoss()
+    with trace(net, optimizer):
+        for _ in range(3):
+            x, y = torch.randn(8, 4), torch.randint(2, (8, 3)).float()
+            optimizer.zero_grad()
+            loss = criterion(net(x), y)
+            loss.backward()  # <- softmax-twice
+            optimizer.step()
+
+
+def repaired_many_labels(trace: Tracing) -> None:
+    net = nn.Sequential(nn.Linear(4, 3))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    criterion = nn.MultiLabelSoftMarginLoss()
+    with trace(net, optimizer):
+        for _ in range(3):
+            x, y = torch.randn(8, 4), torch.randint(2, (8, 3)).float()
+            optimizer.zero_grad()
+            loss = criterion(net(x), y)
+            loss.backward()
+            optimizer.step()

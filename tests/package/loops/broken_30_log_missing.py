@@ -153,3 +153,54 @@ def broken_target_in_logarithms(trace: Tracing) -> None:
 def repaired_target_in_logarithms(trace: Tracing) -> None:
     kl = nn.KLDivLoss(reduction="batchmean", log_target=True)
     _distil(trace, lambda s, t: kl(F.log_softmax(s, dim=1), F.log_softmax(t, dim=1)))
+
+
+def broken_letters(trace: Tracing) -> None:
+    """CTC wants the logarithms as well."""
+    net = nn.Linear(4, 5)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    criterion = nn.CTCLoss()
+    with trace(net, optimizer):
+        for _ in range(3):
+            p = net(torch.randn(2, 6, 4)).softmax(2).transpose(0, 1)
+            aim = torch.randint(1, 5, (2, 3))
+            loss = criterion(p, aim, torch.tensor([6, 6]), torch.tensor([3, 3]))  # <- log-missing
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+
+def repaired_letters(trace: Tracing) -> None:
+    net = nn.Linear(4, 5)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    criterion = nn.CTCLoss()
+    with trace(net, optimizer):
+        for _ in range(3):
+            p = net(torch.randn(2, 6, 4)).log_softmax(2).transpose(0, 1)
+            aim = torch.randint(1, 5, (2, 3))
+            loss = criterion(p, aim, torch.tensor([6, 6]), torch.tensor([3, 3]))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+
+def broken_teacher_first(trace: Tracing) -> None:
+    """Two mistakes in one: the teacher stands first, and without a logarithm."""
+    teacher, student = mlp().eval(), mlp()
+    optimizer = torch.optim.SGD(student.parameters(), lr=0.1)
+    with trace(student, optimizer):
+        for x, _ in classes(3):
+            aim = F.softmax(teacher(x).detach(), dim=1)
+            p = F.softmax(student(x), dim=1)
+            loss = F.kl_div(aim, p, reduction="batchmean")  # <- log-missing
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+
+def repaired_teacher_first(trace: Tracing) -> None:
+    """The reverse divergence is a choice."""
+    _distil(
+        trace,
+        lambda s, t: F.kl_div(F.log_softmax(t, dim=1), F.softmax(s, dim=1), reduction="batchmean"),
+    )

@@ -159,3 +159,48 @@ def repaired_squares(trace: Tracing) -> None:
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+
+
+def broken_summed(trace: Tracing) -> None:
+    """The logarithm of a softmax over the batch, times a 1 for each example's class."""
+    net = nn.Sequential(nn.Linear(4, 3), nn.Softmax(dim=0))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with trace(net, optimizer):
+        for x, y in classes(3):
+            loss = -(F.one_hot(y, 3) * torch.log(net(x))).sum(dim=1).mean()
+            optimizer.zero_grad()
+            loss.backward()  # <- softmax-across
+            optimizer.step()
+
+
+def repaired_summed(trace: Tracing) -> None:
+    net = nn.Sequential(nn.Linear(4, 3), nn.Softmax(dim=1))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with trace(net, optimizer):
+        for x, y in classes(3):
+            loss = -(F.one_hot(y, 3) * torch.log(net(x))).sum(dim=1).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+
+def broken_logarithm(trace: Tracing) -> None:
+    net = nn.Sequential(nn.Linear(4, 3), nn.Softmax(dim=0))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with trace(net, optimizer):
+        for x, y in classes(3):
+            loss = F.nll_loss(torch.log(net(x)), y)  # <- softmax-across
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+
+def repaired_logarithm(trace: Tracing) -> None:
+    net = nn.Sequential(nn.Linear(4, 3), nn.Softmax(dim=1))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with trace(net, optimizer):
+        for x, y in classes(3):
+            loss = F.nll_loss(torch.log(net(x)), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
