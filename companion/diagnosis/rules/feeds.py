@@ -103,8 +103,8 @@ def broadcast_loss(ledger: Ledger) -> Iterator[Sighting]:
 
 def _is_confirmed(ledger: Ledger, record: LineRecord, whole: tuple[int, ...]) -> bool:
     """Whether the next backward finds a difference of this shape in the graph of its loss."""
-    for later in ledger.records[record.index :]:
-        for event in later.events:
+    for i in range(record.index, len(ledger.records)):
+        for event in ledger.records[i].events:
             if event.kind == "backward":
                 return event.details.get("spread") == whole
     return False
@@ -137,8 +137,8 @@ def _fitting(one: tuple[int, ...], other: tuple[int, ...]) -> str:
     """What gives a shape the form of another."""
     long, short = (one, other) if len(one) >= len(other) else (other, one)
     dims = [i for i, n in enumerate(long) if n == 1 and long[:i] + long[i + 1 :] == short]
-    if not dims:
-        return f"_.reshape({other})"
+    if not dims:  # crossed; or with several dimensions too many
+        return "_.T" if one == other[::-1] else "_.reshape_as(outputs)"
     return f"_.{'squeeze' if long is one else 'unsqueeze'}({dims[-1]})"
 
 
