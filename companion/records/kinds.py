@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-Type: TypeAlias = Literal["text", "text?", "texts", "flag", "count", "count?", "counts?", "shape"]
+Type: TypeAlias = Literal[
+    "text", "text?", "texts", "flag", "count", "count?", "counts?", "shape", "shape?"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,11 @@ KINDS = {
         {
             "mean": Detail("flag", "whether the loss comes straight from a criterion's mean"),
             "twice": Detail("text?", 'such as "softmax", taken before a criterion that takes it'),
-            "classes": Detail("count?", "over how many classes that criterion's softmax ran"),
+            "before": Detail("text?", 'what that one is: "softmax", "sigmoid", or "another"'),
+            "classes": Detail("count?", "over how many classes it ran, if the loss is its mean"),
+            "across": Detail("shape?", "of a likelihood over the batch: see the kind of that name"),
+            "spread": Detail("shape?", "of a difference or product in it that was broadcast"),
+            "part": Detail("shape?", "of that one's side with a graph"),
             "cut": Detail("flag", "whether nothing hangs below the loss"),
             "nodes": Detail("counts?", "of a kept graph: nodes, the oldest's number, the newest's"),
             "inputs": Detail("flag", "whether it was called with inputs=..."),
@@ -93,6 +99,34 @@ KINDS = {
         {
             "input": Detail("shape", "the one's shape", needed=True),
             "target": Detail("shape", "the other's", needed=True),
+            "mean": Detail("flag", "whether their mean is the loss"),
+            "same": Detail("flag", "whether all targets are the same"),
+            "kept": Detail("flag", "whether a value for every pair may be meant"),
+            "unsure": Detail("flag", "whether only the backward tells if that is so"),
+            "text": Detail("text", "the difference or product, as it is written"),
+            "first": Detail("flag", "whether the target stands first in it"),
+            "argument": Detail("text", "the target, where something is called with it"),
+            "line": Detail("count", "the line that calls; 0 where that is a library's"),
+        },
+    ),
+    "fed": Kind(
+        "A criterion is called with what it does not take; the function's name.",
+        {
+            "by": Detail("text", 'such as "softmax", "probabilities", "targets"', needed=True),
+            "dim": Detail("count", "the dimension of the classes"),
+            "range": Detail("text", "from where to where it goes"),
+            "plain": Detail("flag", "whether it is a mean without weights"),
+            "line": Detail("count", "the line that calls; 0 where that is a library's"),
+        },
+    ),
+    "across": Kind(
+        "A criterion is called with a softmax over another dimension; the function's name.",
+        {
+            "dim": Detail("count", "over which it ran", needed=True),
+            "classes": Detail("count?", "over which the criterion looks", needed=True),
+            "shape": Detail("shape", "of what the criterion is given", needed=True),
+            "of": Detail("text", '"input" or "target" for probabilities; "" for logarithms'),
+            "line": Detail("count", "the line that calls; 0 where that is a library's"),
         },
     ),
     "non-leaf": Kind(

@@ -33,8 +33,9 @@ class Event:
     Attributes:
         kind: "forward", "backward", "step" (an optimizer's), "clear" (a zero_grad), "clip",
             "scale", "unscale", "scaler step" (a GradScaler's), "schedule" (a scheduler's step),
-            "shapes" (a loss between tensors of different shapes), "non-leaf" (a `.grad` that is
-            never kept), "graph kept" (a variable that holds a growing graph), "not called" (a
+            "shapes" (a loss between tensors of different shapes), "fed" (a criterion is given
+            what it does not take), "across" (or a softmax over another dimension), "non-leaf" (a
+            `.grad` that is never kept), "graph kept" (a variable that holds a growing graph), "not called" (a
             method that is only named), "used up" (a loop over what gives each item once),
             "no batch" (a loop over a loader that is empty) or "end" (a script is over).
         name: What it was done to or by: a network, an optimizer, a function, a variable; ""

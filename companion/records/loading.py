@@ -225,6 +225,7 @@ _CHECKS: dict[Type, Callable[[Any], Any]] = {
     "count?": _or_none(_count),
     "counts?": _or_none(_three),
     "shape": _shape,
+    "shape?": _or_none(_shape),
 }
 # By name alone: what is of a kind's own is checked also where a file has it in another kind.
 _DETAILS = {name: one.type for kind in KINDS.values() for name, one in kind.details.items()}

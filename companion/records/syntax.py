@@ -185,23 +185,6 @@ def rebound_with_grad(text: str) -> str | None:
 
 
 @lru_cache(maxsize=4096)
-def subtracted(text: str) -> tuple[str, ...]:
-    """The variables that stand on either side of a minus.
-
-    Example:
-        >>> subtracted("loss = ((net(x) - y) ** 2).mean()")
-        ('y',)
-    """
-    found = [
-        _dotted(side)
-        for node in _nodes(text)
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub)
-        for side in (node.left, node.right)
-    ]
-    return tuple(dict.fromkeys(name for name in found if name is not None))
-
-
-@lru_cache(maxsize=4096)
 def assigned(text: str) -> tuple[str, ...]:
     """The variables a statement assigns a computed value to.
 

@@ -22,7 +22,7 @@ from companion.records.value import Value
 from companion.tracing.calls import Call
 from companion.tracing.code.frames import local_variables
 from companion.tracing.code.uncounted import counts_no_writes
-from companion.tracing.events import variables
+from companion.tracing.events import pairs, variables
 from companion.tracing.events.graph import Spent
 from companion.tracing.events.holdings import Holdings, unregistered, wrapper_of
 from companion.tracing.events.once import Once
@@ -183,8 +183,10 @@ class Recorder:
         With `begun` it only calls a function that is followed from there.
         """
         text = place.current.text
-        if not begun and variables.reads(text):
-            self._events += variables.after(text, place.frame, self._known.spent)
+        if not begun:
+            if variables.reads(text):
+                self._events += variables.after(text, place.frame, self._known.spent)
+            self._events += pairs.after(text, place.frame, tuple(self._events))
         measured = self._meter.measure()
         changed = any(measured[1:])
         if changed or any(event.kind != "forward" for event in self._events):

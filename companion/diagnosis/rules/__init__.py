@@ -9,6 +9,7 @@ loop with its repaired twin in `tests/package/loops`.
 from __future__ import annotations
 
 from companion.diagnosis.rules import (
+    feeds,
     gradients,
     graphs,
     losses,
@@ -21,7 +22,7 @@ from companion.diagnosis.rules import (
 from companion.diagnosis.rules.superseded import superseded
 from companion.diagnosis.rules.table import TABLE, Rule, Sighting
 
-_ORDER = (never, gradients, unused, parameters, rates, order, graphs, losses)
+_ORDER = (never, gradients, unused, parameters, rates, order, graphs, feeds, losses)
 _FAMILIES = [family.__name__ for family in _ORDER]
 
 RULES = sorted(TABLE, key=lambda rule: _FAMILIES.index(rule.see.__module__))

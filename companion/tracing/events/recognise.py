@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from types import CodeType, FrameType
-from typing import Any, NamedTuple, TypeAlias, TypeGuard
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 import torch.utils.checkpoint
@@ -22,11 +22,13 @@ from torch.optim import lr_scheduler
 from torch.optim.optimizer import Optimizer
 
 from companion.isolation.objects import attributes, is_a
-from companion.measure.values import has_values, is_plain
+from companion.measure.values import is_plain
 from companion.records.line import Event
-from companion.tracing.events.criterion import is_mean, taken_twice
+from companion.tracing.events.criterion import Twice, is_mean, picked_across, taken_twice
+from companion.tracing.events.feeds import CRITERIA, fed
 from companion.tracing.events.graph import Node, Spent, below, grad_fn, number_of
 from companion.tracing.events.modes import is_training, modal_kinds
+from companion.tracing.events.pairs import LOSSES, compared, spreads
 
 
 class Known(NamedTuple):
@@ -78,14 +80,19 @@ def _backward(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event
     retained = _is_true(kept[0])
     if all(one is None or one is False for one in kept):
         known.spent.note(nodes)
-    pair = next((found for found in map(taken_twice, nodes) if found[0]), (None, None))
+    spread = next((found for node in nodes for found in spreads(node)), None)
+    twice = next((found for found in map(taken_twice, nodes) if found.what), Twice())
     return Event(
         "backward",
         "",
         {
             "mean": len(roots) == 1 and is_mean(nodes[0]),
-            "twice": pair[0],
-            "classes": pair[1],
+            "twice": twice.what,
+            "before": twice.before,
+            "classes": twice.classes,
+            "across": next((found for found in map(picked_across, nodes) if found), None),
+            "spread": None if spread is None else spread.whole,
+            "part": None if spread is None else spread.part,
             "cut": bool(roots) and all(root.is_leaf for root in roots),
             "nodes": _nodes(nodes) if retained else None,
             "inputs": local.get("inputs") is not None,
@@ -153,25 +160,12 @@ def _schedule(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event
     )
 
 
-def _shapes(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event | None:
-    a, b = local["input"], local["target"]
-    reduction = local.get("reduction")
-    if type(reduction) is not str or reduction == "none" or not (_is_shown(a) and _is_shown(b)):
-        return None
-    if a.dim() == b.dim():
-        return None
-    if b.device.type == "cpu" and b.numel():
-        flat = b.detach().flatten()
-        if bool((flat == flat[0]).all()):
-            return None  # all targets are the same: broadcast or not, so is the loss
-    return Event(
-        "shapes", frame.f_code.co_name, {"input": tuple(a.shape), "target": tuple(b.shape)}
-    )
+def _compared(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event | None:
+    return compared(local, frame)
 
 
-def _is_shown(value: object) -> TypeGuard[Tensor]:
-    """Whether a value is a tensor whose entries may be asked for."""
-    return is_a(value, Tensor) and has_values(value) and not value.is_nested
+def _fed(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event | None:
+    return fed(local, frame)
 
 
 def _codes() -> dict[int, tuple[CodeType, Recogniser]]:
@@ -193,7 +187,8 @@ def _codes() -> dict[int, tuple[CodeType, Recogniser]]:
         (GradScaler.unscale_, _unscale),
         (GradScaler.step, _scaler_step),
         *((kind.step, _schedule) for kind in schedulers),
-        *((getattr(functional, name), _shapes) for name in _LOSSES),
+        *((getattr(functional, name), _compared) for name in LOSSES),
+        *((getattr(functional, name), _fed) for name in CRITERIA),
     ]
     codes = {}
     for function, recogniser in table:
@@ -203,7 +198,6 @@ def _codes() -> dict[int, tuple[CodeType, Recogniser]]:
 
 
 _CLIPS = ("clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_")
-_LOSSES = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
 _CODES = _codes()
 
 

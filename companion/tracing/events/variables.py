@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from types import FrameType
 
 import torch
@@ -11,9 +11,9 @@ from torch import Tensor
 from companion.isolation.objects import is_a
 from companion.measure.values import is_plain
 from companion.records.line import Event
-from companion.records.syntax import added_to, assigned, reached, read_grads, subtracted
+from companion.records.syntax import added_to, reached, read_grads
 from companion.tracing.code.frames import UNKNOWN, local_variables, value_of
-from companion.tracing.events.graph import Node, Spent, below, grad_fn, shape_of
+from companion.tracing.events.graph import Node, Spent, below, grad_fn
 
 MOST = 200  # nodes of a sum's graph that are counted
 _SUMS = {"AddBackward0", "SubBackward0"}
@@ -40,21 +40,11 @@ def after(text: str, frame: FrameType, spent: Spent) -> Iterator[Event]:
             first = _graph(value[0])
             if first is not None and spent.has(first):
                 yield Event("graph kept", name, {"length": len(value)})
-    names = subtracted(text)
-    for name in assigned(text) if names else ():
-        value = value_of(name, frame)
-        node = _graph(value)
-        if node is not None and value.dim() == 0:
-            sides = [value_of(side, frame) for side in names]
-            shapes = [s.shape for s in sides if is_a(s, Tensor) and is_plain(s)]
-            spread = _spread(node, shapes)
-            if spread is not None:
-                yield spread
 
 
 def reads(text: str) -> bool:
     """Whether `before` or `after` look at a variable for this statement."""
-    return bool(read_grads(text) or added_to(text) or (assigned(text) and subtracted(text)))
+    return bool(read_grads(text) or added_to(text))
 
 
 def _graph(value: object) -> Node | None:
@@ -93,25 +83,3 @@ def _sum(node: Node) -> int:
     """How many sums stand on top of one another: `total += loss`, again and again."""
     whole = below([node], MOST, through=lambda n: n.name() in _ARITHMETIC)
     return sum(n.name() in _SUMS for n in whole)
-
-
-def _spread(node: Node, sides: Sequence[torch.Size]) -> Event | None:
-    """A mean of squares or absolute values of a difference that was broadcast on both sides."""
-    if not node.name().startswith(("MeanBackward", "SumBackward")):
-        return None
-    power = node.next_functions[0][0]
-    if power is None or not power.name().startswith(("PowBackward", "AbsBackward")):
-        return None
-    minus = power.next_functions[0][0]
-    if minus is None or minus.name() != "SubBackward0":
-        return None
-    whole = shape_of(minus)
-    for under, _ in minus.next_functions:
-        part = None if under is None else shape_of(under)
-        if whole is None or part is None or len(whole) != 2:
-            continue
-        if whole[0] == whole[1] > 1 and part in ((whole[0], 1), (whole[0],), (1, whole[0])):
-            other = (whole[0],) if len(part) == 2 else (whole[0], 1)
-            if other in map(tuple, sides):
-                return Event("shapes", "the difference", {"input": part, "target": other})
-    return None
