@@ -93,6 +93,7 @@ class Follower(Listener):
         place = self.places[-1]
         place.recorded = False
         self._recorder.count(place.frame, place.current.first)
+        self._recorder.begin(place)
 
     @property
     def reached(self) -> bool:

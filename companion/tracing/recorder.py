@@ -25,6 +25,7 @@ from companion.tracing.code.uncounted import counts_no_writes
 from companion.tracing.events import variables
 from companion.tracing.events.graph import Spent
 from companion.tracing.events.holdings import Holdings, unregistered, wrapper_of
+from companion.tracing.events.outside import Outside
 from companion.tracing.events.recognise import Known, is_of_interest
 from companion.tracing.events.values import Values
 from companion.tracing.options import Options
@@ -79,6 +80,7 @@ class Recorder:
         self._events: list[Event] = []
         self._holdings = Holdings()
         self._values = Values()
+        self._outside = Outside()
         self._shared = Shared()
         self._watched_steps = 0
         self._other_steps = 0  # of optimizers that nobody named, with the networks' parameters
@@ -158,6 +160,7 @@ class Recorder:
         if place.reaches_past():
             self._meter.guard(variables.reached_by(text, place.frame))
         self._events += variables.before(text, place.frame)
+        self._events += self._outside.read_by(place.line, text, place.frame)
 
     def called(self, call: Call, frame: FrameType) -> None:
         """The line under way calls something that matters, or that may write uncounted."""

@@ -25,6 +25,7 @@ from companion.isolation.objects import attributes, is_a
 from companion.measure.values import has_values, is_plain
 from companion.records.line import Event
 from companion.tracing.events.criterion import is_mean, taken_twice
+from companion.tracing.events.finite import of_loss
 from companion.tracing.events.graph import Node, Spent, below, grad_fn, number_of
 from companion.tracing.events.modes import is_training, modal_kinds
 
@@ -89,6 +90,7 @@ def _backward(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event
             "cut": bool(roots) and all(root.is_leaf for root in roots),
             "nodes": _nodes(nodes) if retained else None,
             "inputs": local.get("inputs") is not None,
+            **of_loss(roots, nodes),
         },
     )
 
