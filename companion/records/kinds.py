@@ -102,6 +102,24 @@ KINDS = {
         "A `.grad` is read that is never kept; the variable's name.",
         {"made_by": Detail("text", "autograd's name for what made it", needed=True)},
     ),
+    "constant term": Kind(
+        "A term of a sum of losses has no graph; the sum's variable.",
+        {
+            "term": Detail("text", "the term, as it is written", needed=True),
+            "number": Detail("text", 'its number; "" where it is not known', needed=True),
+        },
+    ),
+    "cut between": Kind(
+        "A layer is called with what has no graph; the layer that was called before it.",
+        {"into": Detail("text", "the layer that is called", needed=True)},
+    ),
+    "all zero": Kind(
+        "A layer is called with nothing but zeros; the layer that was called before it.",
+        {
+            "into": Detail("text", "the layer that is called", needed=True),
+            "entries": Detail("count", "how many zeros", needed=True),
+        },
+    ),
     "not finite": Kind(
         "A line reads a tensor with NaN or infinity in it, the first time; the variable's name.",
         {

@@ -64,7 +64,7 @@ class Found:
         optimizers = list(filter(_is_built, alive(Optimizer)))
         everything = _all_held(optimizers)
         networks = [m for m in modules if _has(self.forwarded, m) or _is_held(m, everything)]
-        outermost = _outermost(networks)
+        outermost = _outermost(networks) or _outermost(networks, frozen=True)
         ours = {id(p) for net in outermost for p in parameters(net)}
         fitting = [o for o in optimizers if not ours.isdisjoint(held(o))]
         scalers = [s for s in alive(GradScaler) if attributes(s).get("_enabled") is True][:1]
@@ -97,13 +97,16 @@ def _is_held(network: nn.Module, numbers: set[int]) -> bool:
     return any(id(p) in numbers for p in parameters(network))
 
 
-def _outermost(networks: list[nn.Module]) -> list[nn.Module]:
-    """Those with trainable parameters that are no part of another one; criteria drop out."""
+def _outermost(networks: list[nn.Module], *, frozen: bool = False) -> list[nn.Module]:
+    """Those with trainable parameters that are no part of another one; criteria drop out.
+
+    With `frozen` none of them needs a gradient: where all is frozen, backward raises.
+    """
     parts = {id(m) for net in networks for _, m in named_modules(net) if m is not net}
     return [
         net
         for net in networks
-        if id(net) not in parts and any(p.requires_grad for p in parameters(net))
+        if id(net) not in parts and any(frozen or p.requires_grad for p in parameters(net))
     ]
 
 
