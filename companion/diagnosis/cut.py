@@ -10,7 +10,9 @@ from companion.records.line import LineRecord
 
 _STEPS = ("argmax", "argmin", "argsort", "topk", "round", "sign(", "floor", "ceil", "multinomial",
           "==", "!=", " > ", " < ", " >= ", " <= ", ".long()", ".int()", ".bool()")  # fmt: skip
-_WORDS = re.compile(r"\.detach\(\)|\.data\b|\.item\(\)|\.tolist\(\)|\.numpy\(\)|\.cpu\(\)\.numpy\(\)")
+_WORDS = re.compile(
+    r"\.detach\(\)|\.data\b|\.item\(\)|\.tolist\(\)|\.numpy\(\)|\.cpu\(\)\.numpy\(\)"
+)
 
 _CHOICE = re.compile(r"\b(max|min|sort)\(.*\)(\[1\]|\.indices)|^_, *\w+ *= .*\b(max|min|sort)\(")
 
@@ -25,6 +27,7 @@ class Cut:
         made_of: What had a graph: a variable, or a network.
         graded: Whether gradients were enabled in the network's forward there.
         inside: Whether the network's forward itself gave what has no graph.
+        inline: Whether the line goes on with what it has cut off.
     """
 
     line: LineRecord
@@ -32,6 +35,7 @@ class Cut:
     made_of: str
     graded: bool = True
     inside: bool = False
+    inline: bool = False
 
     @property
     def words(self) -> str:
@@ -42,6 +46,8 @@ class Cut:
                 f"line {self.line.line} called {self.made_of} where gradients were off, so {what} "
                 "has no graph"
             )
+        if self.inline:
+            return f"line {self.line.line} cut {self.made_of} off from what it is used for"
         of = f"what {self.made_of} returned" if self.inside else self.made_of
         return f"line {self.line.line} made {what} of {of}, and {what} has no graph"
 
@@ -49,6 +55,11 @@ class Cut:
     def is_on_purpose(self) -> bool:
         """Whether the text says that no gradient is to go through."""
         return "detach" in self.line.source or not self.graded
+
+    @property
+    def is_worded(self) -> bool:
+        """Whether the text itself has what cuts a graph."""
+        return self.is_stepwise or bool(_WORDS.search(self.line.source))
 
     @property
     def is_stepwise(self) -> bool:
@@ -63,14 +74,14 @@ class Cut:
         short = "\n" not in source and len(source) <= 90
         if not self.graded:
             return f"{source if short else '...'}  # outside of torch.no_grad()"
-        found = _WORDS.search(source)
-        if found is not None and short:
+        copies = bool(re.search(r"\b(tensor|as_tensor|from_numpy|float|int)\(", source))
+        if _WORDS.search(source) and short and not copies:
             return _WORDS.sub("", source)
         if self.inside:
             return f"# in {self.made_of}'s forward(): no .detach(), .data or no_grad on the way"
         if self.is_stepwise:
             return f"# a loss of {self.made_of} itself, not of what is counted, compared or chosen"
-        if re.search(r"\b(tensor|as_tensor|from_numpy|float|int)\(", source):
+        if copies:
             return "# no torch.tensor(...) or float(...) of what has a graph: use it as it is"
         return f"# no .detach(), .data, .item() or no_grad between {self.made_of} and the loss"
 
@@ -92,6 +103,22 @@ def cut_of(flow: Flow, line: LineRecord, name: str | None) -> Cut | None:
         if value is not None and value.graph:
             return Cut(line, name, value.name)
     for event in line.events:
-        if event.kind == "forward":
+        if event.kind == "forward" and _is_trained(line, event.name):
             return Cut(line, name, event.name, event.details["grad"])
     return None
+
+
+def networks_of(line: LineRecord) -> list[str]:
+    """The networks to be trained that a line called with gradients enabled."""
+    return [
+        event.name
+        for event in line.events
+        if event.kind == "forward" and event.details["grad"] and _is_trained(line, event.name)
+    ]
+
+
+def _is_trained(line: LineRecord, network: str) -> bool:
+    """Whether any parameter of the network requires a gradient."""
+    wanted = line.before.requires_grad
+    own = [name for name in wanted if name.startswith(f"{network}.")] or wanted
+    return any(wanted[name] for name in own)

@@ -50,12 +50,17 @@ class Flow:
 
         Where it called a function whose lines were watched, what that returned as well.
         """
+        caller = self._caller(record)
         for name in reads(record.source):
             found = self.last(name, record)
             if found is not None:
                 yield found
             elif (record.file, name) in self._outside:  # bound before the watching began
                 yield record, self._outside[record.file, name]
+            elif caller is not None and name in reads(caller.source):  # handed in by that name
+                found = self.last(name, caller)
+                if found is not None:
+                    yield found
         for i in reversed(range(record.index)):
             inner = self._records[i]
             if inner.depth <= record.depth:
@@ -64,6 +69,13 @@ class Flow:
                 yield inner, None
                 yield from self.inputs(inner)
                 break
+
+    def _caller(self, record: LineRecord) -> LineRecord | None:
+        """The line that called the function that this line stands in."""
+        if not record.depth:
+            return None
+        above = (self._records[i] for i in range(record.index - 1, -1, -1))
+        return next((one for one in above if one.depth < record.depth), None)
 
     def ancestors(self, record: LineRecord) -> list[tuple[LineRecord, LineRecord, Value | None]]:
         """All that a line's values come from, nearest first: reader, line that bound, value."""

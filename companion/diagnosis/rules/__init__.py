@@ -12,8 +12,7 @@ from companion.diagnosis.rules import cuts, gradients, graphs, losses, nonfinite
 from companion.diagnosis.rules.table import TABLE, Rule, Sighting
 
 _FAMILIES = [
-    family.__name__
-    for family in (gradients, parameters, nonfinite, cuts, order, graphs, losses)
+    family.__name__ for family in (gradients, parameters, nonfinite, cuts, order, graphs, losses)
 ]
 
 RULES = sorted(TABLE, key=lambda rule: _FAMILIES.index(rule.see.__module__))

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from companion.diagnosis.cut import Cut, cut_of
+from companion.diagnosis.backwards import Use
+from companion.diagnosis.cut import Cut, cut_of, networks_of
 from companion.diagnosis.flow import Flow
 from companion.diagnosis.ledger import Ledger
 from companion.diagnosis.rules.table import GRADIENTS, STEPS, Sighting, at, rule, some
 from companion.records.flow import reads
 from companion.records.line import Event, LineRecord
+from companion.records.value import Value
+
+_MOST = 5  # lines that are gone back through for a term
 
 
 @rule(
@@ -36,20 +40,26 @@ def constant_term(ledger: Ledger) -> Iterator[Sighting]:
             if cut is None or (same and not cut.is_stepwise):
                 continue  # the same each time: a constant on purpose
             number = event.details["number"]
+            whole = event.name or "what is returned"
             sure = cut.is_stepwise and not cut.is_on_purpose
+            of = f"it was made of {cut.made_of}, which has one"
             yield Sighting(
                 cut.line,
-                f"{term}{f' ({float(number):.4g})' if number else ''} is a term of {event.name} "
-                f"({at(record)}) and has no graph: {cut.words}",
-                settle=None
-                if sure
-                else f"whether {term} is in {event.name} only to be shown with it",
+                f"{term}{f' ({float(number):.4g})' if number else ''} is a term of {whole} "
+                f"({at(record)}) and has no graph: {of if cut.line is record else cut.words}",
+                settle=None if sure else f"whether {term} is in {whole} only to be shown with it",
                 cure=cut.cure,
             )
 
 
 def _is_loss(ledger: Ledger, record: LineRecord, name: str) -> bool:
     """Whether the next backward begins at this variable, or at what has the same number."""
+    if not name:  # it is what a function returns
+        above = (r for r in ledger.records[record.index :] if r.depth < record.depth)
+        line = next(above, None)
+        if line is None or any(event.kind == "backward" for event in line.events):
+            return line is not None
+        return any(_is_loss(ledger, line, value.name) for value in line.values)
     own = next((v.number for v in record.values if v.name == name), None)
     for later in ledger.records[record.index :]:
         if any(event.kind == "backward" for event in later.events):
@@ -72,19 +82,36 @@ def _cut_of_term(flow: Flow, record: LineRecord, term: str) -> Cut | None:
         if found is None:
             continue
         line, value = found
-        if value is not None and value.graph:
+        nets = networks_of(line)
+        if value is None:  # such as outputs["penalty"]
+            if nets:
+                return Cut(record, term, nets[-1], inside=True)
+        elif value.graph:
             return Cut(record, term, name)
-        if value is not None and value.shape is None:
-            continue
-        if "parameters()" in line.source and value is not None:
-            return Cut(line, name, "parameters")
-        cut = cut_of(flow, line, name)
+        elif value.shape is not None:
+            cut = _cut_above(flow, record, line, name)
+            if cut is not None:
+                return cut
+    return None
+
+
+def _cut_above(flow: Flow, record: LineRecord, line: LineRecord, name: str) -> Cut | None:
+    """The cut at a line that bound a term without a graph, or at one that it was made of."""
+    if "parameters()" in line.source:
+        return Cut(line, name, "parameters")
+    lines = [(line, name)]
+    for one, bound in lines:
+        cut = cut_of(flow, one, bound)
         if cut is not None:
-            return cut if value is not None else Cut(record, term, cut.made_of, inside=True)
-        for below, below_value in flow.inputs(line):
-            nets = [e.name for e in below.events if e.kind == "forward" and e.details["grad"]]
-            if below_value is None and nets and below is not line:
-                return Cut(line, name, nets[-1], inside=True)
+            return cut
+        for below, value in flow.inputs(one):
+            nets = networks_of(below)
+            if value is None and nets and below is not one:
+                return Cut(one, bound, nets[-1], inside=True)
+            if value is not None and value.shape is not None and not value.graph:
+                readers = {r.index for r, at, _ in flow.ancestors(record) if at is below}
+                if len(readers) == 1 and len(lines) < _MOST:  # it serves this term alone
+                    lines.append((below, value.name))
     return None
 
 
@@ -102,19 +129,15 @@ def cut_between(ledger: Ledger) -> Iterator[Sighting]:
         return
     told: set[str] = set()
     flow = Flow(ledger.records)
-    for record, _ in ledger.of("backward"):
-        for _, line, value in flow.ancestors(record):
-            if value is None or value.graph or value.shape is None:
-                continue
-            cut = cut_of(flow, line, value.name)
-            names = [] if cut is None else _behind(flow, cut, lost)
-            if cut is None or not names:
-                continue
+    for use in ledger.uses:
+        before = reversed(_backwards_for(ledger, use))
+        cuts = (list(_cuts(flow, record, [n for n in lost if n in use.held])) for record in before)
+        for cut, names in next(filter(None, cuts), []):
             told.update(names)
             holder = _holder(ledger, names)
             whole = all(set(u.held) <= set(lost) for u in ledger.uses if u.optimizer == holder)
             yield Sighting(
-                line,
+                cut.line,
                 f"{cut.words}; {some(names)} never got a gradient in "
                 f"{len(ledger.backwards)} backward calls, and {holder} steps with them",
                 settle=None
@@ -151,14 +174,54 @@ def _without_gradient(ledger: Ledger) -> list[str]:
     return [name for name in held if name not in moved]
 
 
-def _behind(flow: Flow, cut: Cut, lost: list[str]) -> list[str]:
-    """Those of the parameters that hang on what was cut off."""
-    for _, value in flow.inputs(cut.line):
-        if value is not None and value.graph and value.unreached is not None:
-            return [name for name in lost if name not in value.unreached]
-    if cut.graded and any(event.name == cut.made_of for event in cut.line.events):
-        return [name for name in lost if name.startswith(f"{cut.made_of}.")]
-    return []
+def _backwards_for(ledger: Ledger, use: Use) -> list[LineRecord]:
+    """The backward calls that a step follows: those after the last step of any optimizer.
+
+    Where there are none, all stepped one after the other: those since this one's own last step.
+    """
+    index = use.record.index
+    lines = [record for record, _ in ledger.of("backward") if record.index <= index]
+    earlier = [u for u in ledger.uses if u.record.index < index]
+    last = max((u.record.index for u in earlier), default=-1)
+    own = max((u.record.index for u in earlier if u.optimizer == use.optimizer), default=-1)
+    near = [line for line in lines if line.index > last]
+    return near or [line for line in lines if line.index > own]
+
+
+def _cuts(flow: Flow, backward: LineRecord, lost: list[str]) -> Iterator[tuple[Cut, list[str]]]:
+    """The cuts before a backward, each with those of the parameters that hang on what it cut off.
+
+    What has no graph and was made of what has one; or the text cuts in passing: `dec(z.detach())`.
+    """
+    ancestors = flow.ancestors(backward)
+    for reader, line, value in ancestors:
+        if value is None:
+            continue
+        if value.graph:
+            names = _reached(value, lost)
+            over = [v for v in reader.values if v.unreached is not None or not v.graph]
+            if over:
+                names = [n for n in names if all(n in (v.unreached or lost) for v in over)]
+            cut = Cut(reader, None, value.name, inline=True)
+            if names and cut.is_worded:
+                yield cut, names
+        elif value.shape is not None:
+            for _, below in flow.inputs(line):
+                if below is not None and below.graph:
+                    names = _reached(below, lost)
+                    if names:
+                        yield Cut(line, value.name, below.name), names
+    for line in {id(one): one for one in [backward, *(line for _, line, _ in ancestors)]}.values():
+        for net in networks_of(line):
+            names = [name for name in lost if name.startswith(f"{net}.")]
+            cut = Cut(line, None, net, inline=True)
+            if names and cut.is_worded:
+                yield cut, names
+
+
+def _reached(value: Value, lost: list[str]) -> list[str]:
+    """Those that a backward from a value would reach."""
+    return [] if value.unreached is None else [n for n in lost if n not in value.unreached]
 
 
 def _holder(ledger: Ledger, names: list[str]) -> str:
@@ -194,10 +257,10 @@ def dead_layer(ledger: Ledger) -> Iterator[Sighting]:
         if not readings or any(reading.norm for reading in readings):
             continue
         record, event = found[0]
-        name = layer or "the first layer"
+        name = f"layer {layer}" if layer else "the first layer"
         yield Sighting(
             record,
-            f"after {name} all {event.details['entries']} numbers that {event.details['into']} "
-            f"was given were 0, in {len(found)} forwards; at every backward() the gradients of "
+            f"after {name} all {event.details['entries']} numbers that layer "
+            f"{event.details['into']} was given were 0, in {len(found)} forwards; at every backward() the gradients of "
             f"{name} were exactly 0",
         )

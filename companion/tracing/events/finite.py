@@ -75,5 +75,3 @@ def lost_eps(optimizer: Optimizer) -> str | None:
             if smallest and eps <= smallest * torch.finfo(dtype).eps / 2:
                 return f"{eps:g}"
     return None
-
-

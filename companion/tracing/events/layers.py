@@ -7,6 +7,7 @@ is not, but for the next layer's inputs.
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from types import FrameType
 from typing import Any
@@ -63,25 +64,33 @@ class Layers:
             return None
         found = None
         graded = torch.is_grad_enabled()
-        if graded and self._last is not None:
-            found = self._between(self._last, name, list(_tensors(frame.f_locals)))
         held = attributes(module).get("_parameters")
         own = [p for p in held.values() if is_a(p, Tensor)] if type(held) is dict else []
-        trained = graded and any(is_plain(p) and p.requires_grad for p in own)
-        self._last = name if trained else None
-        self._sizes = {p.shape[0] for p in own if is_plain(p) and not is_lazy(p) and p.dim()}
+        own = [p for p in own if is_plain(p) and not is_lazy(p)]
+        sizes = {p.shape[0] for p in own if p.dim()}
+        if graded and self._last is not None:
+            found = self._between(self._last, name, sizes, list(_tensors(frame.f_locals)))
+        self._last = name if graded and any(p.requires_grad for p in own) else None
+        self._sizes = sizes
         return found
 
-    def _between(self, last: str, name: str, inputs: list[Tensor]) -> Event | None:
-        if not inputs or not all(one.is_floating_point() for one in inputs):
+    def _between(self, last: str, name: str, sizes: set[int], inputs: list[Tensor]) -> Event | None:
+        if not inputs:
             return None
         if not any(one.requires_grad for one in inputs):
-            fits = any(self._sizes.intersection(one.shape[1:]) for one in inputs)
+            fits = any(
+                math.prod(one.shape[1:]) % size == 0
+                if one.is_floating_point()
+                else size in sizes  # such as an embedding of what was chosen
+                for one in inputs
+                for size in self._sizes
+                if size > 1
+            )
             fresh = self._given.isdisjoint(map(_storage, inputs))
             return Event("cut between", last, {"into": name}) if fits and fresh else None
         if last in self._without and is_calm():
             one = inputs[0]
-            if one.requires_grad and has_values(one) and one.numel() >= LEAST:
+            if one.requires_grad and one.numel() >= LEAST and has_values(one):
                 if not one.detach().count_nonzero().item():
                     return Event("all zero", last, {"into": name, "entries": one.numel()})
         return None

@@ -28,6 +28,9 @@ _EXPLICIT = {"item", "detach", "tolist", "numpy"}  # who writes this there means
 def after(text: str, frame: FrameType) -> Iterator[Event]:
     """The terms without a graph in the sum of losses that a statement has computed."""
     target, expression, is_added = _sum(text)
+    if target == "" and expression is not None and is_calm():
+        yield from _returned(expression, frame)
+        return
     if target is None or expression is None or not is_calm():
         return
     value = value_of(target, frame)
@@ -60,7 +63,32 @@ def _sum(text: str) -> tuple[str | None, ast.expr | None, bool]:
                 return _dotted(one.targets[0]), one.value, False
         elif isinstance(one, ast.AugAssign) and isinstance(one.op, (ast.Add, ast.Sub)):
             return _dotted(one.target), one.value, True
+        elif isinstance(one, ast.Return) and isinstance(one.value, ast.BinOp):
+            return "", one.value, False
     return None, None, False
+
+
+def _returned(expression: ast.expr, frame: FrameType) -> Iterator[Event]:
+    """The same for a sum that is returned: nobody sees it, but the variables that it is made of."""
+    terms = list(_added(expression))
+    values = [[_value(factor, frame) for factor in _factors(term)] for term in terms]
+    tensors = [[one for one in v if is_a(one, Tensor) and is_plain(one)] for v in values]
+    if not any(one.requires_grad for found in tensors for one in found):
+        return
+    for term, factors, found in zip(terms, values, tensors, strict=True):
+        known = all(one is not UNKNOWN for one in factors)
+        if known and found and not any(one.requires_grad or one.numel() != 1 for one in found):
+            number = _number(term, frame)
+            if number is not None:
+                yield Event("constant term", "", {"term": ast.unparse(term), "number": number})
+
+
+def _added(expression: ast.expr) -> Iterator[ast.expr]:
+    if isinstance(expression, ast.BinOp) and isinstance(expression.op, (ast.Add, ast.Sub)):
+        yield from _added(expression.left)
+        yield from _added(expression.right)
+    else:
+        yield expression
 
 
 def _terms(expression: ast.expr, node: Node | None) -> Iterator[ast.expr]:
@@ -75,7 +103,11 @@ def _terms(expression: ast.expr, node: Node | None) -> Iterator[ast.expr]:
                 yield from _terms(expression.right, under[1])
         elif isinstance(expression.op, (ast.Mult, ast.Div)) and node.name() in _SCALED:
             for side in (expression.left, expression.right):
-                if isinstance(side, ast.BinOp) and under[0] is not None and under[1:] in ([], [None]):
+                if (
+                    isinstance(side, ast.BinOp)
+                    and under[0] is not None
+                    and under[1:] in ([], [None])
+                ):
                     yield from _terms(side, under[0])
 
 
