@@ -22,11 +22,10 @@ from companion.records.value import Value
 from companion.tracing.calls import Call
 from companion.tracing.code.frames import local_variables
 from companion.tracing.code.uncounted import counts_no_writes
-from companion.tracing.events import terms, variables
+from companion.tracing.events import variables
+from companion.tracing.events.clues import Clues
 from companion.tracing.events.graph import Spent
 from companion.tracing.events.holdings import Holdings, unregistered, wrapper_of
-from companion.tracing.events.layers import CALL, Layers
-from companion.tracing.events.outside import Outside
 from companion.tracing.events.recognise import Known, is_of_interest
 from companion.tracing.events.values import Values
 from companion.tracing.options import Options
@@ -79,11 +78,8 @@ class Recorder:
         self._known = Known(names, Spent(NEAR, MOST_NODES))
         self._steps = Steps(watched.optimizers)
         self._events: list[Event] = []
-        self._holdings = Holdings()
-        self._values = Values()
-        self._outside = Outside()
-        self._layers = Layers(watched.networks)
-        self._shared = Shared()
+        self._holdings, self._values = Holdings(), Values()
+        self._shared, self._clues = Shared(), Clues(watched.networks)
         self._watched_steps = 0
         self._other_steps = 0  # of optimizers that nobody named, with the networks' parameters
         self._last_step = 0
@@ -161,16 +157,13 @@ class Recorder:
         text = place.current.text
         if place.reaches_past():
             self._meter.guard(variables.reached_by(text, place.frame))
-        self._events += variables.before(text, place.frame)
-        self._events += self._outside.read_by(place.line, text, place.frame)
+        self._events += [*variables.before(text, place.frame), *self._clues.before(place)]
 
     def called(self, call: Call, frame: FrameType) -> None:
         """The line under way calls something that matters, or that may write uncounted."""
         seen: Event | None = None
         recogniser = call.recogniser
-        if frame.f_code is CALL:
-            layer = self._layers.called(frame)
-            self._events += [] if layer is None else [layer]
+        self._events += self._clues.called(frame)
         if recogniser is not None and is_of_interest(recogniser, frame, self._known) and is_calm():
             seen = recogniser(local_variables(frame), frame, self._known)
             if seen is not None:
@@ -190,17 +183,15 @@ class Recorder:
         text = place.current.text
         if not begun and variables.reads(text):
             self._events += variables.after(text, place.frame, self._known.spent)
-        if not begun and not place.raised:
-            self._events += terms.after(text, place.frame)
         measured = self._meter.measure()
+        if not begun and not place.raised:
+            self._events += self._clues.after(place, self._events, measured.state)
         changed = any(measured[1:])
         if changed or any(event.kind != "forward" for event in self._events):
             self._idle = 0
         if self._meter.overlooked:
             self._meter.overlooked = False
             self._overlook(place)
-        if any(event.kind == "backward" for event in self._events):
-            self._layers.note_gradients(measured.state.gradients)
         values: tuple[Value, ...] = ()
         if not begun and not place.raised and not self.silent:
             values = self._values.of(place, self._meter.parameters, measured.state.requires_grad)

@@ -28,6 +28,7 @@ def constant_term(ledger: Ledger) -> Iterator[Sighting]:
     for record, event in ledger.of("constant term"):
         seen.setdefault((record.place, event.details["term"]), []).append((record, event))
     flow = Flow(ledger.records) if seen else None
+    told = {one.record.place for one in cut_between(ledger)} if seen else set()
     for (_, term), found in seen.items():
         numbers = {event.details["number"] for _, event in found}
         if len(found) < 2:
@@ -37,7 +38,7 @@ def constant_term(ledger: Ledger) -> Iterator[Sighting]:
             if flow is None or not _is_loss(ledger, record, event.name):
                 continue
             cut = _cut_of_term(flow, record, term)
-            if cut is None or (same and not cut.is_stepwise):
+            if cut is None or (same and not cut.is_stepwise) or cut.line.place in told:
                 continue  # the same each time: a constant on purpose
             number = event.details["number"]
             whole = event.name or "what is returned"
@@ -261,6 +262,6 @@ def dead_layer(ledger: Ledger) -> Iterator[Sighting]:
         yield Sighting(
             record,
             f"after {name} all {event.details['entries']} numbers that layer "
-            f"{event.details['into']} was given were 0, in {len(found)} forwards; at every backward() the gradients of "
-            f"{name} were exactly 0",
+            f"{event.details['into']} was given were 0, in {len(found)} forwards; at every "
+            f"backward() the gradients of {name} were exactly 0",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from torch.optim.optimizer import Optimizer
 
 from companion.isolation.objects import is_a
-from companion.measure.values import is_lazy, is_plain
+from companion.measure.values import is_lazy
 from companion.measure.watched import groups
 from companion.tracing.events.graph import Node, below
 from companion.tracing.events.values import numbers_in
@@ -50,11 +51,20 @@ def _is_power(node: Node) -> bool:
     if _is_foreign(node) or node.name() != "PowBackward0":
         return False
     exponent = getattr(node, "_saved_exponent", None)
-    return type(exponent) in (int, float) and bool(exponent >= 1)
+    return isinstance(exponent, (int, float)) and exponent >= 1
 
 
 def _is_foreign(node: Node) -> bool:
     return is_a(node, torch.autograd.function.BackwardCFunction)
+
+
+@cache
+def _lost(dtype: torch.dtype) -> float:
+    """The largest number that is rounded to 0 in a type: half of its smallest."""
+    if not dtype.is_floating_point or dtype.itemsize == 1:
+        return 0.0
+    limits = torch.finfo(dtype)
+    return float(limits.smallest_normal * limits.eps / 2)
 
 
 def lost_eps(optimizer: Optimizer) -> str | None:
@@ -67,11 +77,9 @@ def lost_eps(optimizer: Optimizer) -> str | None:
     """
     for group in groups(optimizer):
         eps, held = dict.get(group, "eps"), dict.get(group, "params")
-        if type(eps) is not float or not eps or type(held) is not list:
+        if not isinstance(eps, float) or not eps or type(held) is not list:
             continue
-        dtypes = {p.dtype for p in held if is_a(p, Tensor) and is_plain(p)}
-        for dtype in dtypes:
-            smallest = torch.finfo(dtype).smallest_normal if dtype.is_floating_point else 0
-            if smallest and eps <= smallest * torch.finfo(dtype).eps / 2:
-                return f"{eps:g}"
+        lost = max((_lost(p.dtype) for p in held if is_a(p, Tensor)), default=0.0)
+        if eps <= lost:
+            return f"{eps:g}"
     return None

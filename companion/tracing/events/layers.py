@@ -90,9 +90,9 @@ class Layers:
             return Event("cut between", last, {"into": name}) if fits and fresh else None
         if last in self._without and is_calm():
             one = inputs[0]
-            if one.requires_grad and one.numel() >= LEAST and has_values(one):
-                if not one.detach().count_nonzero().item():
-                    return Event("all zero", last, {"into": name, "entries": one.numel()})
+            large = one.requires_grad and one.numel() >= LEAST and has_values(one)
+            if large and not one.detach().count_nonzero().item():
+                return Event("all zero", last, {"into": name, "entries": one.numel()})
         return None
 
 

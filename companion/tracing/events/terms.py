@@ -167,8 +167,6 @@ def _may_be_tensor(factor: ast.expr) -> bool:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             if node.func.id in _NUMBERS:
                 return False
-        elif isinstance(node, ast.Attribute) and node.attr in _EXPLICIT:
-            return False
-        elif isinstance(node, ast.Name) and node.id == "math":
+        elif getattr(node, "attr", None) in _EXPLICIT or getattr(node, "id", None) == "math":
             return False
     return True
