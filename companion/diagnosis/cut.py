@@ -64,8 +64,7 @@ class Cut:
     @property
     def is_stepwise(self) -> bool:
         """Whether the text has an operation that has no gradient."""
-        source = self.line.source
-        return any(word in source for word in _STEPS) or bool(_CHOICE.search(source))
+        return is_stepwise(self.line.source)
 
     @property
     def cure(self) -> str:
@@ -84,6 +83,11 @@ class Cut:
         if copies:
             return "# no torch.tensor(...) or float(...) of what has a graph: use it as it is"
         return f"# no .detach(), .data, .item() or no_grad between {self.made_of} and the loss"
+
+
+def is_stepwise(text: str) -> bool:
+    """Whether it counts, compares or chooses."""
+    return any(word in text for word in _STEPS) or bool(_CHOICE.search(text))
 
 
 def cut_before(flow: Flow, record: LineRecord) -> Cut | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from companion.diagnosis.backwards import Use
-from companion.diagnosis.cut import Cut, cut_of, networks_of
+from companion.diagnosis.cut import Cut, cut_of, is_stepwise, networks_of
 from companion.diagnosis.flow import Flow
 from companion.diagnosis.ledger import Ledger
 from companion.diagnosis.rules.table import GRADIENTS, STEPS, Sighting, at, rule, some
@@ -88,7 +88,8 @@ def _cut_of_term(flow: Flow, record: LineRecord, term: str) -> Cut | None:
             if nets:
                 return Cut(record, term, nets[-1], inside=True)
         elif value.graph:
-            return Cut(record, term, name)
+            if is_stepwise(term):
+                return Cut(record, term, name)
         elif value.shape is not None:
             cut = _cut_above(flow, record, line, name)
             if cut is not None:
@@ -100,6 +101,8 @@ def _cut_above(flow: Flow, record: LineRecord, line: LineRecord, name: str) -> C
     """The cut at a line that bound a term without a graph, or at one that it was made of."""
     if "parameters()" in line.source:
         return Cut(line, name, "parameters")
+    if line.source.endswith(".detach()"):
+        return None  # a term that is detached itself, and no more: that is meant
     lines = [(line, name)]
     for one, bound in lines:
         cut = cut_of(flow, one, bound)

@@ -20,9 +20,14 @@ class Clues:
     def __init__(self, networks: Mapping[str, nn.Module]) -> None:
         self._outside = Outside()
         self._layers = Layers(networks)
+        self._begun: set[tuple[str, int]] = set()  # sums to which a line adds its first term
 
     def before(self, place: Place) -> Iterator[Event]:
         """A line is about to run."""
+        if terms.is_begun(place.current.text, place.frame):
+            self._begun.add(place.line)
+        else:
+            self._begun.discard(place.line)
         return self._outside.read_by(place.line, place.current.text, place.frame)
 
     def called(self, frame: FrameType) -> Iterator[Event]:
@@ -35,4 +40,6 @@ class Clues:
         """It has ended well, with these events."""
         if any(event.kind == "backward" for event in events):
             self._layers.note_gradients(state.gradients)
+        if place.line in self._begun:
+            return iter(())
         return terms.after(place.current.text, place.frame)

@@ -87,7 +87,7 @@ def _backward(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event
             "mean": len(roots) == 1 and is_mean(nodes[0]),
             "twice": pair[0],
             "classes": pair[1],
-            "cut": bool(roots) and all(root.is_leaf for root in roots),
+            "cut": bool(roots) and all(root.is_leaf and root.requires_grad for root in roots),
             "nodes": _nodes(nodes) if retained else None,
             "inputs": local.get("inputs") is not None,
             **of_loss(roots, nodes),

@@ -25,6 +25,18 @@ _NUMBERS = {"float", "int", "len", "abs", "max", "min", "round"}  # Python's own
 _EXPLICIT = {"item", "detach", "tolist", "numpy"}  # who writes this there means a constant
 
 
+def is_begun(text: str, frame: FrameType) -> bool:
+    """Whether a statement that adds to a variable begins with a number: `loss = 0; loss += ...`.
+
+    Python then turns the sum round, and its first term is the second of the text.
+    """
+    target, expression, is_added = _sum(text)
+    if not target or expression is None:
+        return False
+    own = is_added or any(_dotted(node) == target for node in ast.walk(expression))
+    return own and not is_a(value_of(target, frame), Tensor)
+
+
 def after(text: str, frame: FrameType) -> Iterator[Event]:
     """The terms without a graph in the sum of losses that a statement has computed."""
     target, expression, is_added = _sum(text)
@@ -42,9 +54,9 @@ def after(text: str, frame: FrameType) -> Iterator[Event]:
     if is_added:
         if node.name() not in _SUMS or len(node.next_functions) != 2:
             return
-        pairs = _terms(expression, node.next_functions[1][0])
+        pairs = _terms(expression, node.next_functions[1][0], frame)
     else:
-        pairs = _terms(expression, node)
+        pairs = _terms(expression, node, frame)
     for term in pairs:
         number = _number(term, frame)
         if number is not None:
@@ -91,16 +103,19 @@ def _added(expression: ast.expr) -> Iterator[ast.expr]:
         yield expression
 
 
-def _terms(expression: ast.expr, node: Node | None) -> Iterator[ast.expr]:
+def _terms(expression: ast.expr, node: Node | None, frame: FrameType) -> Iterator[ast.expr]:
     """The terms that have no node in the sum's graph, which is gone through beside the text."""
     if node is None:
         yield expression
     elif isinstance(expression, ast.BinOp):
         under = [one for one, _ in node.next_functions]
         if isinstance(expression.op, (ast.Add, ast.Sub)):
-            if node.name() in _SUMS and len(under) == 2:
-                yield from _terms(expression.left, under[0])
-                yield from _terms(expression.right, under[1])
+            is_turned = not _may_be_tensor(expression.left) and not is_a(
+                _value(expression.left, frame), Tensor
+            )  # a number of Python's on the left
+            if node.name() in _SUMS and len(under) == 2 and not is_turned:
+                yield from _terms(expression.left, under[0], frame)
+                yield from _terms(expression.right, under[1], frame)
         elif isinstance(expression.op, (ast.Mult, ast.Div)) and node.name() in _SCALED:
             for side in (expression.left, expression.right):
                 if (
@@ -108,7 +123,7 @@ def _terms(expression: ast.expr, node: Node | None) -> Iterator[ast.expr]:
                     and under[0] is not None
                     and under[1:] in ([], [None])
                 ):
-                    yield from _terms(side, under[0])
+                    yield from _terms(side, under[0], frame)
 
 
 def _number(term: ast.expr, frame: FrameType) -> str | None:

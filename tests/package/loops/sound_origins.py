@@ -363,3 +363,23 @@ def sound_average_of_itself(trace: Tracing) -> None:
             optimizer.step()
             for theirs, ours in zip(teacher.parameters(), net.parameters(), strict=True):
                 theirs.data.lerp_(ours.data, 0.1)
+
+
+def sound_sums_that_begin_with_a_number(trace: Tracing) -> None:
+    """Python turns `0 + loss` round; and blocks that each learn from a loss of their own."""
+    blocks = nn.ModuleList([nn.Linear(4, 4), nn.Linear(4, 4)])
+    head = nn.Linear(4, 3)
+    optimizer = torch.optim.SGD([*blocks.parameters(), *head.parameters()], lr=0.1)
+    with trace(blocks, head, optimizer):
+        for i, (x, y) in enumerate(classes()):
+            h = x
+            loss: Tensor | float = 0
+            for block in blocks:
+                h = block(h.detach()).relu()
+                loss += F.cross_entropy(head(h), y)
+            loss = 0.1 * i + loss
+            loss = math.sqrt(i) + F.cross_entropy(head(x), y) + loss
+            assert isinstance(loss, Tensor)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
