@@ -53,7 +53,7 @@ def steep(text: str) -> tuple[tuple[str, str], ...]:
 
     Example:
         >>> steep("loss = (p.log() / mask.sum()).mean() + torch.sqrt(d)")
-        (('/', 'mask.sum()'), ('sqrt', 'd'), ('log', 'p'))
+        (('sqrt', 'd'), ('/', 'mask.sum()'), ('log', 'p'))
     """
     found: dict[tuple[str, str], None] = {}
     for node in _nodes(text):

@@ -34,7 +34,10 @@ class Event:
         kind: "forward", "backward", "step" (an optimizer's), "clear" (a zero_grad), "clip",
             "scale", "unscale", "scaler step" (a GradScaler's), "schedule" (a scheduler's step),
             "shapes" (a loss between tensors of different shapes), "non-leaf" (a `.grad` that is
-            never kept) or "graph kept" (a variable that holds a growing graph).
+            never kept), "graph kept" (a variable that holds a growing graph), "constant term"
+            (one of a loss's terms without a graph), "cut between" (a layer is called with what
+            has no graph), "all zero" (one is called with zeros alone) or "not finite" (a tensor
+            with NaN or infinity in it is read for the first time).
         name: What it was done to or by: a network, an optimizer, a function, a variable; ""
             for a backward.
         details: Numbers, texts and tuples of them, by name; `companion.records.kinds.KINDS` says

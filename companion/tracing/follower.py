@@ -30,8 +30,7 @@ class Follower(Listener):
 
     def __init__(self, recorder: Recorder, options: Options) -> None:
         super().__init__()
-        self._options = options
-        self._recorder = recorder
+        self._options, self._recorder = options, recorder
         self._texts: dict[int, tuple[CodeType, text.Source]] = {}
         self._problem: str | None = None
         self._source: Source = Settrace(self)
