@@ -24,7 +24,12 @@ class Flow:
         self._records = records
         self._bound: dict[tuple[str, str, int, str], list[int]] = {}
         self._outside: dict[tuple[str, str], Value] = {}
+        self._callers: list[int | None] = []  # by a record's index, that of the line that called
+        above: list[int] = []  # by depth, the last line there
         for record in records:
+            del above[record.depth :]
+            self._callers.append(above[-1] if above else None)
+            above += [record.index] * (record.depth + 1 - len(above))
             if not record.raised:
                 names = dict.fromkeys([v.name for v in record.values])
                 names.update((name, None) for name, _ in bound(record.source))
@@ -72,10 +77,8 @@ class Flow:
 
     def _caller(self, record: LineRecord) -> LineRecord | None:
         """The line that called the function that this line stands in."""
-        if not record.depth:
-            return None
-        above = (self._records[i] for i in range(record.index - 1, -1, -1))
-        return next((one for one in above if one.depth < record.depth), None)
+        index = self._callers[record.index]
+        return None if index is None else self._records[index]
 
     def ancestors(self, record: LineRecord) -> list[tuple[LineRecord, LineRecord, Value | None]]:
         """All that a line's values come from, nearest first: reader, line that bound, value."""

@@ -66,13 +66,19 @@ def steep(text: str) -> tuple[tuple[str, str], ...]:
                 pair = "**", node.left
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             pair = _called(node, node.func)
-        if pair is not None:
-            try:
-                found[pair[0], ast.unparse(pair[1])] = None
-            except (ValueError, RecursionError) as error:
-                if not is_ours(error):
-                    raise
+        if pair is not None and (of := unparsed(pair[1])) is not None:
+            found[pair[0], of] = None
     return tuple(found)
+
+
+def unparsed(node: ast.expr) -> str | None:
+    """An expression as text; None for a number with too many digits to be written."""
+    try:
+        return ast.unparse(node)
+    except ValueError as error:
+        if not is_ours(error):
+            raise
+        return None
 
 
 def _called(call: ast.Call, function: ast.Attribute) -> tuple[str, ast.expr] | None:
@@ -113,7 +119,7 @@ def second_argument(text: str) -> str | None:
         return None
     for node in _nodes(text):
         if isinstance(node, ast.Call) and len(node.args) >= 2:
-            return ast.unparse(node.args[1])
+            return unparsed(node.args[1])
     return None
 
 
@@ -129,5 +135,5 @@ def mean_of(text: str) -> str | None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             inner: ast.AST = node.func.value
             if node.func.attr == "mean" and isinstance(inner, (ast.Name, ast.Subscript)):
-                return ast.unparse(inner)
+                return unparsed(inner)
     return None

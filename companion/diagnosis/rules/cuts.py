@@ -14,6 +14,7 @@ from companion.records.line import Event, LineRecord
 from companion.records.value import Value
 
 _MOST = 5  # lines that are gone back through for a term
+_MOST_TIMES = 50  # that the same is looked into: a long trace has many steps
 
 
 @rule(
@@ -27,15 +28,15 @@ def constant_term(ledger: Ledger) -> Iterator[Sighting]:
     seen: dict[tuple[tuple[str, int], str], list[tuple[LineRecord, Event]]] = {}
     for record, event in ledger.of("constant term"):
         seen.setdefault((record.place, event.details["term"]), []).append((record, event))
-    flow = Flow(ledger.records) if seen else None
+    flow = ledger.flow
     told = {one.record.place for one in cut_between(ledger)} if seen else set()
     for (_, term), found in seen.items():
         numbers = {event.details["number"] for _, event in found}
         if len(found) < 2:
             continue
         same = len(numbers) == 1 and numbers != {""}
-        for record, event in found:
-            if flow is None or not _is_loss(ledger, record, event.name):
+        for record, event in found[:_MOST_TIMES]:
+            if not _is_loss(ledger, record, event.name):
                 continue
             cut = _cut_of_term(flow, record, term)
             if cut is None or (same and not cut.is_stepwise) or cut.line.place in told:
@@ -132,8 +133,8 @@ def cut_between(ledger: Ledger) -> Iterator[Sighting]:
     if not lost:
         return
     told: set[str] = set()
-    flow = Flow(ledger.records)
-    for use in ledger.uses:
+    flow = ledger.flow
+    for use in ledger.uses[:_MOST_TIMES]:
         before = reversed(_backwards_for(ledger, use))
         cuts = (list(_cuts(flow, record, [n for n in lost if n in use.held])) for record in before)
         for cut, names in next(filter(None, cuts), []):

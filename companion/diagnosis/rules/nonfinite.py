@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from companion.diagnosis.flow import Flow
 from companion.diagnosis.ledger import Ledger
 from companion.diagnosis.rules.origins import how_many, of_slope, of_value, origin
 from companion.diagnosis.rules.table import STEPS, Sighting, at, norm, rule, some
@@ -158,7 +157,7 @@ def _of_backward(
     ledger: Ledger, backward: LineRecord, record: LineRecord, spoilt: list[str]
 ) -> Sighting:
     """Gradients were not finite, and nothing had grown before: the loss, or its slope."""
-    flow = Flow(ledger.records)
+    flow = ledger.flow
     event = next(e for e in backward.events if e.kind == "backward")
     end = f"; {at(record)} then made {some(spoilt)} NaN or infinite"
     if event.details.get("nonfinite"):
@@ -170,10 +169,9 @@ def _of_backward(
 
 def _raised(ledger: Ledger, record: LineRecord) -> Sighting:
     """torch's own detect_anomaly() has named the operation."""
-    flow = Flow(ledger.records)
     words = (record.raised or "").partition("'")[2].partition("'")[0]
     event = next((e for e in record.events if e.kind == "backward"), Event("backward", ""))
-    return of_slope(flow, record, event, f"{words or 'an operation'} gave NaN gradients")
+    return of_slope(ledger.flow, record, event, f"{words or 'an operation'} gave NaN gradients")
 
 
 def _of_loss(ledger: Ledger, record: LineRecord) -> Iterator[Sighting]:
@@ -186,7 +184,7 @@ def _of_loss(ledger: Ledger, record: LineRecord) -> Iterator[Sighting]:
         return
     if not _is_used(ledger, record):
         return
-    flow = Flow(ledger.records)
+    flow = ledger.flow
     if any(g.norm for g in gradients):
         yield of_value(flow, record, event, "; all gradients were finite all the same")
         return

@@ -113,4 +113,7 @@ def _tensors(local: Mapping[str, Any], *, deep: bool = False) -> Iterator[Tensor
 
 
 def _storage(tensor: Tensor) -> int:
-    return tensor.untyped_storage()._cdata if tensor.layout == torch.strided else id(tensor)
+    if tensor.layout == torch.strided and torch._C._has_storage(tensor):
+        number: int = tensor.untyped_storage()._cdata
+        return number
+    return id(tensor)

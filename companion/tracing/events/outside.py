@@ -15,6 +15,7 @@ from companion.records.line import Event
 from companion.tracing.code.frames import value_of
 from companion.tracing.events.values import numbers_in
 
+MOST = 2**24  # entries of a tensor that is looked at: one may be the whole data set
 MOST_READ = 2  # runs of a line; what it reads later was bound by lines that were watched
 
 
@@ -34,7 +35,11 @@ class Outside:
             value = value_of(name, frame)
             if not is_a(value, Tensor) or not is_plain(value) or is_lazy(value) or value.is_nested:
                 continue
-            if value.is_inference() or (key := (id(value), value._version)) in self._read:
+            if (
+                value.is_inference()
+                or value.numel() > MOST
+                or (key := (id(value), value._version)) in self._read
+            ):
                 continue
             self._read.add(key)
             count = numbers_in(value)[1]

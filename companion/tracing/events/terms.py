@@ -13,6 +13,7 @@ from torch import Tensor
 from companion.isolation.objects import is_a
 from companion.isolation.wall import is_calm
 from companion.measure.values import is_lazy, is_plain
+from companion.records.flow import unparsed
 from companion.records.line import Event
 from companion.records.syntax import _dotted, _tree
 from companion.tracing.code.frames import UNKNOWN, value_of
@@ -58,9 +59,7 @@ def after(text: str, frame: FrameType) -> Iterator[Event]:
     else:
         pairs = _terms(expression, node, frame)
     for term in pairs:
-        number = _number(term, frame)
-        if number is not None:
-            yield Event("constant term", target, {"term": ast.unparse(term), "number": number})
+        yield from _event(target, term, frame)
 
 
 @lru_cache(maxsize=4096)
@@ -90,9 +89,13 @@ def _returned(expression: ast.expr, frame: FrameType) -> Iterator[Event]:
     for term, factors, found in zip(terms, values, tensors, strict=True):
         known = all(one is not UNKNOWN for one in factors)
         if known and found and not any(one.requires_grad or one.numel() != 1 for one in found):
-            number = _number(term, frame)
-            if number is not None:
-                yield Event("constant term", "", {"term": ast.unparse(term), "number": number})
+            yield from _event("", term, frame)
+
+
+def _event(target: str, term: ast.expr, frame: FrameType) -> Iterator[Event]:
+    number, text = _number(term, frame), unparsed(term)
+    if number is not None and text is not None:
+        yield Event("constant term", target, {"term": text, "number": number})
 
 
 def _added(expression: ast.expr) -> Iterator[ast.expr]:
