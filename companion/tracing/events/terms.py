@@ -140,6 +140,8 @@ def _number(term: ast.expr, frame: FrameType) -> str | None:
         if is_a(value, Tensor):
             if not is_plain(value) or is_lazy(value) or not value.is_floating_point():
                 return None
+            if value.requires_grad:
+                return None  # then it was not this one
             tensors += 1
             one = numbers_in(value)[0]
             if one == 0:

@@ -376,7 +376,7 @@ def sound_sums_that_begin_with_a_number(trace: Tracing) -> None:
             loss: Tensor | float = 0
             for block in blocks:
                 h = block(h.detach()).relu()
-                loss += F.cross_entropy(head(h), y)
+                loss += F.cross_entropy(head(h)[y >= 0], y)
             loss = 0.1 * i + loss
             loss = math.sqrt(i) + F.cross_entropy(head(x), y) + loss
             assert isinstance(loss, Tensor)
