@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from companion.diagnosis.backwards import Backward, Content, Use, later
+from companion.diagnosis.flow import Flow
 from companion.records.line import Event, LineRecord
 from companion.records.syntax import read_grads
 
@@ -47,6 +49,11 @@ class Ledger:
                 self._skip()
             self._replay(record)
             last = record
+
+    @cached_property
+    def flow(self) -> Flow:
+        """Where values came from."""
+        return Flow(self.records)
 
     def of(self, kind: str) -> Iterable[tuple[LineRecord, Event]]:
         """All events of one kind, with the lines they happened on."""

@@ -68,6 +68,9 @@ KINDS = {
             "cut": Detail("flag", "whether nothing hangs below the loss"),
             "nodes": Detail("counts?", "of a kept graph: nodes, the oldest's number, the newest's"),
             "inputs": Detail("flag", "whether it was called with inputs=..."),
+            "nonfinite": Detail("count?", "how many entries of the loss are NaN or infinite"),
+            "steep": Detail("texts", "operations near the loss whose slope can be infinite"),
+            "ignored": Detail("text?", "the label that the criterion leaves out"),
         },
     ),
     "step": Kind(
@@ -78,6 +81,7 @@ KINDS = {
             "unregistered": Detail(
                 "texts", "parameters with a gradient that no module has registered"
             ),
+            "eps": Detail("text?", "its eps, where that is 0 in the type of what it holds"),
         },
     ),
     "clear": Kind("A zero_grad; the network's or optimizer's name."),
@@ -132,6 +136,31 @@ KINDS = {
     "non-leaf": Kind(
         "A `.grad` is read that is never kept; the variable's name.",
         {"made_by": Detail("text", "autograd's name for what made it", needed=True)},
+    ),
+    "constant term": Kind(
+        "A term of a sum of losses has no graph; the sum's variable.",
+        {
+            "term": Detail("text", "the term, as it is written", needed=True),
+            "number": Detail("text", 'its number; "" where it is not known', needed=True),
+        },
+    ),
+    "cut between": Kind(
+        "A layer is called with what has no graph; the layer that was called before it.",
+        {"into": Detail("text", "the layer that is called", needed=True)},
+    ),
+    "all zero": Kind(
+        "A layer is called with nothing but zeros; the layer that was called before it.",
+        {
+            "into": Detail("text", "the layer that is called", needed=True),
+            "entries": Detail("count", "how many zeros", needed=True),
+        },
+    ),
+    "not finite": Kind(
+        "A line reads a tensor with NaN or infinity in it, the first time; the variable's name.",
+        {
+            "nonfinite": Detail("count", "how many of its entries are", needed=True),
+            "shape": Detail("shape", "its shape", needed=True),
+        },
     ),
     "graph kept": Kind(
         "A variable holds a growing graph; its name.",

@@ -35,9 +35,12 @@ class Event:
             "scale", "unscale", "scaler step" (a GradScaler's), "schedule" (a scheduler's step),
             "shapes" (a loss between tensors of different shapes), "fed" (a criterion is given
             what it does not take), "across" (or a softmax over another dimension), "non-leaf" (a
-            `.grad` that is never kept), "graph kept" (a variable that holds a growing graph), "not called" (a
-            method that is only named), "used up" (a loop over what gives each item once),
-            "no batch" (a loop over a loader that is empty) or "end" (a script is over).
+            `.grad` that is never kept), "graph kept" (a variable that holds a growing
+            graph), "not called" (a method that is only named), "used up" (a loop over what gives
+            each item once), "no batch" (a loop over a loader that is empty), "constant term" (one
+            of a loss's terms without a graph), "cut between" (a layer is called with what has no
+            graph), "all zero" (one is called with zeros alone), "not finite" (a tensor with NaN or
+            infinity in it is read for the first time) or "end" (a script is over).
         name: What it was done to or by: a network, an optimizer, a function, a variable; ""
             for a backward.
         details: Numbers, texts and tuples of them, by name; `companion.records.kinds.KINDS` says

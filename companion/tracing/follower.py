@@ -30,8 +30,7 @@ class Follower(Listener):
 
     def __init__(self, recorder: Recorder, options: Options) -> None:
         super().__init__()
-        self._options = options
-        self._recorder = recorder
+        self._options, self._recorder = options, recorder
         self._texts: dict[int, tuple[CodeType, text.Source]] = {}
         self._problem: str | None = None
         self._source: Source = Settrace(self)
@@ -93,6 +92,7 @@ class Follower(Listener):
         place = self.places[-1]
         place.recorded = False
         self._recorder.count(place.frame, place.current.first)
+        self._recorder.begin(place)
 
     @property
     def reached(self) -> bool:

@@ -71,6 +71,11 @@ class Place:
         """Where it stands, as the beginning of a sentence."""
         return f"line {self.current.first} of {os.path.basename(self.source.name)}: "
 
+    @property
+    def line(self) -> tuple[str, int]:
+        """The file, and the first line of the statement under way."""
+        return self.source.name, self.current.first
+
     def reaches_past(self) -> bool:
         """Whether the statement under way may write past the version counters."""
         lines = range(self.current.first, self.current.last + 1)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import FrameType
-from typing import Any, TypeVar
 
 from torch.optim.optimizer import Optimizer
 
@@ -22,40 +21,22 @@ from companion.records.value import Value
 from companion.tracing.calls import Call
 from companion.tracing.code.frames import local_variables
 from companion.tracing.code.uncounted import counts_no_writes
-from companion.tracing.events import pairs, variables
+from companion.tracing.events import variables
 from companion.tracing.events.graph import Spent
 from companion.tracing.events.holdings import Holdings, unregistered, wrapper_of
-from companion.tracing.events.once import Once
+from companion.tracing.events.readers import Readers
 from companion.tracing.events.recognise import Known, is_of_interest
-from companion.tracing.events.uncalled import uncalled
 from companion.tracing.events.values import Values
 from companion.tracing.options import Options
 from companion.tracing.place import Place
+from companion.tracing.shared import Shared
 from companion.tracing.steps import Steps
-
-T = TypeVar("T")
 
 MOST_LINES = 100_000  # then the trace stops watching; it would fill the memory
 MOST_IDLE = 1000  # lines without effect in a row; then nothing is watched until the next backward
 MORE = 1  # reference to a network is the meter's
 NEAR = 40  # nodes below a backward's roots by which its graph is known again
 MOST_NODES = 100_000  # nodes that are remembered so
-
-
-class Shared:
-    """What was the same the last time is the same object: step after step does the same."""
-
-    def __init__(self) -> None:
-        self._last: dict[str, Any] = {}
-
-    def of(self, kind: str, one: T) -> T:
-        """One, or what was given of this kind the last time if that is equal."""
-        last: T = self._last.get(kind, one)
-        if last != one:
-            self._last[kind] = last = one
-        else:
-            self._last.setdefault(kind, one)
-        return last
 
 
 class Recorder:
@@ -80,7 +61,8 @@ class Recorder:
         self._steps = Steps(watched.optimizers)
         self._events: list[Event] = []
         self._holdings = Holdings()
-        self._values, self._once = Values(), Once()
+        self._values = Values()
+        self._readers = Readers(watched.networks, self._known.spent)
         self._shared = Shared()
         self._watched_steps = 0
         self._other_steps = 0  # of optimizers that nobody named, with the networks' parameters
@@ -156,16 +138,15 @@ class Recorder:
 
     def begin(self, place: Place) -> None:
         """A line that is watched is about to run."""
-        text = place.current.text
         if place.reaches_past():
-            self._meter.guard(variables.reached_by(text, place.frame))
-        self._events += [*variables.before(text, place.frame), *uncalled(text, place.frame)]
-        self._events += self._once.before(place)
+            self._meter.guard(variables.reached_by(place.current.text, place.frame))
+        self._events += self._readers.before(place)
 
     def called(self, call: Call, frame: FrameType) -> None:
         """The line under way calls something that matters, or that may write uncounted."""
         seen: Event | None = None
         recogniser = call.recogniser
+        self._events += self._readers.called(frame)
         if recogniser is not None and is_of_interest(recogniser, frame, self._known) and is_calm():
             seen = recogniser(local_variables(frame), frame, self._known)
             if seen is not None:
@@ -182,12 +163,9 @@ class Recorder:
 
         With `begun` it only calls a function that is followed from there.
         """
-        text = place.current.text
-        if not begun:
-            if variables.reads(text):
-                self._events += variables.after(text, place.frame, self._known.spent)
-            self._events += pairs.after(text, place.frame, tuple(self._events))
         measured = self._meter.measure()
+        if not begun:
+            self._events += self._readers.after(place, self._events, measured.state)
         changed = any(measured[1:])
         if changed or any(event.kind != "forward" for event in self._events):
             self._idle = 0

@@ -98,7 +98,10 @@ def _is_held(network: nn.Module, numbers: set[int]) -> bool:
 
 
 def _outermost(networks: list[nn.Module], *, frozen: bool = False) -> list[nn.Module]:
-    """Those with trainable parameters that are no part of another one; criteria drop out."""
+    """Those with trainable parameters that are no part of another one; criteria drop out.
+
+    With `frozen` none of them needs a gradient: where all is frozen, backward raises.
+    """
     parts = {id(m) for net in networks for _, m in named_modules(net) if m is not net}
     return [
         net

@@ -9,11 +9,13 @@ loop with its repaired twin in `tests/package/loops`.
 from __future__ import annotations
 
 from companion.diagnosis.rules import (
+    cuts,
     feeds,
     gradients,
     graphs,
     losses,
     never,
+    nonfinite,
     order,
     parameters,
     rates,
@@ -22,7 +24,7 @@ from companion.diagnosis.rules import (
 from companion.diagnosis.rules.superseded import superseded
 from companion.diagnosis.rules.table import TABLE, Rule, Sighting
 
-_ORDER = (never, gradients, unused, parameters, rates, order, graphs, feeds, losses)
+_ORDER = (never, gradients, unused, parameters, nonfinite, cuts, rates, order, graphs, feeds, losses)
 _FAMILIES = [family.__name__ for family in _ORDER]
 
 RULES = sorted(TABLE, key=lambda rule: _FAMILIES.index(rule.see.__module__))

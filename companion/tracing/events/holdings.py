@@ -13,6 +13,7 @@ from companion.isolation.objects import attributes, is_a
 from companion.measure.modules import named_modules, named_parameters, parameters
 from companion.measure.values import is_lazy, is_plain
 from companion.measure.watched import alive, groups, held
+from companion.tracing.events.finite import lost_eps
 
 _TORCHS_OWN = set(vars(nn.Module()))
 MOST = 10_000  # entries of plain containers that are looked at: one may hold a whole data set
@@ -41,7 +42,7 @@ def step_details(
         and (not p.is_leaf or p.grad is None)
         and (p.shape in same or (p.dim() > 1 and p.shape[1:] in tails))
     ]
-    return {"held": names + beside, "idle": len(idle)}
+    return {"held": names + beside, "idle": len(idle), "eps": lost_eps(optimizer)}
 
 
 class Holdings:

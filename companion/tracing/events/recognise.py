@@ -26,6 +26,7 @@ from companion.measure.values import is_plain
 from companion.records.line import Event
 from companion.tracing.events.criterion import Twice, is_mean, picked_across, taken_twice
 from companion.tracing.events.feeds import CRITERIA, fed
+from companion.tracing.events.finite import of_loss
 from companion.tracing.events.graph import Node, Spent, below, grad_fn, number_of
 from companion.tracing.events.modes import is_training, modal_kinds
 from companion.tracing.events.pairs import LOSSES, compared, spreads
@@ -93,9 +94,10 @@ def _backward(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event
             "across": next((found for found in map(picked_across, nodes) if found), None),
             "spread": None if spread is None else spread.whole,
             "part": None if spread is None else spread.part,
-            "cut": bool(roots) and all(root.is_leaf for root in roots),
+            "cut": bool(roots) and all(root.is_leaf and root.requires_grad for root in roots),
             "nodes": _nodes(nodes) if retained else None,
             "inputs": local.get("inputs") is not None,
+            **of_loss(roots, nodes),
         },
     )
 

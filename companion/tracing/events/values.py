@@ -75,7 +75,7 @@ class Values:
             wanted = self._names(parameters, requires_grad)
             unreached = None if wanted is None else self._unreached(node, wanted)
         return Value(
-            name, dtype, tuple(tensor.shape), *_numbers(tensor), node is not None, unreached
+            name, dtype, tuple(tensor.shape), *numbers_in(tensor), node is not None, unreached
         )
 
     def _names(
@@ -148,7 +148,7 @@ def _float(number: int | float) -> float | None:
         return None
 
 
-def _numbers(tensor: Tensor) -> tuple[float | None, int | None]:
+def numbers_in(tensor: Tensor) -> tuple[float | None, int | None]:
     """The value of a tensor's only entry, and how many entries are not finite."""
     if tensor.layout != torch.strided or tensor.is_complex() or tensor.is_quantized:
         return None, None

@@ -174,20 +174,6 @@ def sound_list_of_registered_layers(trace: Tracing) -> None:
             optimizer.step()
 
 
-def sound_dead_units(trace: Tracing) -> None:
-    """A gradient of zeros is a gradient: these ReLU never fire, so their layer stays."""
-    net = mlp()
-    with torch.no_grad():
-        for p in net[0].parameters():
-            p.fill_(0.0 if p.dim() > 1 else -100.0)
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
-    with trace(net, optimizer):
-        for x, y in classes():
-            optimizer.zero_grad()
-            F.cross_entropy(net(x), y).backward()
-            optimizer.step()
-
-
 def sound_input_gradient(trace: Tracing) -> None:
     """Adversarial training: a first gradient with respect to the input alone."""
     net = mlp()

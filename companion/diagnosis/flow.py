@@ -1,0 +1,97 @@
+"""Where a value came from: from the line that reads it back to those that bound what it reads.
+
+Told by the names in the text, within one function; where the text does not tell, the way ends.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+
+from companion.records.flow import reads
+from companion.records.line import LineRecord
+from companion.records.syntax import bound
+from companion.records.value import Value
+
+Bound = tuple[LineRecord, Value | None]
+_MOST = 200  # lines that are gone back through
+
+
+class Flow:
+    """The lines that bound each variable, in order."""
+
+    def __init__(self, records: Sequence[LineRecord]) -> None:
+        self._records = records
+        self._bound: dict[tuple[str, str, int, str], list[int]] = {}
+        self._outside: dict[tuple[str, str], Value] = {}
+        self._callers: list[int | None] = []  # by a record's index, that of the line that called
+        above: list[int] = []  # by depth, the last line there
+        for record in records:
+            del above[record.depth :]
+            self._callers.append(above[-1] if above else None)
+            above += [record.index] * (record.depth + 1 - len(above))
+            if not record.raised:
+                names = dict.fromkeys([v.name for v in record.values])
+                names.update((name, None) for name, _ in bound(record.source))
+                for name in names:
+                    self._bound.setdefault((*_scope(record), name), []).append(record.index)
+            for event in record.events:
+                if event.kind == "not finite":
+                    count, shape = event.details["nonfinite"], event.details["shape"]
+                    value = Value(event.name, "", shape, None, count)
+                    self._outside.setdefault((record.file, event.name), value)
+
+    def last(self, name: str, record: LineRecord) -> Bound | None:
+        """The line before this one that bound the variable, and what to."""
+        indices = self._bound.get((*_scope(record), name), [])
+        i = bisect_left(indices, record.index)
+        if not i:
+            return None
+        found = self._records[indices[i - 1]]
+        return found, next((v for v in found.values if v.name == name), None)
+
+    def inputs(self, record: LineRecord) -> Iterator[Bound]:
+        """What a line read: the lines that bound it, and what to.
+
+        Where it called a function whose lines were watched, what that returned as well.
+        """
+        caller = self._caller(record)
+        for name in reads(record.source):
+            found = self.last(name, record)
+            if found is not None:
+                yield found
+            elif (record.file, name) in self._outside:  # bound before the watching began
+                yield record, self._outside[record.file, name]
+            elif caller is not None and name in reads(caller.source):  # handed in by that name
+                found = self.last(name, caller)
+                if found is not None:
+                    yield found
+        for i in reversed(range(record.index)):
+            inner = self._records[i]
+            if inner.depth <= record.depth:
+                break
+            if inner.depth == record.depth + 1 and inner.source.startswith("return "):
+                yield inner, None
+                yield from self.inputs(inner)
+                break
+
+    def _caller(self, record: LineRecord) -> LineRecord | None:
+        """The line that called the function that this line stands in."""
+        index = self._callers[record.index]
+        return None if index is None else self._records[index]
+
+    def ancestors(self, record: LineRecord) -> list[tuple[LineRecord, LineRecord, Value | None]]:
+        """All that a line's values come from, nearest first: reader, line that bound, value."""
+        found = []
+        todo, seen = [record], {record.index}
+        for reader in todo:
+            for line, value in self.inputs(reader):
+                found.append((reader, line, value))
+                if line.index not in seen and len(todo) < _MOST:
+                    seen.add(line.index)
+                    todo.append(line)
+        return found
+
+
+def _scope(record: LineRecord) -> tuple[str, str, int]:
+    return record.file, record.function, record.depth

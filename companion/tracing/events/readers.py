@@ -1,0 +1,45 @@
+"""All that is read off a line itself, its text and its variables, before and after it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from types import FrameType
+
+from torch import nn
+
+from companion.records.line import Event, State
+from companion.tracing.events import pairs, variables
+from companion.tracing.events.clues import Clues
+from companion.tracing.events.graph import Spent
+from companion.tracing.events.once import Once
+from companion.tracing.events.uncalled import uncalled
+from companion.tracing.place import Place
+
+
+class Readers:
+    """Asks each of them in turn; they keep nothing of the script's alive."""
+
+    def __init__(self, networks: Mapping[str, nn.Module], spent: Spent) -> None:
+        self._spent = spent
+        self._clues, self._once = Clues(networks), Once()
+
+    def before(self, place: Place) -> Iterator[Event]:
+        """A line is about to run."""
+        text = place.current.text
+        yield from variables.before(text, place.frame)
+        yield from uncalled(text, place.frame)
+        yield from self._once.before(place)
+        yield from self._clues.before(place)
+
+    def called(self, frame: FrameType) -> Iterator[Event]:
+        """It calls something of torch's."""
+        return self._clues.called(frame)
+
+    def after(self, place: Place, events: Sequence[Event], state: State) -> Iterator[Event]:
+        """It has ended, with these events and in this state."""
+        text = place.current.text
+        if variables.reads(text):
+            yield from variables.after(text, place.frame, self._spent)
+        yield from pairs.after(text, place.frame, tuple(events))
+        if not place.raised:
+            yield from self._clues.after(place, events, state)
