@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Literal
 
 from companion.records.line import LineRecord
 
@@ -65,6 +66,23 @@ class Use:
     foreign: tuple[Backward, Backward] | None
     scaled: bool
     cleared: int
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A call that clips gradients.
+
+    Attributes:
+        record: The line.
+        names: Names of the parameters that it was given; of all, where that is not known.
+        meter: Whether it only measures, for all that is known.
+        found: What stood in their gradients: nothing at all, only what steps had used, or more.
+    """
+
+    record: LineRecord
+    names: frozenset[str]
+    meter: bool
+    found: Literal["nothing", "used", "fresh"]
 
 
 class Content:

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
-from companion.diagnosis.backwards import Backward, Content, Use, later
+from companion.diagnosis.backwards import Backward, Clip, Content, Use, later
+from companion.diagnosis.words import Words
 from companion.records.line import Event, LineRecord
 from companion.records.syntax import read_grads
 
@@ -25,12 +27,14 @@ class Ledger:
         backwards: Every line with a backward call that changed a gradient, in order.
         uses: Every step, in order.
         late_clips: Lines that clipped gradients which every step that uses them had used already.
+        clips: Every call that clips, in order, but those inside a line that is a whole step.
     """
 
     records: Sequence[LineRecord]
     backwards: list[Backward] = field(default_factory=list)
     uses: list[Use] = field(default_factory=list)
     late_clips: list[LineRecord] = field(default_factory=list)
+    clips: list[Clip] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._content: dict[str, Content] = {}
@@ -47,6 +51,11 @@ class Ledger:
                 self._skip()
             self._replay(record)
             last = record
+
+    @cached_property
+    def words(self) -> Words:
+        """How the reader writes what takes part."""
+        return Words(self.records)
 
     def of(self, kind: str) -> Iterable[tuple[LineRecord, Event]]:
         """All events of one kind, with the lines they happened on."""
@@ -70,6 +79,7 @@ class Ledger:
                 self._cleared[event.name] = record.index
         if "clip" in kinds and self._is_late(record):
             self.late_clips.append(record)
+        self._note_clips(record)
         if "step" not in kinds:
             self._touch(record)
         # A step of an optimizer that clears at its end has used what it clears.
@@ -90,7 +100,8 @@ class Ledger:
                 self._clear(name, record)  # the reader's own `p.grad = ...`
                 self._put(name, Backward(record, {name}, touched=True))
             else:
-                self._scaled.add(name)
+                if not ("clip" in kinds and "clip" in record.source):
+                    self._scaled.add(name)
                 if name in self._content:
                     self._content[name].read()
         if backward is not None and backward.written:
@@ -148,6 +159,24 @@ class Ledger:
     def _is_late(self, record: LineRecord) -> bool:
         changed = [n for n in record.changed_gradients if record.after.gradients.get(n) is not None]
         return bool(changed) and all(self._is_used(name) for name in changed)
+
+    def _note_clips(self, record: LineRecord) -> None:
+        for event in record.events:
+            if event.kind in ("backward", "step", "clear"):
+                return  # on the same line: what it found is not what stood there before the line
+            if event.kind == "clip":
+                gradients = record.before.gradients
+                names = frozenset(event.details.get("given", gradients))
+                there = [
+                    name
+                    for name in names
+                    if (reading := gradients.get(name)) is not None
+                    and (reading.norm or name in self._content)
+                ]
+                used = all(map(self._is_used, there))
+                meter = event.details.get("meter", True)
+                found = ("used" if used else "fresh") if there else "nothing"
+                self.clips.append(Clip(record, names, meter, found))
 
     def _clear(self, name: str, record: LineRecord) -> None:
         content = self._content.pop(name, None)

@@ -24,6 +24,7 @@ from torch.optim.optimizer import Optimizer
 from companion.isolation.objects import attributes, is_a
 from companion.measure.values import has_values, is_plain
 from companion.records.line import Event
+from companion.tracing.events.clips import clip
 from companion.tracing.events.criterion import is_mean, taken_twice
 from companion.tracing.events.graph import Node, Spent, below, grad_fn, number_of
 from companion.tracing.events.modes import is_training, modal_kinds
@@ -35,10 +36,12 @@ class Known(NamedTuple):
     Attributes:
         names: The names of what it watches, by id.
         spent: The graphs that a backward has gone through.
+        parameters: Gives the watched parameters, by name.
     """
 
     names: Mapping[int, str]
     spent: Spent
+    parameters: Callable[[], Mapping[str, Tensor]]
 
 
 Recogniser: TypeAlias = Callable[[Mapping[str, Any], FrameType, Known], Event | None]
@@ -114,7 +117,7 @@ def _nodes(roots: Iterable[Node | None]) -> tuple[int, int, int]:
 
 
 def _clip(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event:
-    return Event("clip", frame.f_code.co_name)
+    return clip(local, frame, known.parameters())
 
 
 def _clear(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event | None:
