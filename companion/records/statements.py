@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from companion.records.syntax import _dotted, _nodes
 
-LONGEST = 80  # characters of an expression that is handed back
+LONGEST = 120  # characters of an expression that is handed back
 
 
 def _text(node: ast.AST) -> str | None:
@@ -19,9 +19,11 @@ def _text(node: ast.AST) -> str | None:
     return text if len(text) <= LONGEST and "\n" not in text else None
 
 
-def _calls(text: str, method: str) -> Iterator[tuple[ast.Call, ast.expr]]:
+def _calls(
+    text: str, method: str, nodes: Iterable[ast.AST] | None = None
+) -> Iterator[tuple[ast.Call, ast.expr]]:
     """Calls of that method, each with what it is called on."""
-    for node in _nodes(text):
+    for node in _nodes(text) if nodes is None else nodes:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             if node.func.attr == method:
                 yield node, node.func.value
@@ -71,11 +73,9 @@ def read(text: str) -> tuple[str, ...]:
         >>> read("pred, self.h = net(x, self.h)")
         ('net', 'x', 'self', 'self.h')
     """
-    found = [
-        _dotted(node)
-        for node in _nodes(text)
-        if isinstance(node, (ast.Name, ast.Attribute)) and isinstance(node.ctx, ast.Load)
-    ]
+    nodes = [*_nodes(text)]
+    found = [_dotted(node) for node in nodes if _is_read(node)]
+    found += [_dotted(node.target) for node in nodes if isinstance(node, ast.AugAssign)]
     return tuple(dict.fromkeys(sorted((n for n in found if n), key=lambda name: name.count("."))))
 
 
@@ -92,11 +92,12 @@ def root(text: str) -> str | None:
 
 
 def _root(text: str) -> ast.expr | None:
-    calls = [*_calls(text, "backward")]
+    nodes = [*_nodes(text)]
+    calls = [*_calls(text, "backward", nodes)]
     if len(calls) != 1:
         return None
     call, value = calls[0]
-    alone = [node for node in _nodes(text) if isinstance(node, ast.stmt)]
+    alone = [node for node in nodes if isinstance(node, ast.stmt)]
     plain = not call.args and all(key.arg == "retain_graph" for key in call.keywords)
     is_it = len(alone) == 1 and isinstance(alone[0], ast.Expr) and alone[0].value is call
     return value if plain and is_it else None
@@ -240,3 +241,35 @@ def subtracting(text: str) -> str | None:
             if names == {left} and left and right and isinstance(node.value.op, ast.Sub):
                 return f"{left} -= {right}"
     return None
+
+
+@lru_cache(maxsize=4096)
+def bare(text: str) -> str:
+    """A statement of one line without the comment behind it.
+
+    Example:
+        >>> bare("opt.step()  # now"), bare("print('#')")
+        ('opt.step()', "print('#')")
+    """
+    nodes = [node for node in _nodes(text) if isinstance(node, ast.stmt)]
+    if "#" not in text or "\n" in text or len(nodes) != 1 or isinstance(nodes[0], _HEADERS):
+        return text
+    end = nodes[0].end_col_offset
+    return text.encode()[:end].decode()
+
+
+@lru_cache(maxsize=4096)
+def is_handed(text: str, name: str) -> bool:
+    """Whether a statement hands on a function of that name, and does not call it.
+
+    Example:
+        >>> is_handed("opt.step(closure)", "closure"), is_handed("self.step(x)", "step")
+        (True, False)
+    """
+    nodes = [*_nodes(text)]
+    called = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
+    return any(
+        id(node) not in called and (_dotted(node) or "").rpartition(".")[2] == name
+        for node in nodes
+        if isinstance(node, (ast.Name, ast.Attribute))
+    )

@@ -1,0 +1,305 @@
+"""A cure that names the reader's own things: followed to the letter, the finding is gone."""
+
+from __future__ import annotations
+
+import contextlib
+import textwrap
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+
+from companion import Trace, trace
+
+
+class Case(NamedTuple):
+    """A loop that goes wrong, and what is said; `new` in the place of `old` is the cure."""
+
+    rule: str
+    script: str
+    cure: str
+    old: str
+    new: str
+    says: str = ""
+
+
+SETUP = """\
+import torch
+from torch import nn
+from torch.nn import functional as F
+torch.manual_seed(0)
+"""
+
+
+def run(tmp_path: Path, script: str) -> tuple[Trace, Exception | None]:
+    path = tmp_path / "loop.py"
+    path.write_text(SETUP + textwrap.dedent(script))
+    variables: dict[str, Any] = {"trace": trace, "__name__": "loop"}
+    failure: Exception | None = None
+    try:
+        exec(compile(path.read_text(), str(path), "exec"), variables)
+    except RuntimeError as error:
+        failure = error
+    return variables["routine"], failure
+
+
+TWICE = {
+    "hidden state": Case(
+        "backward-twice",
+        """
+        rnn, head = nn.GRUCell(2, 3), nn.Linear(3, 1)
+        opt = torch.optim.SGD([*rnn.parameters(), *head.parameters()], lr=0.1)
+        memory = torch.zeros(4, 3)
+        with trace(rnn, head, opt) as routine:
+            for _ in range(4):
+                memory = rnn(torch.randn(4, 2), memory)
+                loss = head(memory).square().mean()
+                opt.zero_grad()
+                loss.backward()
+                opt.step()
+        """,
+        "memory = memory.detach()  # for the next batch, when backward() is over",
+        "opt.step()",
+        "opt.step(); memory = memory.detach()",
+        "memory, which line 11 reads, was computed on line 11",
+    ),
+    "hidden state from None": Case(
+        "backward-twice",
+        """
+        lstm, head = nn.LSTM(2, 3), nn.Linear(3, 1)
+        opt = torch.optim.SGD([*lstm.parameters(), *head.parameters()], lr=0.1)
+        state = None
+        with trace(lstm, head, opt) as routine:
+            for _ in range(4):
+                out, state = lstm(torch.randn(5, 4, 2), state)
+                loss = head(out).square().mean()
+                opt.zero_grad()
+                loss.backward()
+                opt.step()
+        """,
+        "state = tuple(one.detach() for one in state)  # for the next batch, when backward() is "
+        "over",
+        "opt.step()",
+        "opt.step(); state = tuple(one.detach() for one in state)",
+    ),
+    "two losses": Case(
+        "backward-twice",
+        """
+        body, left, right = nn.Linear(3, 4), nn.Linear(4, 1), nn.Linear(4, 2)
+        adam = torch.optim.Adam([p for n in (body, left, right) for p in n.parameters()])
+        with trace(body, left, right, adam) as routine:
+            for _ in range(3):
+                code = torch.tanh(body(torch.randn(5, 3)))
+                one, other = left(code).square().mean(), right(code).square().mean()
+                adam.zero_grad()
+                one.backward()
+                (0.5 * other).backward()
+                adam.step()
+        """,
+        "(one + 0.5 * other).backward()  # one call in the place of both",
+        "one.backward()\n                (0.5 * other).backward()",
+        "(one + 0.5 * other).backward()",
+        "it shares a part of that graph with the backward() on line 13",
+    ),
+    "two losses, the second forward later": Case(
+        "backward-twice",
+        """
+        body, left, right = nn.Linear(3, 4), nn.Linear(4, 1), nn.Linear(4, 2)
+        adam = torch.optim.Adam([p for n in (body, left, right) for p in n.parameters()])
+        with trace(body, left, right, adam) as routine:
+            for _ in range(3):
+                code = torch.tanh(body(torch.randn(5, 3)))
+                adam.zero_grad()
+                one = left(code).square().mean()
+                one.backward()
+                other = right(code).square().mean()
+                other.backward()
+                adam.step()
+        """,
+        "(one + other).backward()  # one call in the place of both",
+        "one.backward()\n                other = right(code).square().mean()\n"
+        "                other.backward()",
+        "other = right(code).square().mean()\n                (one + other).backward()",
+    ),
+    "two optimizers": Case(
+        "backward-twice",
+        """
+        body, left, right = nn.Linear(3, 4), nn.Linear(4, 1), nn.Linear(4, 2)
+        opt_l = torch.optim.Adam([*body.parameters(), *left.parameters()])
+        opt_r = torch.optim.Adam(right.parameters())
+        with trace(body, left, right, opt_l, opt_r) as routine:
+            for _ in range(3):
+                code = torch.tanh(body(torch.randn(5, 3)))
+                one, other = left(code).square().mean(), right(code).square().mean()
+                opt_l.zero_grad()
+                one.backward()
+                opt_r.zero_grad()
+                other.backward()
+                opt_l.step()
+                opt_r.step()
+        """,
+        "one.backward(retain_graph=True)  # the graph is needed once more",
+        "one.backward()",
+        "one.backward(retain_graph=True)",
+    ),
+    "a list of losses": Case(
+        "backward-twice",
+        """
+        net = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 3))
+        opt = torch.optim.SGD(net.parameters(), lr=0.1)
+        with trace(net, opt) as routine:
+            for _ in range(3):
+                out = net(torch.randn(5, 3))
+                terms = [out[:, i].square().mean() for i in range(3)]
+                opt.zero_grad()
+                for term in terms:
+                    term.backward()
+                opt.step()
+        """,
+        "sum(terms).backward()  # one call for all, instead of the loop",
+        "for term in terms:\n                    term.backward()",
+        "sum(terms).backward()",
+    ),
+    "SAM": Case(
+        "backward-twice",
+        """
+        net = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+        base = torch.optim.SGD(net.parameters(), lr=0.1)
+        x, y = torch.randn(8, 3), torch.randint(2, (8,))
+        with trace(net, base) as routine:
+            for _ in range(3):
+                base.zero_grad()
+                logits = net(x)
+                F.cross_entropy(logits, y).backward()
+                with torch.no_grad():
+                    moves = [0.05 * p.grad for p in net.parameters()]
+                    torch._foreach_add_([*net.parameters()], moves)
+                base.zero_grad()
+                F.cross_entropy(logits, y).backward()
+                with torch.no_grad():
+                    torch._foreach_sub_([*net.parameters()], moves)
+                base.step()
+        """,
+        "logits = net(x)  # again, with the parameters as they are now\n"
+        "F.cross_entropy(logits, y).backward()",
+        "base.zero_grad()\n                F.cross_entropy(logits, y).backward()",
+        "base.zero_grad()\n                logits = net(x)\n"
+        "                F.cross_entropy(logits, y).backward()",
+        "the parameters have moved since",
+    ),
+    "before the loop": Case(
+        "backward-twice",
+        """
+        net = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+        opt = torch.optim.SGD(net.parameters(), lr=0.0)
+        x, y = torch.randn(8, 3), torch.randint(2, (8,))
+        with trace(net, opt) as routine:
+            error = F.cross_entropy(net(x), y)
+            for _ in range(3):
+                opt.zero_grad()
+                error.backward()
+                opt.step()
+        """,
+        "error = F.cross_entropy(net(x), y)  # in the loop, anew for every backward\n"
+        "error.backward()",
+        "                error.backward()",
+        "                error = F.cross_entropy(net(x), y)\n                error.backward()",
+    ),
+    "features before the loop": Case(
+        "backward-twice",
+        """
+        body, head = nn.Linear(3, 4), nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 2))
+        opt = torch.optim.SGD([*body.parameters(), *head.parameters()], lr=0.1)
+        x, y = torch.randn(8, 3), torch.randint(2, (8,))
+        with trace(body, head, opt) as routine:
+            features = torch.tanh(body(x))
+            for _ in range(3):
+                opt.zero_grad()
+                loss = F.cross_entropy(head(features), y)
+                loss.backward()
+                opt.step()
+        """,
+        "features = torch.tanh(body(x))  # in the loop, anew for every backward",
+        "opt.zero_grad()",
+        "features = torch.tanh(body(x)); opt.zero_grad()",
+    ),
+    "a closure": Case(
+        "backward-twice",
+        """
+        net = nn.Linear(3, 1)
+        lbfgs = torch.optim.LBFGS(net.parameters(), max_iter=4)
+        x, y = torch.randn(8, 3), torch.randn(8, 1)
+        def evaluate():
+            lbfgs.zero_grad()
+            loss = F.mse_loss(pred, y)
+            loss.backward()
+            return loss
+        with trace(net, lbfgs, into=[evaluate]) as routine:
+            for _ in range(3):
+                pred = net(x)
+                lbfgs.step(evaluate)
+        """,
+        "def evaluate():\n    pred = net(x)  # in here: each call needs its own\n    ...",
+        "def evaluate():\n",
+        "def evaluate():\n            pred = net(x)\n",
+        "the forward on line 16 stands outside of it",
+    ),
+    "a generator's output": Case(
+        "backward-twice",
+        """
+        gen = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 3))
+        disc = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+        opt_g, opt_d = torch.optim.Adam(gen.parameters()), torch.optim.Adam(disc.parameters())
+        with trace(gen, disc, opt_g, opt_d) as routine:
+            for _ in range(3):
+                fake = gen(torch.randn(4, 2))
+                opt_d.zero_grad()
+                d_loss = (F.softplus(disc(fake)) + F.softplus(-disc(torch.randn(4, 3)))).mean()
+                d_loss.backward()
+                opt_d.step()
+                opt_g.zero_grad()
+                g_loss = F.softplus(-disc(fake)).mean()
+                g_loss.backward()
+                opt_g.step()
+        """,
+        "d_loss = (F.softplus(disc(fake.detach())) + F.softplus(-disc(torch.randn(4, 3)))).mean()",
+        "F.softplus(disc(fake))",
+        "F.softplus(disc(fake.detach()))",
+    ),
+    "a sum over batches": Case(
+        "backward-twice",
+        """
+        net = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+        opt = torch.optim.SGD(net.parameters(), lr=0.1)
+        total = 0.0
+        with trace(net, opt) as routine:
+            for _ in range(3):
+                opt.zero_grad()
+                loss = F.cross_entropy(net(torch.randn(8, 3)), torch.randint(2, (8,)))
+                total += loss
+                total.backward()
+                opt.step()
+        """,
+        "loss.backward()  # this batch's alone\ntotal += loss.item()  # a number",
+        "total += loss\n                total.backward()",
+        "loss.backward()\n                total += loss.item()",
+    ),
+}
+CASES = {**TWICE}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_cure_is_right_for_this_loop(tmp_path: Path, name: str) -> None:
+    case = CASES[name]
+    routine, _ = run(tmp_path, case.script)
+    finding = next(one for one in routine.diagnose() if one.rule == case.rule)
+    assert finding.cure == case.cure
+    assert case.says in finding.observed
+    assert case.script.count(case.old) == 1
+    repaired = case.script.replace(case.old, case.new)
+    for line in (one.partition("  #")[0] for one in case.cure.splitlines()):
+        assert line.strip() == "..." or line.strip() in repaired
+    routine, failure = run(tmp_path, repaired)
+    assert failure is None
+    assert not [str(one) for one in routine.diagnose()]
