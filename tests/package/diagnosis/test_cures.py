@@ -286,7 +286,68 @@ TWICE = {
         "loss.backward()\n                total += loss.item()",
     ),
 }
-CASES = {**TWICE}
+ORDER = {
+    "actor and critic in one network": Case(
+        "step-before-backward",
+        """
+        net = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 3))
+        agent = torch.optim.Adam(net.parameters())
+        with trace(net, agent) as routine:
+            for _ in range(3):
+                out = net(torch.randn(5, 3))
+                actor_loss, critic_loss = out[:, :2].mean(), out[:, 2].square().mean()
+                agent.zero_grad()
+                actor_loss.backward(retain_graph=True)
+                agent.step()
+                critic_loss.backward()
+        """,
+        "critic_loss.backward()\nagent.step()",
+        "agent.step()\n                critic_loss.backward()",
+        "critic_loss.backward()\n                agent.step()",
+    ),
+    "warm-up from 0": Case(
+        "step-before-backward",
+        """
+        net = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+        sgd = torch.optim.SGD(net.parameters(), lr=0.0)
+        net(torch.randn(5, 3)).mean().backward()
+        with trace(net, sgd) as routine:
+            for _ in range(3):
+                loss = net(torch.randn(5, 3)).square().mean()
+                sgd.step()
+                sgd.zero_grad()
+                loss.backward()
+        """,
+        "loss.backward()\nsgd.step()",
+        "sgd.step()\n                sgd.zero_grad()\n                loss.backward()",
+        "sgd.zero_grad()\n                loss.backward()\n                sgd.step()",
+        "it wrote into 4 parameters (with this learning rate the same values)",
+    ),
+    "a generator's score": Case(
+        "step-before-backward",
+        """
+        gen = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 3))
+        disc = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+        opt_g, opt_d = torch.optim.Adam(gen.parameters()), torch.optim.Adam(disc.parameters())
+        with trace(gen, disc, opt_g, opt_d) as routine:
+            for _ in range(3):
+                fake = gen(torch.randn(4, 2))
+                score = disc(fake)
+                opt_d.zero_grad()
+                d_loss = (F.softplus(score) + F.softplus(-disc(torch.randn(4, 3)))).mean()
+                d_loss.backward(retain_graph=True)
+                opt_d.step()
+                opt_g.zero_grad()
+                g_loss = F.softplus(-score).mean()
+                g_loss.backward()
+                opt_g.step()
+        """,
+        "score = disc(fake)  # again, after opt_d.step()",
+        "opt_d.step()",
+        "opt_d.step()\n                score = disc(fake)",
+    ),
+}
+CASES = {**TWICE, **ORDER}
 
 
 @pytest.mark.parametrize("name", CASES)
