@@ -94,7 +94,7 @@ def _before(ledger: Ledger, clip: Clip, use: Use) -> Iterator[Sighting]:
     yield Sighting(
         clip.record,
         f"it found {found} in the gradients; then backward() on {at(last)} brought their norm to "
-        f"{norm(last, only=set(use.held))}, and {who(use)} stepped on {at(use.record)} with that",
+        f"{norm(last, only=set(use.held))}, and {who(ledger, use)} stepped on {at(use.record)} with that",
         cure=in_its_place(ledger, clip.record, use),
     )
 
@@ -112,7 +112,7 @@ def _amid(ledger: Ledger, clip: Clip, use: Use) -> Iterator[Sighting]:
             clip.record,
             f"it clipped the sum of {len(before)} of {len(records)} backward calls, norm "
             f"{norm(clip.record, only=set(clip.names))} then; the others were added to that, and "
-            f"{who(use)} stepped on {at(use.record)} with the whole sum",
+            f"{who(ledger, use)} stepped on {at(use.record)} with the whole sum",
             settle="whether the batches of one step are meant to count the less the earlier they "
             "come",
             cure=in_its_place(ledger, clip.record, use),
@@ -162,7 +162,7 @@ def clip_after_step(ledger: Ledger) -> Iterator[Sighting]:
         elif _is_in_vain(ledger, clip, use, following):
             yield Sighting(
                 clip.record,
-                f"{who(use)} had used the gradients on {at(use.record)} already (norm {before}, "
+                f"{who(ledger, use)} had used the gradients on {at(use.record)} already (norm {before}, "
                 "below the limit: it changed nothing), and no later step uses them",
                 settle="whether it only measures" if _is_measured(clip.record) else None,
                 cure=cure,

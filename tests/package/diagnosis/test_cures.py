@@ -347,7 +347,133 @@ ORDER = {
         "opt_d.step()\n                score = disc(fake)",
     ),
 }
-CASES = {**TWICE, **ORDER}
+GRADIENTS = {
+    "never cleared": Case(
+        "accumulates",
+        """
+        net = nn.Linear(3, 1)
+        sgd = torch.optim.SGD(net.parameters(), lr=0.1)
+        with trace(net, sgd) as routine:
+            for _ in range(3):
+                error = net(torch.randn(5, 3)).square().mean()
+                error.backward()
+                sgd.step()
+        """,
+        "sgd.zero_grad()  # once for every step, before error.backward()",
+        "error.backward()",
+        "sgd.zero_grad(); error.backward()",
+        "gradients that sgd had already used",
+    ),
+    "an attribute": Case(
+        "accumulates",
+        """
+        class Trainer:
+            def fit(self):
+                for _ in range(3):
+                    self.net(torch.randn(5, 3)).square().mean().backward()
+                    self.opt.step()
+        trainer = Trainer()
+        trainer.net = nn.Linear(3, 1)
+        trainer.opt = torch.optim.SGD(trainer.net.parameters(), lr=0.1)
+        with trace(trainer.net, trainer.opt, into=[Trainer.fit]) as routine:
+            trainer.fit()
+        """,
+        "self.opt.zero_grad()  # once for every step, before "
+        "self.net(torch.randn(5, 3)).square().mean().backward()",
+        "                    self.opt.step()",
+        "                    self.opt.step(); self.opt.zero_grad()",
+    ),
+    "a closure that does not clear": Case(
+        "accumulates",
+        """
+        net = nn.Linear(3, 1)
+        lbfgs = torch.optim.LBFGS(net.parameters(), max_iter=4)
+        x, y = torch.randn(8, 3), torch.randn(8, 1)
+        def evaluate():
+            loss = F.mse_loss(net(x), y)
+            loss.backward()
+            return loss
+        with trace(net, lbfgs, into=[evaluate]) as routine:
+            lbfgs.step(evaluate)
+        """,
+        "def evaluate():\n    lbfgs.zero_grad()  # first, in each of its calls\n    ...",
+        "def evaluate():\n",
+        "def evaluate():\n            lbfgs.zero_grad()\n",
+        "within one step lbfgs has called the closure several times",
+    ),
+    "the critic's gradient": Case(
+        "polluted",
+        """
+        actor, critic = nn.Linear(3, 2), nn.Linear(2, 1)
+        opt_a, opt_c = torch.optim.Adam(actor.parameters()), torch.optim.Adam(critic.parameters())
+        with trace(actor, critic, opt_a, opt_c) as routine:
+            for _ in range(3):
+                q = critic(torch.randn(5, 2)).square().mean()
+                q.backward()
+                opt_c.step()
+                opt_c.zero_grad()
+                opt_a.zero_grad()
+                (-critic(torch.tanh(actor(torch.randn(5, 3)))).mean()).backward()
+                opt_a.step()
+        """,
+        "opt_c.zero_grad()  # before the backward() on line 11",
+        "                q.backward()",
+        "                opt_c.zero_grad()\n                q.backward()",
+    ),
+    "undivided": Case(
+        "accumulation-not-divided",
+        """
+        net = nn.Linear(3, 1)
+        opt = torch.optim.SGD(net.parameters(), lr=0.1)
+        with trace(net, opt) as routine:
+            for _ in range(3):
+                opt.zero_grad()
+                for _ in range(4):
+                    loss = F.mse_loss(net(torch.randn(5, 3)), torch.randn(5, 1))
+                    loss.backward()
+                opt.step()
+        """,
+        "(loss / 4).backward()",
+        "loss.backward()",
+        "(loss / 4).backward()",
+    ),
+    "cleared in between": Case(
+        "discarded",
+        """
+        net = nn.Linear(3, 1)
+        opt = torch.optim.SGD(net.parameters(), lr=0.1)
+        with trace(net, opt) as routine:
+            for _ in range(3):
+                F.mse_loss(net(torch.randn(5, 3)), torch.randn(5, 1)).backward()
+                opt.zero_grad()
+                opt.step()
+        """,
+        "F.mse_loss(net(torch.randn(5, 3)), torch.randn(5, 1)).backward()\n"
+        "opt.step()\nopt.zero_grad()",
+        "opt.zero_grad()\n                opt.step()",
+        "opt.step()\n                opt.zero_grad()",
+    ),
+    "leftovers": Case(
+        "discarded",
+        """
+        net = nn.Linear(3, 1)
+        opt = torch.optim.SGD(net.parameters(), lr=0.1)
+        with trace(net, opt) as routine:
+            for _ in range(3):
+                opt.zero_grad(set_to_none=True)
+                for i in range(1, 6):
+                    (F.mse_loss(net(torch.randn(5, 3)), torch.randn(5, 1)) / 2).backward()
+                    if i % 2 == 0:
+                        opt.step()
+                        opt.zero_grad()
+        """,
+        "opt.step()  # once more where the last, smaller group ends, before "
+        "opt.zero_grad(set_to_none=True)",
+        "if i % 2 == 0:",
+        "if i % 2 == 0 or i == 5:",
+    ),
+}
+CASES = {**TWICE, **ORDER, **GRADIENTS}
 
 
 @pytest.mark.parametrize("name", CASES)
