@@ -96,7 +96,9 @@ class Ledger:
                 continue
             if backward is not None:
                 self._add(name, backward)
-            elif record.before.gradients.get(name) is None or self._is_used(name):
+            elif record.before.gradients.get(name) is None or (
+                self._is_used(name) and "unscale" not in kinds
+            ):
                 self._clear(name, record)  # the reader's own `p.grad = ...`
                 self._put(name, Backward(record, {name}, touched=True))
             else:

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
-from companion.records.syntax import _dotted, _nodes
+from companion.records.syntax import _dotted, _nodes, read_grads
 
 LONGEST = 120  # characters of an expression that is handed back
 
@@ -227,19 +227,18 @@ class _Detacher(ast.NodeTransformer):
 
 @lru_cache(maxsize=4096)
 def subtracting(text: str) -> str | None:
-    """`w -= x` for a statement `w = w - x`.
+    """`w -= x` for a statement `new = w - x`, in which x has the gradient of w.
 
     Example:
-        >>> subtracting("w = w - lr * w.grad"), subtracting("w = 2 * w - x")
-        ('w -= lr * w.grad', None)
+        >>> subtracting("w = w - lr * w.grad"), subtracting("new[name] = old - p.grad")
+        ('w -= lr * w.grad', 'p -= p.grad')
     """
     for node in _nodes(text):
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.BinOp):
-            names = {_dotted(target) for target in node.targets}
-            right = _text(node.value.right)
-            left = _dotted(node.value.left)
-            if names == {left} and left and right and isinstance(node.value.op, ast.Sub):
-                return f"{left} -= {right}"
+            right = _text(node.value.right) if isinstance(node.value.op, ast.Sub) else None
+            names = () if right is None else read_grads(right)
+            if len(names) == 1:
+                return f"{names[0]} -= {right}"
     return None
 
 

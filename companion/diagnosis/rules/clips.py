@@ -115,21 +115,25 @@ def _amid(ledger: Ledger, clip: Clip, use: Use) -> Iterator[Sighting]:
             f"{who(ledger, use)} stepped on {at(use.record)} with the whole sum",
             settle="whether the batches of one step are meant to count the less the earlier they "
             "come",
-            cure=in_its_place(ledger, clip.record, use),
+            cure=in_its_place(ledger, clip.record, use, once=True),
         )
 
 
-def in_its_place(ledger: Ledger, clip: LineRecord, use: Use) -> str | None:
+def in_its_place(
+    ledger: Ledger, clip: LineRecord, use: Use, *, once: bool = False
+) -> str | None:
     """The reader's own lines, in the order that is right."""
-    words = ledger.words
-    backward = use.backwards[-1].record if use.backwards else None
-    scaled = any(event.kind == "scaler step" for event in use.record.events)
-    if not scaled:
-        return words.lines(backward, clip, use.record)
-    optimizer = words.optimizer(use.optimizer)
-    if words.scaler is None or optimizer is None:
+    words, source = ledger.words, statement(clip)
+    if source is None:
         return None
-    return words.lines(backward, f"{words.scaler}.unscale_({optimizer})", clip, use.record)
+    lines: list[LineRecord | str] = [] if once else [use.backwards[-1].record]
+    if any(event.kind == "scaler step" for event in use.record.events):
+        optimizer = words.optimizer(use.optimizer)
+        if words.scaler is None or optimizer is None:
+            return None
+        lines.append(f"{words.scaler}.unscale_({optimizer})")
+    lines.append(f"{source}  # once for every step, right before it" if once else source)
+    return words.lines(*lines, use.record)
 
 
 @rule(

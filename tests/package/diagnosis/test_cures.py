@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import textwrap
+import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-import torch
-
 from companion import Trace, trace
 
 
@@ -38,7 +36,9 @@ def run(tmp_path: Path, script: str) -> tuple[Trace, Exception | None]:
     variables: dict[str, Any] = {"trace": trace, "__name__": "loop"}
     failure: Exception | None = None
     try:
-        exec(compile(path.read_text(), str(path), "exec"), variables)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            exec(compile(path.read_text(), str(path), "exec"), variables)
     except RuntimeError as error:
         failure = error
     return variables["routine"], failure
@@ -473,7 +473,173 @@ GRADIENTS = {
         "if i % 2 == 0 or i == 5:",
     ),
 }
-CASES = {**TWICE, **ORDER, **GRADIENTS}
+CLIPS = {
+    "in each micro-batch": Case(
+        "clip-before-backward",
+        """
+        net = nn.Linear(3, 1)
+        opt = torch.optim.SGD(net.parameters(), lr=0.1)
+        with trace(net, opt) as routine:
+            for _ in range(3):
+                opt.zero_grad()
+                for _ in range(4):
+                    loss = F.mse_loss(net(torch.randn(5, 3)), torch.randn(5, 1)) / 4
+                    loss.backward()
+                    nn.utils.clip_grad_norm_(net.parameters(), 0.1)
+                opt.step()
+        """,
+        "nn.utils.clip_grad_norm_(net.parameters(), 0.1)  # once for every step, right before it\n"
+        "opt.step()",
+        "                    nn.utils.clip_grad_norm_(net.parameters(), 0.1)",
+        "                nn.utils.clip_grad_norm_(net.parameters(), 0.1)",
+    ),
+    "after the scaler's step": Case(
+        "clip-after-step",
+        """
+        net = nn.Linear(3, 1)
+        opt = torch.optim.SGD(net.parameters(), lr=0.1)
+        amp = torch.amp.GradScaler("cpu", init_scale=4.0)
+        with trace(net, opt, amp) as routine:
+            for _ in range(3):
+                opt.zero_grad()
+                amp.scale(F.mse_loss(net(torch.randn(5, 3)), torch.randn(5, 1))).backward()
+                amp.step(opt)
+                nn.utils.clip_grad_norm_(net.parameters(), 0.1)
+                amp.update()
+        """,
+        "amp.scale(F.mse_loss(net(torch.randn(5, 3)), torch.randn(5, 1))).backward()\n"
+        "amp.unscale_(opt)\nnn.utils.clip_grad_norm_(net.parameters(), 0.1)\namp.step(opt)",
+        "amp.step(opt)\n                nn.utils.clip_grad_norm_(net.parameters(), 0.1)",
+        "amp.unscale_(opt)\n                nn.utils.clip_grad_norm_(net.parameters(), 0.1)\n"
+        "                amp.step(opt)",
+    ),
+    "scaled, below the limit": Case(
+        "clip-before-unscale",
+        """
+        net = nn.Linear(3, 1)
+        opt = torch.optim.SGD(net.parameters(), lr=0.1)
+        amp = torch.amp.GradScaler("cpu", init_scale=4.0)
+        with trace(net, opt, amp) as routine:
+            for _ in range(3):
+                opt.zero_grad()
+                amp.scale(F.mse_loss(net(torch.randn(5, 3)), torch.randn(5, 1))).backward()
+                nn.utils.clip_grad_norm_(net.parameters(), 1000.0)
+                amp.step(opt)
+                amp.update()
+        """,
+        "amp.unscale_(opt)\nnn.utils.clip_grad_norm_(net.parameters(), 1000.0)",
+        "                nn.utils",
+        "                amp.unscale_(opt)\n                nn.utils",
+    ),
+    "a bare step": Case(
+        "step-without-unscale",
+        """
+        net = nn.Linear(3, 1)
+        opt = torch.optim.SGD(net.parameters(), lr=0.1)
+        amp = torch.amp.GradScaler("cpu", init_scale=4.0)
+        with trace(net, opt, amp) as routine:
+            for _ in range(3):
+                opt.zero_grad()
+                amp.scale(F.mse_loss(net(torch.randn(5, 3)), torch.randn(5, 1))).backward()
+                opt.step()
+        """,
+        "amp.step(opt)  # unscales first, skips a step with infinities\namp.update()",
+        "                opt.step()",
+        "                amp.step(opt)\n                amp.update()",
+    ),
+    "the schedule": Case(
+        "scheduler-first",
+        """
+        net = nn.Linear(3, 1)
+        opt = torch.optim.SGD(net.parameters(), lr=0.1)
+        plan = torch.optim.lr_scheduler.StepLR(opt, 1)
+        with trace(net, opt) as routine:
+            for _ in range(3):
+                plan.step()
+                opt.zero_grad()
+                F.mse_loss(net(torch.randn(5, 3)), torch.randn(5, 1)).backward()
+                opt.step()
+        """,
+        "opt.step()\nplan.step()",
+        "                plan.step()\n                opt.zero_grad()\n"
+        "                F.mse_loss(net(torch.randn(5, 3)), torch.randn(5, 1)).backward()\n"
+        "                opt.step()",
+        "                opt.zero_grad()\n"
+        "                F.mse_loss(net(torch.randn(5, 3)), torch.randn(5, 1)).backward()\n"
+        "                opt.step()\n                plan.step()",
+    ),
+}
+PARAMETERS = {
+    "rebound": Case(
+        "never-moves",
+        """
+        net = nn.Linear(3, 1)
+        with trace(net) as routine:
+            for _ in range(3):
+                net.zero_grad()
+                F.mse_loss(net(torch.randn(5, 3)), torch.randn(5, 1)).backward()
+                for w in net.parameters():
+                    w = w - 0.1 * w.grad
+        """,
+        "with torch.no_grad():\n    w -= 0.1 * w.grad  # in place",
+        "                    w = w - 0.1 * w.grad",
+        "                    with torch.no_grad():\n                        w -= 0.1 * w.grad",
+    ),
+    "frozen": Case(
+        "frozen-moves",
+        """
+        model = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 1))
+        opt = torch.optim.SGD(model.parameters(), lr=0.1, weight_decay=0.1)
+        model(torch.randn(5, 3)).mean().backward()
+        model[0].requires_grad_(False)
+        with trace(model, opt) as routine:
+            for _ in range(3):
+                opt.zero_grad(set_to_none=False)
+                F.mse_loss(model(torch.randn(5, 3)), torch.randn(5, 1)).backward()
+                opt.step()
+        """,
+        "for p in model.parameters():\n    if not p.requires_grad:\n"
+        "        p.grad = None  # None is skipped by step(), 0 is not",
+        "        with trace(model, opt) as routine:",
+        "        for p in model.parameters():\n            if not p.requires_grad:\n"
+        "                p.grad = None\n        with trace(model, opt) as routine:",
+    ),
+    "asleep": Case(
+        "eval-mode",
+        """
+        model = nn.Sequential(nn.Linear(3, 2), nn.Dropout(), nn.Linear(2, 1))
+        opt = torch.optim.SGD(model.parameters(), lr=0.1)
+        model.eval()
+        with trace(model, opt) as routine:
+            for _ in range(3):
+                opt.zero_grad()
+                F.mse_loss(model(torch.randn(5, 3)), torch.randn(5, 1)).backward()
+                opt.step()
+        """,
+        "model.train()  # at the start of every training epoch",
+        "for _ in range(3):",
+        "model.train()\n            for _ in range(3):",
+    ),
+    "awake": Case(
+        "evaluation-in-train-mode",
+        """
+        model = nn.Sequential(nn.Linear(3, 2), nn.Dropout(), nn.Linear(2, 1))
+        opt = torch.optim.SGD(model.parameters(), lr=0.1)
+        with trace(model, opt) as routine:
+            for _ in range(3):
+                opt.zero_grad()
+                F.mse_loss(model(torch.randn(5, 3)), torch.randn(5, 1)).backward()
+                opt.step()
+                with torch.no_grad():
+                    guess = model(torch.randn(5, 3))
+        """,
+        "model.eval()\nguess = model(torch.randn(5, 3))\nmodel.train()",
+        "                    guess = model(torch.randn(5, 3))",
+        "                    model.eval()\n                    guess = model(torch.randn(5, 3))\n"
+        "                    model.train()",
+    ),
+}
+CASES = {**TWICE, **ORDER, **GRADIENTS, **CLIPS, **PARAMETERS}
 
 
 @pytest.mark.parametrize("name", CASES)
