@@ -15,8 +15,9 @@ from companion.command.scout.scout import Scout
 from companion.isolation.wall import is_ours
 from companion.isolation.words import words_of
 from companion.records.visible import encodable, visible
+from companion.render.counts import count_steps, steps_in_words
 from companion.render.narrow import fitting
-from companion.render.text import count_steps, text
+from companion.render.text import text
 from companion.render.written import written
 
 FOUND = 3  # exit code of a script that ends well, with a certain finding
@@ -91,7 +92,7 @@ class Report:
             )
             table = fitting(table, self._out.stream)
             verdict = _count(len(self._findings), "finding")
-            self._say(f"watched {_count(self._steps, 'step')}, {verdict}\n{table}")
+            self._say(f"watched {steps_in_words(self._records)}, {verdict}\n{table}")
         elif self.scout.problem is not None:
             self._say(f"this script cannot be watched: {self.scout.problem}")
         elif self.scout.unwatched:

@@ -89,10 +89,13 @@ class Follower(Listener):
         return place
 
     def record_line_under_way(self) -> None:
-        """The innermost line under way has only just begun: it gets a record like any other."""
-        place = self.places[-1]
-        place.recorded = False
-        self._recorder.count(place.frame, place.current.first)
+        """The innermost line under way has only just begun: it gets a record like any other.
+
+        It belongs to the first step, and so do those that have called it.
+        """
+        self.places[-1].recorded = False
+        for place in self.places:
+            self._recorder.count(place.frame, place.current.first)
 
     @property
     def reached(self) -> bool:
