@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from companion.records.line import LineRecord
+
+Found: TypeAlias = Literal["nothing", "used", "fresh"]
 
 
 @dataclass(eq=False)
@@ -82,7 +84,7 @@ class Clip:
     record: LineRecord
     names: frozenset[str]
     meter: bool
-    found: Literal["nothing", "used", "fresh"]
+    found: Found
 
 
 class Content:

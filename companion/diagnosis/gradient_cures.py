@@ -20,16 +20,16 @@ def called_anew(ledger: Ledger, one: LineRecord, other: LineRecord) -> bool:
     return returned and ledger.words.closure(other) is not None
 
 
-def cleared(
-    ledger: Ledger, use: Use, backward: LineRecord, where: str | None = None
-) -> str | None:
+def cleared(ledger: Ledger, use: Use, backward: LineRecord, where: str | None = None) -> str | None:
     """Clear once for every step; in a closure at its beginning."""
     name = ledger.words.optimizer(use.optimizer)
     if not use.optimizer or name is None:
         return None
     closure = ledger.words.closure(backward)
     if closure is not None:
-        return f"def {closure[0]}():\n    {name}.zero_grad()  # first, in each of its calls\n    ..."
+        return (
+            f"def {closure[0]}():\n    {name}.zero_grad()  # first, in each of its calls\n    ..."
+        )
     source = statement(backward)
     source = "backward()" if source is None or root(source) is None else source
     return f"{name}.zero_grad()  # {where or f'once for every step, before {source}'}"

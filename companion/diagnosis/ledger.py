@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from companion.diagnosis.backwards import Backward, Clip, Content, Use, later
+from companion.diagnosis.backwards import Backward, Clip, Content, Found, Use, later
 from companion.diagnosis.words import Words
 from companion.records.line import Event, LineRecord
 from companion.records.syntax import read_grads
@@ -177,7 +177,7 @@ class Ledger:
                 ]
                 used = all(map(self._is_used, there))
                 meter = event.details.get("meter", True)
-                found = ("used" if used else "fresh") if there else "nothing"
+                found: Found = "nothing" if not there else "used" if used else "fresh"
                 self.clips.append(Clip(record, names, meter, found))
 
     def _clear(self, name: str, record: LineRecord) -> None:

@@ -47,9 +47,7 @@ def backward_first(ledger: Ledger, step: LineRecord, backward: LineRecord) -> st
     return None if cure is None else "\n".join(line + remark for line in cure.split("\n"))
 
 
-def _reaches(
-    made: LineRecord, name: str, moved: set[str], records: Sequence[LineRecord]
-) -> bool:
+def _reaches(made: LineRecord, name: str, moved: set[str], records: Sequence[LineRecord]) -> bool:
     """Whether a variable's graph leads to any of these parameters."""
     values = [value for value in made.values if value.name == name and value.unreached is not None]
     wanted = {n for n, is_wanted in made.after.requires_grad.items() if is_wanted}

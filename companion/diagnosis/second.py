@@ -12,7 +12,6 @@ from companion.records.statements import added, as_term, detaching, looped, read
 from companion.records.syntax import added_to, bound
 from companion.records.value import Value
 
-
 AGAIN = "  # again, with the parameters as they are now"
 ANEW = "  # in the loop, anew for every backward"
 
@@ -142,8 +141,7 @@ def _kept(
     """The variable with a graph that was bound before one backward, and read after it."""
     made: dict[str, tuple[LineRecord, Value | None]] = {}
     for one in records[: first.index + 1]:
-        for value in one.values:
-            made[value.name] = (one, value)
+        made.update((value.name, (one, value)) for value in one.values)
         if _computes(one):
             for name, _ in bound(one.source):
                 if all(value.name != name for value in one.values):
@@ -163,9 +161,7 @@ def _kept(
     return containers[0] if containers else None
 
 
-def _leading(
-    ledger: Ledger, first: LineRecord, record: LineRecord, kept: Kept
-) -> tuple[str, str]:
+def _leading(ledger: Ledger, first: LineRecord, record: LineRecord, kept: Kept) -> tuple[str, str]:
     """A variable leads into the graph that is gone."""
     name, loss = kept.name, root(record.source)
     said = (

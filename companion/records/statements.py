@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
+from companion.records.parse import parse
 from companion.records.syntax import _dotted, _nodes, read_grads
 
 LONGEST = 120  # characters of an expression that is handed back
@@ -24,9 +25,10 @@ def _calls(
 ) -> Iterator[tuple[ast.Call, ast.expr]]:
     """Calls of that method, each with what it is called on."""
     for node in _nodes(text) if nodes is None else nodes:
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            if node.func.attr == method:
-                yield node, node.func.value
+        called = node.func if isinstance(node, ast.Call) else None
+        if isinstance(called, ast.Attribute) and called.attr == method:
+            assert isinstance(node, ast.Call)
+            yield node, called.value
 
 
 @lru_cache(maxsize=4096)
@@ -201,8 +203,7 @@ def detaching(text: str, name: str) -> str | None:
     tree = next((node for node in nodes if isinstance(node, ast.Module)), None)
     if len(targets) != 1 or tree is None or any(isinstance(n, _HEADERS) for n in nodes):
         return None
-    whole = _text(_Detacher(targets[0]).visit(ast.parse(text)))
-    return whole
+    return _text(_Detacher(targets[0]).visit(parse(text)))
 
 
 _HEADERS = (ast.For, ast.While, ast.If, ast.With, ast.FunctionDef, ast.Lambda)

@@ -89,10 +89,7 @@ class Follower(Listener):
         return place
 
     def record_line_under_way(self) -> None:
-        """The innermost line under way has only just begun: it gets a record like any other.
-
-        It belongs to the first step, and so do those that have called it.
-        """
+        """The innermost line under way has just begun; all that are belong to the first step."""
         self.places[-1].recorded = False
         for place in self.places:
             self._recorder.count(place.frame, place.current.first)

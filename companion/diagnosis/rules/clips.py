@@ -94,7 +94,8 @@ def _before(ledger: Ledger, clip: Clip, use: Use) -> Iterator[Sighting]:
     yield Sighting(
         clip.record,
         f"it found {found} in the gradients; then backward() on {at(last)} brought their norm to "
-        f"{norm(last, only=set(use.held))}, and {who(ledger, use)} stepped on {at(use.record)} with that",
+        f"{norm(last, only=set(use.held))}, and {who(ledger, use)} stepped on {at(use.record)} "
+        "with that",
         cure=in_its_place(ledger, clip.record, use),
     )
 
@@ -119,9 +120,7 @@ def _amid(ledger: Ledger, clip: Clip, use: Use) -> Iterator[Sighting]:
         )
 
 
-def in_its_place(
-    ledger: Ledger, clip: LineRecord, use: Use, *, once: bool = False
-) -> str | None:
+def in_its_place(ledger: Ledger, clip: LineRecord, use: Use, *, once: bool = False) -> str | None:
     """The reader's own lines, in the order that is right."""
     words, source = ledger.words, statement(clip)
     if source is None:
@@ -166,8 +165,8 @@ def clip_after_step(ledger: Ledger) -> Iterator[Sighting]:
         elif _is_in_vain(ledger, clip, use, following):
             yield Sighting(
                 clip.record,
-                f"{who(ledger, use)} had used the gradients on {at(use.record)} already (norm {before}, "
-                "below the limit: it changed nothing), and no later step uses them",
+                f"{who(ledger, use)} had used the gradients on {at(use.record)} already (norm "
+                f"{before}, below the limit: it changed nothing), and no later step uses them",
                 settle="whether it only measures" if _is_measured(clip.record) else None,
                 cure=cure,
             )

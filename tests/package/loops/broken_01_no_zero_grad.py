@@ -113,8 +113,8 @@ def broken_scaled(trace: Tracing) -> None:
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
     with trace(net, optimizer, scaler):
-        for x, y in [*flowers()][:4]:
-            loss = nn.functional.cross_entropy(net(x[None]), y[None])
+        for x, y in DataLoader(flowers(), batch_size=16):
+            loss = nn.functional.cross_entropy(net(x), y)
             scaler.scale(loss).backward()  # <- accumulates
             scaler.step(optimizer)
             scaler.update()
@@ -125,9 +125,9 @@ def repaired_scaled(trace: Tracing) -> None:
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
     with trace(net, optimizer, scaler):
-        for x, y in [*flowers()][:4]:
+        for x, y in DataLoader(flowers(), batch_size=16):
             optimizer.zero_grad()
-            loss = nn.functional.cross_entropy(net(x[None]), y[None])
+            loss = nn.functional.cross_entropy(net(x), y)
             scaler.scale(loss).backward()
             scaler.step(optimizer)
             scaler.update()

@@ -47,7 +47,7 @@ def sound_clipped_by_hand(trace: Tracing) -> None:
             with torch.no_grad():
                 for p in net.parameters():
                     if p.grad is not None:
-                        p -= 0.1 * p.grad
+                        p.sub_(0.1 * p.grad)
                         p.grad = None
 
 
@@ -62,7 +62,7 @@ def sound_measured_before(trace: Tracing) -> None:
             norms.append(clip_grad_norm_(net.parameters(), float("inf")).item())
             F.cross_entropy(net(x), y).backward()
             norms.append(clip_grad_norm_(net.parameters(), float("inf")).item())
-            (0.01 * sum(p.square().sum() for p in net.parameters())).backward()
+            (0.01 * torch.stack([p.square().sum() for p in net.parameters()]).sum()).backward()
             norms.append(clip_grad_norm_(net.parameters(), float("inf")).item())
             optimizer.step()
 
@@ -76,7 +76,7 @@ def sound_first_loss_clipped(trace: Tracing) -> None:
             optimizer.zero_grad()
             F.cross_entropy(net(x), y).backward()
             clip_grad_norm_(net.parameters(), 0.05)
-            (0.01 * sum(p.square().sum() for p in net.parameters())).backward()
+            (0.01 * torch.stack([p.square().sum() for p in net.parameters()]).sum()).backward()
             optimizer.step()
 
 
@@ -131,7 +131,9 @@ def sound_two_networks_clipped_together(trace: Tracing) -> None:
             opt_d.zero_grad()
             opt_g.zero_grad()
             fake = gen(torch.randn(4, 2))
-            (F.softplus(disc(fake.detach())) + F.softplus(-disc(torch.randn(4, 3)))).mean().backward()
+            (
+                F.softplus(disc(fake.detach())) + F.softplus(-disc(torch.randn(4, 3)))
+            ).mean().backward()
             clip_grad_norm_(chain(gen.parameters(), disc.parameters()), 1.0)
             opt_d.step()
             opt_d.zero_grad()
@@ -183,7 +185,7 @@ def sound_gradients_that_fade(trace: Tracing) -> None:
             with torch.no_grad():
                 for p in net.parameters():
                     if p.grad is not None:
-                        p -= 0.1 * p.grad
+                        p.sub_(0.1 * p.grad)
                         p.grad *= 0.5
 
 
