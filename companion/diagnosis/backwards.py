@@ -58,6 +58,8 @@ class Use:
             another line, was added on top.
         scaled: Whether a line without a backward changed the gradients since.
         cleared: Index of the last record in which this optimizer cleared; -1 for none.
+        others: Names of the optimizers that had stepped with the foreign call, with the same
+            parameters: they share them.
     """
 
     record: LineRecord
@@ -68,6 +70,7 @@ class Use:
     foreign: tuple[Backward, Backward] | None
     scaled: bool
     cleared: int
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -203,14 +203,21 @@ class Ledger:
         backwards: dict[Backward, None] = {}
         reused: tuple[Backward, Backward] | None = None
         foreign: tuple[Backward, Backward] | None = None
+        shared: tuple[Backward, Backward] | None = None
+        others: dict[str, None] = {}
         seen: set[int] = set()
         contents = [self._content[name] for name in held if name in self._content]
         for content in contents:
             for old, new in content.pairs():
                 if optimizer in old.used.get(content.name, ()):
                     reused = later(reused, (old, new))
-                elif old.record.place != new.record.place and content.name not in old.used:
-                    foreign = later(foreign, (old, new))
+                elif old.record.place != new.record.place:
+                    users = old.used.get(content.name)
+                    if users is None:
+                        foreign = later(foreign, (old, new))
+                    elif users and not old.touched:
+                        shared = later(shared, (old, new))
+                        others.update(dict.fromkeys(users))
             if content.signature not in seen:
                 seen.add(content.signature)
                 backwards.update(dict.fromkeys(content.backwards))
@@ -222,8 +229,9 @@ class Ledger:
                 held,
                 tuple(backwards),
                 reused,
-                foreign,
+                foreign or shared,
                 scaled=not self._scaled.isdisjoint(held),
                 cleared=self._cleared.get(optimizer, -1),
+                others=() if foreign else tuple(others),
             )
         )
