@@ -13,6 +13,9 @@ from companion.diagnosis.words import statement
 from companion.records.line import LineRecord
 
 
+MOST = 100  # steps that are looked at around a clipping: there may be many optimizers
+
+
 def _place(one: Use | Backward | Clip) -> int:
     return one.record.index
 
@@ -20,14 +23,14 @@ def _place(one: Use | Backward | Clip) -> int:
 def _next_use(ledger: Ledger, clip: Clip) -> Use | None:
     """The next step of an optimizer that holds what is clipped."""
     first = bisect_right(ledger.uses, clip.record.index, key=_place)
-    later = (ledger.uses[i] for i in range(first, len(ledger.uses)))
+    later = ledger.uses[first : first + MOST]
     return next((use for use in later if not clip.names.isdisjoint(use.held)), None)
 
 
 def _last_use(ledger: Ledger, clip: Clip) -> Use | None:
     """The last step before."""
     first = bisect_right(ledger.uses, clip.record.index, key=_place)
-    earlier = (ledger.uses[i] for i in reversed(range(first)))
+    earlier = reversed(ledger.uses[max(0, first - MOST) : first])
     return next((use for use in earlier if not clip.names.isdisjoint(use.held)), None)
 
 
@@ -149,8 +152,8 @@ def clip_after_step(ledger: Ledger) -> Iterator[Sighting]:
         if clip.found != "used" or not (changed or not clip.meter):
             continue
         use, following = _last_use(ledger, clip), _next_use(ledger, clip)
-        if use is None or not use.backwards:
-            continue
+        if use is None or not use.backwards or _is_clipped(ledger, clip, use):
+            continue  # clipped in its place, this one measures what is left
         if not clip.meter and following and _is_early(ledger, clip) and _all_called(following):
             continue  # `clip-before-backward` speaks, if anything does
         before = norm(clip.record, before=True, only=set(clip.names))
@@ -162,7 +165,9 @@ def clip_after_step(ledger: Ledger) -> Iterator[Sighting]:
                 f"{norm(clip.record, only=set(clip.names))} after the step had used them",
                 cure=cure,
             )
-        elif _is_in_vain(ledger, clip, use, following):
+        elif following is not None and not any(
+            one.record.index < clip.record.index for one in following.backwards
+        ):
             yield Sighting(
                 clip.record,
                 f"{who(ledger, use)} had used the gradients on {at(use.record)} already (norm "
@@ -170,13 +175,6 @@ def clip_after_step(ledger: Ledger) -> Iterator[Sighting]:
                 settle="whether it only measures" if _is_measured(clip.record) else None,
                 cure=cure,
             )
-
-
-def _is_in_vain(ledger: Ledger, clip: Clip, use: Use, following: Use | None) -> bool:
-    """Whether what it found is cleared, and was not clipped in its place before."""
-    if following is None or _is_clipped(ledger, clip, use):
-        return False
-    return all(one.record.index > clip.record.index for one in following.backwards)
 
 
 def _is_measured(record: LineRecord) -> bool:
