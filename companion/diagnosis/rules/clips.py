@@ -12,7 +12,6 @@ from companion.diagnosis.rules.table import STEPS, Sighting, at, norm, rule
 from companion.diagnosis.words import statement
 from companion.records.line import LineRecord
 
-
 MOST = 100  # steps that are looked at around a clipping: there may be many optimizers
 
 

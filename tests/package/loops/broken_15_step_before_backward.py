@@ -129,7 +129,7 @@ def repaired_one_layer(trace: Tracing) -> None:
 
 
 def broken_warm_up(trace: Tracing) -> None:
-    """Raises RuntimeError at a learning rate of 0, too: the step writes, if only the same values."""
+    """Raises RuntimeError at a learning rate of 0, too: the step writes the same values."""
     batches = [(torch.randn(8, 3), torch.randn(8, 1)) for _ in range(4)]
     model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
     opt = torch.optim.SGD(model.parameters(), lr=0.1)
