@@ -33,9 +33,10 @@ def repaired(trace: Tracing) -> None:
 
 
 def broken_leftovers(trace: Tracing) -> None:
-    """What it finds from the second step on is the last step's gradient."""
+    """What it finds is what the last step has used; it is never None."""
     net = mlp()
     opt = torch.optim.Adam(net.parameters(), lr=0.01)
+    net(torch.randn(1, 4)).sum().backward()
     with trace(net, opt):
         for x, y in classes():
             logits = net(x)
@@ -48,6 +49,7 @@ def broken_leftovers(trace: Tracing) -> None:
 def repaired_leftovers(trace: Tracing) -> None:
     net = mlp()
     opt = torch.optim.Adam(net.parameters(), lr=0.01)
+    net(torch.randn(1, 4)).sum().backward()
     with trace(net, opt):
         for x, y in classes():
             logits = net(x)
