@@ -8,6 +8,8 @@ from companion.diagnosis.words import statement
 from companion.records.line import LineRecord
 from companion.records.statements import root
 
+SHORT = 40  # characters of a line that is named in a remark
+
 
 def called_anew(ledger: Ledger, one: LineRecord, other: LineRecord) -> bool:
     """Whether two backward calls come from two calls of one closure, within one step."""
@@ -31,7 +33,8 @@ def cleared(ledger: Ledger, use: Use, backward: LineRecord, where: str | None = 
             f"def {closure[0]}():\n    {name}.zero_grad()  # first, in each of its calls\n    ..."
         )
     source = statement(backward)
-    source = "backward()" if source is None or root(source) is None else source
+    if source is None or root(source) is None or len(source) > SHORT:
+        source = "backward()"
     return f"{name}.zero_grad()  # {where or f'once for every step, before {source}'}"
 
 

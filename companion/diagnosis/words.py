@@ -77,6 +77,8 @@ class Words:
         """The closure that a line stands in, and the line that hands it to an optimizer's step."""
         caller = self.caller(record) if record.depth else None
         name = record.function.rpartition(".")[2]
+        if name == "closure" and caller is not None:
+            return name, caller  # a step of the reader's own may call it: SAM's
         if caller is None or not name or not is_handed(caller.source, name):
             return None
         return None if owner(caller.source, "step") is None else (name, caller)

@@ -47,8 +47,7 @@ GRADIENTS = {
         with trace(trainer.net, trainer.opt, into=[Trainer.fit]) as routine:
             trainer.fit()
         """,
-        "self.opt.zero_grad()  # once for every step, before "
-        "self.net(torch.randn(5, 3)).square().mean().backward()",
+        "self.opt.zero_grad()  # once for every step, before backward()",
         "                    self.opt.step()",
         "                    self.opt.step(); self.opt.zero_grad()",
     ),
