@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from companion.diagnosis.backwards import Use
 from companion.diagnosis.ledger import Ledger
+from companion.diagnosis.slices import made_by
 from companion.diagnosis.words import statement
 from companion.records.line import LineRecord
 from companion.records.statements import read
@@ -26,32 +25,18 @@ def backward_first(ledger: Ledger, step: LineRecord, backward: LineRecord) -> st
     """
     if len(step.before.learning_rates) < 2:
         return ledger.words.lines(backward, step)
-    made: dict[str, LineRecord] = {}
-    for record in ledger.records[: step.index]:
-        for value in record.values:
-            if value.graph:
-                made[value.name] = record
-            else:
-                made.pop(value.name, None)
     moved = held_by(step) or set(step.changed_parameters)
-    found: dict[int, LineRecord] = {}
+    names: set[str] = set()
+    fresh: set[str] = set()  # bound after the step
     for record in ledger.records[step.index + 1 : backward.index + 1]:
-        for name in read(record.source):
-            if name in made and _reaches(made[name], name, moved, ledger.records):
-                found[made[name].index] = made[name]
-        for name, _ in bound(record.source):
-            made.pop(name, None)
-    lines = [found[index] for index in sorted(found)]
+        if record.function == step.function:
+            names.update(set(read(record.source)) - fresh)
+            fresh.update(name for name, _ in bound(record.source))
+    lines = made_by(ledger.records[: step.index], names, step.function, moved)
+    if not lines:
+        return None
     remark = f"  # again, after {statement(step) or 'the step'}"
-    cure = ledger.words.lines(*lines) if lines else None
-    return None if cure is None else "\n".join(line + remark for line in cure.split("\n"))
-
-
-def _reaches(made: LineRecord, name: str, moved: set[str], records: Sequence[LineRecord]) -> bool:
-    """Whether a variable's graph leads to any of these parameters."""
-    values = [value for value in made.values if value.name == name and value.unreached is not None]
-    wanted = {n for n, is_wanted in made.after.requires_grad.items() if is_wanted}
-    return any(not moved.isdisjoint(wanted - set(value.unreached or ())) for value in values)
+    return "\n".join([f"{lines[0]}{remark}", *lines[1:]])
 
 
 def unscaled(ledger: Ledger, clip: LineRecord | None, step: LineRecord | None) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from companion.diagnosis.ledger import Ledger
+from companion.diagnosis.slices import made_by
 from companion.diagnosis.words import statement
 from companion.records.line import LineRecord
 from companion.records.statements import added, as_term, detaching, looped, read, root
@@ -14,6 +15,11 @@ from companion.records.value import Value
 
 AGAIN = "  # again, with the parameters as they are now"
 ANEW = "  # in the loop, anew for every backward"
+
+UNKNOWN = (
+    "; no variable that these lines read is known to lead there: a list, an attribute or the "
+    "network itself may keep a tensor that was computed before it"
+)
 
 
 @dataclass(frozen=True)
@@ -48,19 +54,19 @@ def explain(ledger: Ledger, record: LineRecord) -> tuple[str, str]:
         source = statement(forward)
         cure = f"def {closure[0]}():\n    {source}  # in here: each call needs its own\n    ..."
         return (
-            f"; {closure[0]}() is called several times in a step, and the forward on line "
+            f"; {closure[0]}() goes through it each time it is called, and the forward on line "
             f"{forward.line} stands outside of it",
             cure if source else "",
         )
     moved = any(_moves(one) for one in records[first.index : record.index])
     if not any(map(_computes, between)) and moved:
-        return _again(ledger.records, first, record, forward)
+        return _again(records, first, record)
     kept = _kept(records, first, between)
     if first.place != record.place and not moved:
         return _together(first, record, between)
     if kept is None:
         alone = first.place == record.place and not any(map(_computes, between))
-        return _in_a_loop(records, record) if alone else ("", "")
+        return _in_a_loop(records, record) if alone else (UNKNOWN, "")
     return _leading(ledger, first, record, kept)
 
 
@@ -81,26 +87,15 @@ def _last_forward(records: Sequence[LineRecord]) -> LineRecord | None:
     return next(filter(_computes, reversed(records)), None)
 
 
-def _again(
-    records: Sequence[LineRecord],
-    first: LineRecord,
-    record: LineRecord,
-    forward: LineRecord | None,
-) -> tuple[str, str]:
+def _again(records: Sequence[LineRecord], first: LineRecord, record: LineRecord) -> tuple[str, str]:
     """The parameters have moved, and nothing was computed with them since."""
     said = "; the parameters have moved since, and no forward came after that"
-    if forward is None:
-        return said, ""
-    above = forward  # the line of the same function that called, if it is in another one
-    for one in reversed(records[: forward.index + 1]):
-        if one.depth <= record.depth:
-            above = one
-            break
-    source, last = statement(above), statement(record)
-    if source is None or last is None or above.function != record.function:
+    lines = made_by(records[: first.index], read(record.source), record.function)
+    last = statement(record)
+    if not lines or last is None:
         return said, ""
     remark = ANEW if first.place == record.place else AGAIN
-    return said, f"{source}{remark}\n{last}"
+    return said, "\n".join([f"{lines[0]}{remark}", *lines[1:], last])
 
 
 def _together(
@@ -148,9 +143,8 @@ def _kept(
                     made[name] = (one, None)
     containers: list[Kept] = []
     for one in between:
-        told = one is between[-1] or _computes(one) or any(v.graph for v in one.values)
-        for name in read(one.source) if told else ():
-            if name in made:
+        for name in read(one.source) if _uses(records, one) or one is between[-1] else ():
+            if name in made and made[name][0].function == one.function:
                 line, value = made[name]
                 if value is None:
                     containers.append(Kept(name, None, line, one))
@@ -159,6 +153,13 @@ def _kept(
         for name, _ in bound(one.source):
             made.pop(name, None)
     return containers[0] if containers else None
+
+
+def _uses(records: Sequence[LineRecord], one: LineRecord) -> bool:
+    """Whether a line computes with graphs, or calls a function whose lines are known."""
+    following = records[one.index + 1] if one.index + 1 < len(records) else None
+    calls = following is not None and following.depth > one.depth
+    return calls or _computes(one) or any(value.graph for value in one.values)
 
 
 def _leading(ledger: Ledger, first: LineRecord, record: LineRecord, kept: Kept) -> tuple[str, str]:
@@ -178,11 +179,12 @@ def _leading(ledger: Ledger, first: LineRecord, record: LineRecord, kept: Kept) 
     if first.place == record.place and (again or kept.reader.place == kept.made.place):
         whole = f"{name}.detach()" if kept.value else f"tuple(one.detach() for one in {name})"
         return said, f"{name} = {whole}  # for the next batch, when backward() is over"
-    source, value = statement(kept.made), kept.value
-    if source is None or value is None or kept.made.function != record.function:
+    value = kept.value
+    lines = made_by(ledger.records[: first.index + 1], [name], kept.made.function)
+    if not lines or value is None:
         return said, ""
     if first.place == record.place:
-        return said, f"{source}{ANEW}"
+        return said, "\n".join([f"{lines[0]}{ANEW}", *lines[1:]])
     if value.unreached is None:
         return said, ""
     wanted = {n for n, is_wanted in record.before.requires_grad.items() if is_wanted}
@@ -195,7 +197,7 @@ def _leading(ledger: Ledger, first: LineRecord, record: LineRecord, kept: Kept) 
         for n in event.details["held"]
     }
     if held & reached:
-        return said, f"{source}{AGAIN}"
+        return said, "\n".join([f"{lines[0]}{AGAIN}", *lines[1:]])
     return said, _cut(ledger, first, kept)
 
 
@@ -206,6 +208,7 @@ def _after(ledger: Ledger, first: LineRecord, record: LineRecord) -> Sequence[Li
 def _cut(ledger: Ledger, first: LineRecord, kept: Kept) -> str:
     """The earlier loss is not meant for what made the variable: it takes it detached."""
     for one in ledger.records[kept.made.index + 1 : first.index + 1]:
-        if kept.name in read(one.source) and any(value.graph for value in one.values):
+        same = one.function == kept.made.function
+        if same and kept.name in read(one.source) and _uses(ledger.records, one):
             return detaching(one.source, kept.name) or ""
     return ""

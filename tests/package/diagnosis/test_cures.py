@@ -178,6 +178,30 @@ TWICE = {
         "                F.cross_entropy(logits, y).backward()",
         "the parameters have moved since",
     ),
+    "SAM, line by line": Case(
+        "backward-twice",
+        """
+        body, head = nn.Sequential(nn.Linear(3, 4), nn.Tanh()), nn.Linear(4, 2)
+        base = torch.optim.SGD([*body.parameters(), *head.parameters()], lr=0.1)
+        x, y = torch.randn(8, 3), torch.randint(2, (8,))
+        with trace(body, head, base) as routine:
+            for _ in range(3):
+                code = body(x)
+                logits = head(code)
+                loss = F.cross_entropy(logits, y)
+                base.zero_grad()
+                loss.backward()
+                base.step()
+                base.zero_grad()
+                loss.backward()  # once more
+                base.step()
+        """,
+        "code = body(x)  # again, with the parameters as they are now\nlogits = head(code)\n"
+        "loss = F.cross_entropy(logits, y)\nloss.backward()",
+        "                loss.backward()  # once more",
+        "                code = body(x)\n                logits = head(code)\n"
+        "                loss = F.cross_entropy(logits, y)\n                loss.backward()",
+    ),
     "before the loop": Case(
         "backward-twice",
         """
@@ -233,7 +257,7 @@ TWICE = {
         "def evaluate():\n    pred = net(x)  # in here: each call needs its own\n    ...",
         "def evaluate():\n",
         "def evaluate():\n            pred = net(x)\n",
-        "the forward on line 16 stands outside of it",
+        "evaluate() goes through it each time it is called, and the forward on line 16 stands",
     ),
     "a generator's output": Case(
         "backward-twice",
@@ -256,6 +280,29 @@ TWICE = {
         "d_loss = (F.softplus(disc(fake.detach())) + F.softplus(-disc(torch.randn(4, 3)))).mean()",
         "F.softplus(disc(fake))",
         "F.softplus(disc(fake.detach()))",
+    ),
+    "two functions": Case(
+        "backward-twice",
+        """
+        gen, disc = nn.Sequential(nn.Linear(2, 3), nn.Tanh()), nn.Linear(3, 1)
+        opt_g, opt_d = torch.optim.Adam(gen.parameters()), torch.optim.Adam(disc.parameters())
+        def train_d(sample):
+            opt_d.zero_grad()
+            F.softplus(disc(sample)).mean().backward()
+            opt_d.step()
+        def train_g(sample):
+            opt_g.zero_grad()
+            F.softplus(-disc(sample)).mean().backward()
+            opt_g.step()
+        with trace(gen, disc, opt_g, opt_d, into=[train_d, train_g]) as routine:
+            for _ in range(3):
+                fake = gen(torch.randn(4, 2))
+                train_d(fake)
+                train_g(fake)
+        """,
+        "train_d(fake.detach())",
+        "train_d(fake)",
+        "train_d(fake.detach())",
     ),
     "a sum over batches": Case(
         "backward-twice",
