@@ -17,8 +17,9 @@ from companion.isolation.wall import is_ours
 from companion.isolation.words import words_of
 from companion.records.finding import Finding
 from companion.records.visible import encodable, visible
+from companion.render.counts import count_steps, steps_in_words
 from companion.render.narrow import fitting
-from companion.render.text import count_steps, text
+from companion.render.text import text
 from companion.render.written import written
 
 FOUND = 3  # exit code of a script that ends well, with a certain finding
@@ -135,7 +136,7 @@ class Report:
         """What was watched; a training that was not seen is not called sound."""
         found = _count(len(self._findings), "finding")
         if self._steps:
-            return f"watched {_count(self._steps, 'step')}, {found}"
+            return f"watched {steps_in_words(self._records)}, {found}"
         kinds = [event.kind for record in self._records for event in record.events]
         backward = kinds.count("backward")
         what = "nothing called backward()"

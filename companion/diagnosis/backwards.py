@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
 from companion.records.line import LineRecord
+
+Found: TypeAlias = Literal["nothing", "used", "fresh"]
 
 
 @dataclass(eq=False)
@@ -55,6 +58,8 @@ class Use:
             another line, was added on top.
         scaled: Whether a line without a backward changed the gradients since.
         cleared: Index of the last record in which this optimizer cleared; -1 for none.
+        others: Names of the optimizers that had stepped with the foreign call, with the same
+            parameters: they share them.
     """
 
     record: LineRecord
@@ -65,6 +70,24 @@ class Use:
     foreign: tuple[Backward, Backward] | None
     scaled: bool
     cleared: int
+    others: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A call that clips gradients.
+
+    Attributes:
+        record: The line.
+        names: Names of the parameters that it was given; of all, where that is not known.
+        meter: Whether it only measures, for all that is known.
+        found: What stood in their gradients: nothing at all, only what steps had used, or more.
+    """
+
+    record: LineRecord
+    names: frozenset[str]
+    meter: bool
+    found: Found
 
 
 class Content:

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from companion.diagnosis.backwards import Backward, Content, Use, later
+from companion.diagnosis.backwards import Backward, Clip, Content, Found, Use, later
 from companion.diagnosis.flow import Flow
+from companion.diagnosis.words import Words
 from companion.records.line import Event, LineRecord
 from companion.records.syntax import read_grads
 
@@ -27,12 +28,14 @@ class Ledger:
         backwards: Every line with a backward call that changed a gradient, in order.
         uses: Every step, in order.
         late_clips: Lines that clipped gradients which every step that uses them had used already.
+        clips: Every call that clips, in order, but those inside a line that is a whole step.
     """
 
     records: Sequence[LineRecord]
     backwards: list[Backward] = field(default_factory=list)
     uses: list[Use] = field(default_factory=list)
     late_clips: list[LineRecord] = field(default_factory=list)
+    clips: list[Clip] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._content: dict[str, Content] = {}
@@ -54,6 +57,11 @@ class Ledger:
     def flow(self) -> Flow:
         """Where values came from."""
         return Flow(self.records)
+
+    @cached_property
+    def words(self) -> Words:
+        """How the reader writes what takes part."""
+        return Words(self.records)
 
     def of(self, kind: str) -> Iterable[tuple[LineRecord, Event]]:
         """All events of one kind, with the lines they happened on."""
@@ -77,6 +85,7 @@ class Ledger:
                 self._cleared[event.name] = record.index
         if "clip" in kinds and self._is_late(record):
             self.late_clips.append(record)
+        self._note_clips(record)
         if "step" not in kinds:
             self._touch(record)
         # A step of an optimizer that clears at its end has used what it clears.
@@ -93,11 +102,14 @@ class Ledger:
                 continue
             if backward is not None:
                 self._add(name, backward)
-            elif record.before.gradients.get(name) is None or self._is_used(name):
+            elif record.before.gradients.get(name) is None or (
+                self._is_used(name) and "unscale" not in kinds
+            ):
                 self._clear(name, record)  # the reader's own `p.grad = ...`
                 self._put(name, Backward(record, {name}, touched=True))
             else:
-                self._scaled.add(name)
+                if not ("clip" in kinds and "clip" in record.source):
+                    self._scaled.add(name)
                 if name in self._content:
                     self._content[name].read()
         if backward is not None and backward.written:
@@ -156,6 +168,24 @@ class Ledger:
         changed = [n for n in record.changed_gradients if record.after.gradients.get(n) is not None]
         return bool(changed) and all(self._is_used(name) for name in changed)
 
+    def _note_clips(self, record: LineRecord) -> None:
+        for event in record.events:
+            if event.kind in ("backward", "step", "clear"):
+                return  # on the same line: what it found is not what stood there before the line
+            if event.kind == "clip":
+                gradients = record.before.gradients
+                names = frozenset(event.details.get("given", gradients))
+                there = [
+                    name
+                    for name in names
+                    if (reading := gradients.get(name)) is not None
+                    and (reading.norm or name in self._content)
+                ]
+                used = all(map(self._is_used, there))
+                meter = event.details.get("meter", True)
+                found: Found = "nothing" if not there else "used" if used else "fresh"
+                self.clips.append(Clip(record, names, meter, found))
+
     def _clear(self, name: str, record: LineRecord) -> None:
         content = self._content.pop(name, None)
         before = record.before.gradients.get(name)
@@ -179,14 +209,21 @@ class Ledger:
         backwards: dict[Backward, None] = {}
         reused: tuple[Backward, Backward] | None = None
         foreign: tuple[Backward, Backward] | None = None
+        shared: tuple[Backward, Backward] | None = None
+        others: dict[str, None] = {}
         seen: set[int] = set()
         contents = [self._content[name] for name in held if name in self._content]
         for content in contents:
             for old, new in content.pairs():
                 if optimizer in old.used.get(content.name, ()):
                     reused = later(reused, (old, new))
-                elif old.record.place != new.record.place and content.name not in old.used:
-                    foreign = later(foreign, (old, new))
+                elif old.record.place != new.record.place:
+                    users = old.used.get(content.name)
+                    if users is None:
+                        foreign = later(foreign, (old, new))
+                    elif users and not old.touched:
+                        shared = later(shared, (old, new))
+                        others.update(dict.fromkeys(users))
             if content.signature not in seen:
                 seen.add(content.signature)
                 backwards.update(dict.fromkeys(content.backwards))
@@ -198,8 +235,9 @@ class Ledger:
                 held,
                 tuple(backwards),
                 reused,
-                foreign,
+                foreign or shared,
                 scaled=not self._scaled.isdisjoint(held),
                 cleared=self._cleared.get(optimizer, -1),
+                others=() if foreign else tuple(others),
             )
         )

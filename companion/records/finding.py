@@ -22,7 +22,7 @@ class Finding:
         source: That line's statement, as written.
         observed: What was seen there, with its numbers.
         why: Why it matters, in one sentence.
-        cure: Code that cures it.
+        cure: Code that cures it; "" where no one cure is right for sure.
         settle: What would tell whether it is a mistake; None where that is certain.
         chapter: Page and section of the course that explains it.
         index: Index of the first record that shows it.

@@ -85,7 +85,13 @@ KINDS = {
         },
     ),
     "clear": Kind("A zero_grad; the network's or optimizer's name."),
-    "clip": Kind("Gradients are clipped; the function's name."),
+    "clip": Kind(
+        "Gradients are clipped; the function's name.",
+        {
+            "given": Detail("texts", "the watched parameters it was given, where that is known"),
+            "meter": Detail("flag", "whether its limit is so large that it only measures"),
+        },
+    ),
     "scale": Kind("A GradScaler scales a loss."),
     "unscale": Kind("A GradScaler divides gradients; the optimizer's name."),
     "scaler step": Kind("A GradScaler steps an optimizer; its name."),

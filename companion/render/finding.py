@@ -18,7 +18,7 @@ def as_text(finding: Finding) -> str:
         f"{_rule(finding)}, line {finding.line}{_often(finding)}: {visible(source)}",
         _wrapped(finding.observed),
         _wrapped(finding.why),
-        ("    cure: " + finding.cure).replace("\n", "\n          "),
+        *([f"    cure: {_cure(finding)}"] if finding.cure else []),
         *([] if finding.settle is None else [_wrapped(f"to settle it: {finding.settle}")]),
         f"    explained in: {finding.chapter}",
     ]
@@ -33,7 +33,7 @@ def as_html(finding: Finding) -> str:
     said = "".join(f"<p>{shown(one)}</p>" for one in words)
     return (
         f"<p><strong>{escape(_rule(finding))}</strong>{_often(finding)}</p>{said}"
-        f"<p>Cure:</p><pre>{escape(finding.cure)}</pre>"
+        f"{f'<p>Cure:</p><pre>{shown(finding.cure)}</pre>' if finding.cure else ''}"
         f"<p>Explained in: {escape(finding.chapter)}</p>"
     )
 
@@ -41,6 +41,10 @@ def as_html(finding: Finding) -> str:
 def shown(words: str) -> str:
     """Words from outside, as HTML that shows them. Of line breaks it makes spaces."""
     return escape("\n".join(map(visible, words.split("\n"))))
+
+
+def _cure(finding: Finding) -> str:
+    return "\n          ".join(map(visible, finding.cure.split("\n")))
 
 
 def _rule(finding: Finding) -> str:

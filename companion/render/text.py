@@ -14,6 +14,7 @@ from typing import NamedTuple
 from companion.records.finding import Finding
 from companion.records.line import LineRecord
 from companion.records.visible import visible
+from companion.render.counts import steps_in_words
 from companion.render.finding import as_text
 from companion.render.listing import code, listing, margins
 from companion.render.notes import also, notes
@@ -67,17 +68,10 @@ def text(
         title += f", {visible(os.path.basename(records[0].file))}"
     if not short:
         count = sum(not record.again for record in records)
-        title += f", {count} lines run in {count_steps(records)} steps"
+        title += f", {count} lines run in {steps_in_words(records)}"
     table = _table(rows, runs=not short)
     last = ["\n".join(rest)] if rest else []
     return "\n\n".join(["\n".join([title, *table]), *map(as_text, findings), *last])
-
-
-def count_steps(records: Sequence[LineRecord]) -> int:
-    """How many of the steps that the records belong to moved parameters, or tried to."""
-    return len(
-        {r.step for r in records if r.changed_parameters or any(e.kind == "step" for e in r.events)}
-    )
 
 
 def _table(rows: Sequence[_Row], *, runs: bool) -> list[str]:

@@ -88,11 +88,11 @@ class Follower(Listener):
         return place
 
     def record_line_under_way(self) -> None:
-        """The innermost line under way has only just begun: it gets a record like any other."""
-        place = self.places[-1]
-        place.recorded = False
-        self._recorder.count(place.frame, place.current.first)
-        self._recorder.begin(place)
+        """The innermost line under way has just begun; all that are belong to the first step."""
+        self.places[-1].recorded = False
+        for place in self.places:
+            self._recorder.count(place.frame, place.current.first)
+        self._recorder.begin(self.places[-1])
 
     @property
     def reached(self) -> bool:

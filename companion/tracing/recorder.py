@@ -57,7 +57,7 @@ class Recorder:
         names = {
             id(one): name for name, one in [*watched.networks.items(), *watched.optimizers.items()]
         }
-        self._known = Known(names, Spent(NEAR, MOST_NODES))
+        self._known = Known(names, Spent(NEAR, MOST_NODES), lambda: self._meter.parameters)
         self._steps = Steps(watched.optimizers)
         self._events: list[Event] = []
         self._holdings = Holdings()

@@ -9,6 +9,7 @@ loop with its repaired twin in `tests/package/loops`.
 from __future__ import annotations
 
 from companion.diagnosis.rules import (
+    clips,
     cuts,
     feeds,
     gradients,
@@ -24,7 +25,10 @@ from companion.diagnosis.rules import (
 from companion.diagnosis.rules.superseded import superseded
 from companion.diagnosis.rules.table import TABLE, Rule, Sighting
 
-_ORDER = (never, gradients, unused, parameters, nonfinite, cuts, rates, order, graphs, feeds, losses)
+_ORDER = (
+    never, gradients, unused, parameters, nonfinite, cuts, rates, order, clips, graphs, feeds,
+    losses,
+)  # fmt: skip
 _FAMILIES = [family.__name__ for family in _ORDER]
 
 RULES = sorted(TABLE, key=lambda rule: _FAMILIES.index(rule.see.__module__))

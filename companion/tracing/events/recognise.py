@@ -24,6 +24,7 @@ from torch.optim.optimizer import Optimizer
 from companion.isolation.objects import attributes, is_a
 from companion.measure.values import is_plain
 from companion.records.line import Event
+from companion.tracing.events.clips import clip
 from companion.tracing.events.criterion import Twice, is_mean, picked_across, taken_twice
 from companion.tracing.events.feeds import CRITERIA, fed
 from companion.tracing.events.finite import of_loss
@@ -38,10 +39,12 @@ class Known(NamedTuple):
     Attributes:
         names: The names of what it watches, by id.
         spent: The graphs that a backward has gone through.
+        parameters: Gives the watched parameters, by name.
     """
 
     names: Mapping[int, str]
     spent: Spent
+    parameters: Callable[[], Mapping[str, Tensor]]
 
 
 Recogniser: TypeAlias = Callable[[Mapping[str, Any], FrameType, Known], Event | None]
@@ -123,7 +126,7 @@ def _nodes(roots: Iterable[Node | None]) -> tuple[int, int, int]:
 
 
 def _clip(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event:
-    return Event("clip", frame.f_code.co_name)
+    return clip(local, frame, known.parameters())
 
 
 def _clear(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event | None:

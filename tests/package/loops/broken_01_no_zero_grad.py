@@ -105,3 +105,29 @@ def repaired_part_only(trace: Tracing) -> None:
             loss.backward()
             body_opt.step()
             head_opt.step()
+
+
+def broken_scaled(trace: Tracing) -> None:
+    """Mixed precision hides nothing: the scaler unscales the sum of all batches."""
+    net = nn.Linear(4, 3)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+    with trace(net, optimizer, scaler):
+        for x, y in DataLoader(flowers(), batch_size=16):
+            loss = nn.functional.cross_entropy(net(x), y)
+            scaler.scale(loss).backward()  # <- accumulates
+            scaler.step(optimizer)
+            scaler.update()
+
+
+def repaired_scaled(trace: Tracing) -> None:
+    net = nn.Linear(4, 3)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+    with trace(net, optimizer, scaler):
+        for x, y in DataLoader(flowers(), batch_size=16):
+            optimizer.zero_grad()
+            loss = nn.functional.cross_entropy(net(x), y)
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()

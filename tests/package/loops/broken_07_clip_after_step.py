@@ -59,3 +59,28 @@ def repaired_value(trace: Tracing) -> None:
             clip_grad_value_(net.parameters(), 1e-3)
             optim.step()
             optim.zero_grad()
+
+
+def broken_below_the_limit(trace: Tracing) -> None:
+    """It changes nothing for now: the norms of these steps are far below."""
+    batches = [(torch.randn(4, 6), torch.randint(0, 3, (4,))) for _ in range(5)]
+    net = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
+    optim = torch.optim.SGD(net.parameters(), lr=0.1)
+    with trace(net, optim):
+        for features, label in batches:
+            nn.functional.cross_entropy(net(features), label).backward()
+            optim.step()
+            clip_grad_norm_(net.parameters(), 50.0)  # <- clip-after-step
+            optim.zero_grad()
+
+
+def repaired_below_the_limit(trace: Tracing) -> None:
+    batches = [(torch.randn(4, 6), torch.randint(0, 3, (4,))) for _ in range(5)]
+    net = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
+    optim = torch.optim.SGD(net.parameters(), lr=0.1)
+    with trace(net, optim):
+        for features, label in batches:
+            nn.functional.cross_entropy(net(features), label).backward()
+            clip_grad_norm_(net.parameters(), 50.0)
+            optim.step()
+            optim.zero_grad()

@@ -71,3 +71,30 @@ def repaired_logged_only(trace: Tracing) -> None:
                 loss.backward()
                 logged += loss.item()
             opt.step()
+
+
+def broken_clipped(trace: Tracing) -> None:
+    """A clipping that bites stands before the step."""
+    loader = micro_batches(12)
+    net = nn.Sequential(nn.Linear(6, 10), nn.ReLU(), nn.Linear(10, 3))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with trace(net, optimizer):
+        for i, (x, y) in enumerate(loader, start=1):
+            nn.functional.cross_entropy(net(x), y).backward()  # <- accumulation-not-divided
+            if i % 3 == 0:
+                nn.utils.clip_grad_norm_(net.parameters(), 0.1)
+                optimizer.step()
+                optimizer.zero_grad()
+
+
+def repaired_clipped(trace: Tracing) -> None:
+    loader = micro_batches(12)
+    net = nn.Sequential(nn.Linear(6, 10), nn.ReLU(), nn.Linear(10, 3))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with trace(net, optimizer):
+        for i, (x, y) in enumerate(loader, start=1):
+            (nn.functional.cross_entropy(net(x), y) / 3).backward()
+            if i % 3 == 0:
+                nn.utils.clip_grad_norm_(net.parameters(), 0.1)
+                optimizer.step()
+                optimizer.zero_grad()

@@ -126,3 +126,32 @@ def repaired_one_layer(trace: Tracing) -> None:
             opt.zero_grad()
             loss.backward()
             opt.step()
+
+
+def broken_warm_up(trace: Tracing) -> None:
+    """Raises RuntimeError at a learning rate of 0, too: the step writes the same values."""
+    batches = [(torch.randn(8, 3), torch.randn(8, 1)) for _ in range(4)]
+    model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+    opt = torch.optim.SGD(model.parameters(), lr=0.1)
+    warm = torch.optim.lr_scheduler.LambdaLR(opt, lambda step: step / 10)
+    F.mse_loss(model(batches[0][0]), batches[0][1]).backward()
+    with trace(model, opt):
+        for x, y in batches:
+            loss = F.mse_loss(model(x), y)
+            opt.step()  # <- step-before-backward
+            loss.backward()
+            warm.step()
+
+
+def repaired_warm_up(trace: Tracing) -> None:
+    batches = [(torch.randn(8, 3), torch.randn(8, 1)) for _ in range(4)]
+    model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+    opt = torch.optim.SGD(model.parameters(), lr=0.1)
+    warm = torch.optim.lr_scheduler.LambdaLR(opt, lambda step: (step + 1) / 10)
+    with trace(model, opt):
+        for x, y in batches:
+            opt.zero_grad()
+            loss = F.mse_loss(model(x), y)
+            loss.backward()
+            opt.step()
+            warm.step()

@@ -97,3 +97,36 @@ def repaired_actor_critic(trace: Tracing) -> None:
             actor_loss.backward()
             actor_opt.step()
             actor_opt.zero_grad()
+
+
+def broken_shared_trunk(trace: Tracing) -> None:
+    """Both optimizers hold the trunk: what the critic has used is used again by the actor."""
+    trunk, actor, critic = nn.Linear(4, 8), nn.Linear(8, 2), nn.Linear(8, 1)
+    actor_opt = optim.SGD([*trunk.parameters(), *actor.parameters()], lr=0.1)
+    critic_opt = optim.SGD([*trunk.parameters(), *critic.parameters()], lr=0.1)
+    with trace(trunk, actor, critic, actor_opt, critic_opt):
+        for _ in range(4):
+            state, gain, action = torch.randn(8, 4), torch.randn(8, 1), torch.randint(2, (8,))
+            critic_opt.zero_grad()
+            nn.functional.mse_loss(critic(torch.tanh(trunk(state))), gain).backward()
+            critic_opt.step()
+            logits = actor(torch.tanh(trunk(state)))
+            nn.functional.cross_entropy(logits, action).backward()
+            actor_opt.step()  # <- polluted
+            actor_opt.zero_grad()
+
+
+def repaired_shared_trunk(trace: Tracing) -> None:
+    trunk, actor, critic = nn.Linear(4, 8), nn.Linear(8, 2), nn.Linear(8, 1)
+    actor_opt = optim.SGD([*trunk.parameters(), *actor.parameters()], lr=0.1)
+    critic_opt = optim.SGD([*trunk.parameters(), *critic.parameters()], lr=0.1)
+    with trace(trunk, actor, critic, actor_opt, critic_opt):
+        for _ in range(4):
+            state, gain, action = torch.randn(8, 4), torch.randn(8, 1), torch.randint(2, (8,))
+            critic_opt.zero_grad()
+            nn.functional.mse_loss(critic(torch.tanh(trunk(state))), gain).backward()
+            critic_opt.step()
+            logits = actor(torch.tanh(trunk(state)))
+            actor_opt.zero_grad()
+            nn.functional.cross_entropy(logits, action).backward()
+            actor_opt.step()

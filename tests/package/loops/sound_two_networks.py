@@ -145,3 +145,18 @@ def sound_mean_teacher(trace: Tracing) -> None:
             optimizer.step()
             for t, s in zip(teacher.parameters(), student.parameters(), strict=True):
                 t.data.mul_(0.99).add_(s.data, alpha=0.01)
+
+
+def sound_one_clear_for_two_backwards(trace: Tracing) -> None:
+    """Two optimizers share a body; both step with what both losses have left there."""
+    body, left, right = nn.Linear(4, 8), nn.Linear(8, 2), nn.Linear(8, 1)
+    opt_l = torch.optim.SGD([*body.parameters(), *left.parameters()], lr=0.1)
+    opt_r = torch.optim.SGD([*body.parameters(), *right.parameters()], lr=0.1)
+    with trace(body, left, right, opt_l, opt_r):
+        for x, y in classes():
+            opt_l.zero_grad()
+            opt_r.zero_grad()
+            F.cross_entropy(left(torch.tanh(body(x))), y % 2).backward()
+            right(torch.tanh(body(x))).square().mean().backward()
+            opt_l.step()
+            opt_r.step()

@@ -1,0 +1,214 @@
+"""A second backward through one graph: what leads there, and what cures it, told from the lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from companion.diagnosis.ledger import Ledger
+from companion.diagnosis.slices import made_by
+from companion.diagnosis.words import statement
+from companion.records.line import LineRecord
+from companion.records.statements import added, as_term, detaching, looped, read, root
+from companion.records.syntax import added_to, bound
+from companion.records.value import Value
+
+AGAIN = "  # again, with the parameters as they are now"
+ANEW = "  # in the loop, anew for every backward"
+
+UNKNOWN = (
+    "; no variable that these lines read is known to lead there: a list, an attribute or the "
+    "network itself may keep a tensor that was computed before it"
+)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A variable that leads from one backward into the graph of an earlier one.
+
+    Attributes:
+        name: The variable.
+        value: What was known of it; None for a tuple or another container.
+        made: The line that bound it, before the earlier backward.
+        reader: The line that read it, after the earlier one.
+    """
+
+    name: str
+    value: Value | None
+    made: LineRecord
+    reader: LineRecord
+
+
+def explain(ledger: Ledger, record: LineRecord) -> tuple[str, str]:
+    """What led to a second backward, as the end of a sentence, and the cure; "" where unknown."""
+    records = ledger.records
+    first = next(
+        (one for one in reversed(records[: record.index]) if _calls(one) and not one.raised), None
+    )
+    if first is None:
+        return "", ""
+    between = records[first.index + 1 : record.index + 1]
+    closure = ledger.words.closure(record)
+    forward = _last_forward(records[: record.index])
+    if closure is not None and forward is not None and forward.depth < record.depth:
+        source = statement(forward)
+        cure = f"def {closure[0]}():\n    {source}  # in here: each call needs its own\n    ..."
+        return (
+            f"; {closure[0]}() goes through it each time it is called, and the forward on line "
+            f"{forward.line} stands outside of it",
+            cure if source else "",
+        )
+    moved = any(_moves(one) for one in records[first.index : record.index])
+    if not any(map(_computes, between)) and moved:
+        return _again(records, first, record)
+    kept = _kept(records, first, between)
+    if first.place != record.place and not moved:
+        return _together(first, record, between)
+    if kept is None:
+        alone = first.place == record.place and not any(map(_computes, between))
+        return _in_a_loop(records, record) if alone else (UNKNOWN, "")
+    return _leading(ledger, first, record, kept)
+
+
+def _calls(record: LineRecord) -> bool:
+    return any(event.kind == "backward" for event in record.events)
+
+
+def _computes(record: LineRecord) -> bool:
+    return any(event.kind == "forward" and event.details["grad"] for event in record.events)
+
+
+def _moves(record: LineRecord) -> bool:
+    """Whether a line changes parameters, or would with another learning rate."""
+    return bool(record.changed_parameters) or any(e.kind == "step" for e in record.events)
+
+
+def _last_forward(records: Sequence[LineRecord]) -> LineRecord | None:
+    return next(filter(_computes, reversed(records)), None)
+
+
+def _again(records: Sequence[LineRecord], first: LineRecord, record: LineRecord) -> tuple[str, str]:
+    """The parameters have moved, and nothing was computed with them since."""
+    said = "; the parameters have moved since, and no forward came after that"
+    lines = made_by(records[: first.index], read(record.source), record.function)
+    last = statement(record)
+    if not lines or last is None:
+        return said, ""
+    remark = ANEW if first.place == record.place else AGAIN
+    return said, "\n".join([f"{lines[0]}{remark}", *lines[1:], last])
+
+
+def _together(
+    first: LineRecord, record: LineRecord, between: Sequence[LineRecord]
+) -> tuple[str, str]:
+    """Two losses of one forward, two backward calls, and no step between."""
+    said = f"; it shares a part of that graph with the backward() on line {first.line}"
+    one, other = as_term(first.source), as_term(record.source)
+    if one is None or other is None or first.function != record.function:
+        return said, ""
+    cleared = any(event.kind == "clear" for r in between for event in r.events)
+    if cleared:
+        inside = root(first.source)
+        start = one if inside == one and not _has_operator(one) else f"({inside})"
+        return said, f"{start}.backward(retain_graph=True)  # the graph is needed once more"
+    return said, f"({one} + {other}).backward()  # one call in the place of both"
+
+
+def _has_operator(text: str) -> bool:
+    return any(sign in text for sign in " +-*/")
+
+
+def _in_a_loop(records: Sequence[LineRecord], record: LineRecord) -> tuple[str, str]:
+    """One line goes through several losses of one forward."""
+    said = "; the same line went through it before, and no forward came between"
+    for one in reversed(records[: record.index]):
+        pair = looped(one.source)
+        if pair is not None and one.function == record.function:
+            if pair[0] == root(record.source):
+                return said, f"sum({pair[1]}).backward()  # one call for all, instead of the loop"
+            break
+    return said, ""
+
+
+def _kept(
+    records: Sequence[LineRecord], first: LineRecord, between: Sequence[LineRecord]
+) -> Kept | None:
+    """The variable with a graph that was bound before one backward, and read after it."""
+    made: dict[str, tuple[LineRecord, Value | None]] = {}
+    for one in records[: first.index + 1]:
+        made.update((value.name, (one, value)) for value in one.values)
+        if _computes(one):
+            for name, _ in bound(one.source):
+                if all(value.name != name for value in one.values):
+                    made[name] = (one, None)
+    containers: list[Kept] = []
+    for one in between:
+        for name in read(one.source) if _uses(records, one) or one is between[-1] else ():
+            if name in made and made[name][0].function == one.function:
+                line, value = made[name]
+                if value is None:
+                    containers.append(Kept(name, None, line, one))
+                elif value.graph:
+                    return Kept(name, value, line, one)
+        for name, _ in bound(one.source):
+            made.pop(name, None)
+    return containers[0] if containers else None
+
+
+def _uses(records: Sequence[LineRecord], one: LineRecord) -> bool:
+    """Whether a line computes with graphs, or calls a function whose lines are known."""
+    following = records[one.index + 1] if one.index + 1 < len(records) else None
+    calls = following is not None and following.depth > one.depth
+    return calls or _computes(one) or any(value.graph for value in one.values)
+
+
+def _leading(ledger: Ledger, first: LineRecord, record: LineRecord, kept: Kept) -> tuple[str, str]:
+    """A variable leads into the graph that is gone."""
+    name, loss = kept.name, root(record.source)
+    said = (
+        f"; {name}, which line {kept.reader.line} reads, was computed on line {kept.made.line} "
+        f"before the backward() on line {first.line}"
+    )
+    if name in added_to(kept.reader.source):
+        term = added(kept.reader.source)
+        if term is None or loss != name:
+            return said, ""
+        cure = f"{term}.backward()  # this batch's alone\n{name} += {term}.item()  # a number"
+        return said, cure
+    again = any(one.place == kept.made.place for one in _after(ledger, first, record))
+    if first.place == record.place and (again or kept.reader.place == kept.made.place):
+        whole = f"{name}.detach()" if kept.value else f"tuple(one.detach() for one in {name})"
+        return said, f"{name} = {whole}  # for the next batch, when backward() is over"
+    value = kept.value
+    lines = made_by(ledger.records[: first.index + 1], [name], kept.made.function)
+    if not lines or value is None:
+        return said, ""
+    if first.place == record.place:
+        return said, "\n".join([f"{lines[0]}{ANEW}", *lines[1:]])
+    if value.unreached is None:
+        return said, ""
+    wanted = {n for n, is_wanted in record.before.requires_grad.items() if is_wanted}
+    reached = wanted - set(value.unreached)
+    held = {
+        n
+        for one in _after(ledger, first, record)
+        for event in one.events
+        if event.kind == "step"
+        for n in event.details["held"]
+    }
+    if held & reached:
+        return said, "\n".join([f"{lines[0]}{AGAIN}", *lines[1:]])
+    return said, _cut(ledger, first, kept)
+
+
+def _after(ledger: Ledger, first: LineRecord, record: LineRecord) -> Sequence[LineRecord]:
+    return ledger.records[first.index + 1 : record.index + 1]
+
+
+def _cut(ledger: Ledger, first: LineRecord, kept: Kept) -> str:
+    """The earlier loss is not meant for what made the variable: it takes it detached."""
+    for one in ledger.records[kept.made.index + 1 : first.index + 1]:
+        same = one.function == kept.made.function
+        if same and kept.name in read(one.source) and _uses(ledger.records, one):
+            return detaching(one.source, kept.name) or ""
+    return ""

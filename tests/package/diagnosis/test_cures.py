@@ -1,0 +1,403 @@
+"""A cure that names the reader's own things: followed to the letter, the finding is gone."""
+
+from __future__ import annotations
+
+import textwrap
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from companion import Trace, trace
+from tests.package.diagnosis.cures import CLIPS, GRADIENTS, PARAMETERS, Case
+
+SETUP = """\
+import torch
+from torch import nn
+from torch.nn import functional as F
+torch.manual_seed(0)
+"""
+
+
+def run(tmp_path: Path, script: str) -> tuple[Trace, Exception | None]:
+    path = tmp_path / "loop.py"
+    path.write_text(SETUP + textwrap.dedent(script))
+    variables: dict[str, Any] = {"trace": trace, "__name__": "loop"}
+    failure: Exception | None = None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            exec(compile(path.read_text(), str(path), "exec"), variables)
+    except RuntimeError as error:
+        failure = error
+    return variables["routine"], failure
+
+
+TWICE = {
+    "hidden state": Case(
+        "backward-twice",
+        """
+        rnn, head = nn.GRUCell(2, 3), nn.Linear(3, 1)
+        opt = torch.optim.SGD([*rnn.parameters(), *head.parameters()], lr=0.1)
+        memory = torch.zeros(4, 3)
+        with trace(rnn, head, opt) as routine:
+            for _ in range(4):
+                memory = rnn(torch.randn(4, 2), memory)
+                loss = head(memory).square().mean()
+                opt.zero_grad()
+                loss.backward()
+                opt.step()
+        """,
+        "memory = memory.detach()  # for the next batch, when backward() is over",
+        "opt.step()",
+        "opt.step(); memory = memory.detach()",
+        "memory, which line 11 reads, was computed on line 11",
+    ),
+    "hidden state from None": Case(
+        "backward-twice",
+        """
+        lstm, head = nn.LSTM(2, 3), nn.Linear(3, 1)
+        opt = torch.optim.SGD([*lstm.parameters(), *head.parameters()], lr=0.1)
+        state = None
+        with trace(lstm, head, opt) as routine:
+            for _ in range(4):
+                out, state = lstm(torch.randn(5, 4, 2), state)
+                loss = head(out).square().mean()
+                opt.zero_grad()
+                loss.backward()
+                opt.step()
+        """,
+        "state = tuple(one.detach() for one in state)  # for the next batch, when backward() is "
+        "over",
+        "opt.step()",
+        "opt.step(); state = tuple(one.detach() for one in state)",
+    ),
+    "two losses": Case(
+        "backward-twice",
+        """
+        body, left, right = nn.Linear(3, 4), nn.Linear(4, 1), nn.Linear(4, 2)
+        adam = torch.optim.Adam([p for n in (body, left, right) for p in n.parameters()])
+        with trace(body, left, right, adam) as routine:
+            for _ in range(3):
+                code = torch.tanh(body(torch.randn(5, 3)))
+                one, other = left(code).square().mean(), right(code).square().mean()
+                adam.zero_grad()
+                one.backward()
+                (0.5 * other).backward()
+                adam.step()
+        """,
+        "(one + 0.5 * other).backward()  # one call in the place of both",
+        "one.backward()\n                (0.5 * other).backward()",
+        "(one + 0.5 * other).backward()",
+        "it shares a part of that graph with the backward() on line 13",
+    ),
+    "two losses, the second forward later": Case(
+        "backward-twice",
+        """
+        body, left, right = nn.Linear(3, 4), nn.Linear(4, 1), nn.Linear(4, 2)
+        adam = torch.optim.Adam([p for n in (body, left, right) for p in n.parameters()])
+        with trace(body, left, right, adam) as routine:
+            for _ in range(3):
+                code = torch.tanh(body(torch.randn(5, 3)))
+                adam.zero_grad()
+                one = left(code).square().mean()
+                one.backward()
+                other = right(code).square().mean()
+                other.backward()
+                adam.step()
+        """,
+        "(one + other).backward()  # one call in the place of both",
+        "one.backward()\n                other = right(code).square().mean()\n"
+        "                other.backward()",
+        "other = right(code).square().mean()\n                (one + other).backward()",
+    ),
+    "two optimizers": Case(
+        "backward-twice",
+        """
+        body, left, right = nn.Linear(3, 4), nn.Linear(4, 1), nn.Linear(4, 2)
+        opt_l = torch.optim.Adam([*body.parameters(), *left.parameters()])
+        opt_r = torch.optim.Adam(right.parameters())
+        with trace(body, left, right, opt_l, opt_r) as routine:
+            for _ in range(3):
+                code = torch.tanh(body(torch.randn(5, 3)))
+                one, other = left(code).square().mean(), right(code).square().mean()
+                opt_l.zero_grad()
+                one.backward()
+                opt_r.zero_grad()
+                other.backward()
+                opt_l.step()
+                opt_r.step()
+        """,
+        "one.backward(retain_graph=True)  # the graph is needed once more",
+        "one.backward()",
+        "one.backward(retain_graph=True)",
+    ),
+    "a list of losses": Case(
+        "backward-twice",
+        """
+        net = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 3))
+        opt = torch.optim.SGD(net.parameters(), lr=0.1)
+        with trace(net, opt) as routine:
+            for _ in range(3):
+                out = net(torch.randn(5, 3))
+                terms = [out[:, i].square().mean() for i in range(3)]
+                opt.zero_grad()
+                for term in terms:
+                    term.backward()
+                opt.step()
+        """,
+        "sum(terms).backward()  # one call for all, instead of the loop",
+        "for term in terms:\n                    term.backward()",
+        "sum(terms).backward()",
+    ),
+    "SAM": Case(
+        "backward-twice",
+        """
+        net = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+        base = torch.optim.SGD(net.parameters(), lr=0.1)
+        x, y = torch.randn(8, 3), torch.randint(2, (8,))
+        with trace(net, base) as routine:
+            for _ in range(3):
+                base.zero_grad()
+                logits = net(x)
+                F.cross_entropy(logits, y).backward()
+                with torch.no_grad():
+                    moves = [0.05 * p.grad for p in net.parameters()]
+                    torch._foreach_add_([*net.parameters()], moves)
+                base.zero_grad()
+                F.cross_entropy(logits, y).backward()
+                with torch.no_grad():
+                    torch._foreach_sub_([*net.parameters()], moves)
+                base.step()
+        """,
+        "logits = net(x)  # again, with the parameters as they are now\n"
+        "F.cross_entropy(logits, y).backward()",
+        "base.zero_grad()\n                F.cross_entropy(logits, y).backward()",
+        "base.zero_grad()\n                logits = net(x)\n"
+        "                F.cross_entropy(logits, y).backward()",
+        "the parameters have moved since",
+    ),
+    "SAM, line by line": Case(
+        "backward-twice",
+        """
+        body, head = nn.Sequential(nn.Linear(3, 4), nn.Tanh()), nn.Linear(4, 2)
+        base = torch.optim.SGD([*body.parameters(), *head.parameters()], lr=0.1)
+        x, y = torch.randn(8, 3), torch.randint(2, (8,))
+        with trace(body, head, base) as routine:
+            for _ in range(3):
+                code = body(x)
+                logits = head(code)
+                loss = F.cross_entropy(logits, y)
+                base.zero_grad()
+                loss.backward()
+                base.step()
+                base.zero_grad()
+                loss.backward()  # once more
+                base.step()
+        """,
+        "code = body(x)  # again, with the parameters as they are now\nlogits = head(code)\n"
+        "loss = F.cross_entropy(logits, y)\nloss.backward()",
+        "                loss.backward()  # once more",
+        "                code = body(x)\n                logits = head(code)\n"
+        "                loss = F.cross_entropy(logits, y)\n                loss.backward()",
+    ),
+    "before the loop": Case(
+        "backward-twice",
+        """
+        net = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+        opt = torch.optim.SGD(net.parameters(), lr=0.0)
+        x, y = torch.randn(8, 3), torch.randint(2, (8,))
+        with trace(net, opt) as routine:
+            error = F.cross_entropy(net(x), y)
+            for _ in range(3):
+                opt.zero_grad()
+                error.backward()
+                opt.step()
+        """,
+        "error = F.cross_entropy(net(x), y)  # in the loop, anew for every backward\n"
+        "error.backward()",
+        "                error.backward()",
+        "                error = F.cross_entropy(net(x), y)\n                error.backward()",
+    ),
+    "features before the loop": Case(
+        "backward-twice",
+        """
+        body, head = nn.Linear(3, 4), nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 2))
+        opt = torch.optim.SGD([*body.parameters(), *head.parameters()], lr=0.1)
+        x, y = torch.randn(8, 3), torch.randint(2, (8,))
+        with trace(body, head, opt) as routine:
+            features = torch.tanh(body(x))
+            for _ in range(3):
+                opt.zero_grad()
+                loss = F.cross_entropy(head(features), y)
+                loss.backward()
+                opt.step()
+        """,
+        "features = torch.tanh(body(x))  # in the loop, anew for every backward",
+        "opt.zero_grad()",
+        "features = torch.tanh(body(x)); opt.zero_grad()",
+    ),
+    "a closure": Case(
+        "backward-twice",
+        """
+        net = nn.Linear(3, 1)
+        lbfgs = torch.optim.LBFGS(net.parameters(), max_iter=4)
+        x, y = torch.randn(8, 3), torch.randn(8, 1)
+        def evaluate():
+            lbfgs.zero_grad()
+            loss = F.mse_loss(pred, y)
+            loss.backward()
+            return loss
+        with trace(net, lbfgs, into=[evaluate]) as routine:
+            for _ in range(3):
+                pred = net(x)
+                lbfgs.step(evaluate)
+        """,
+        "def evaluate():\n    pred = net(x)  # in here: each call needs its own\n    ...",
+        "def evaluate():\n",
+        "def evaluate():\n            pred = net(x)\n",
+        "evaluate() goes through it each time it is called, and the forward on line 16 stands",
+    ),
+    "a generator's output": Case(
+        "backward-twice",
+        """
+        gen = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 3))
+        disc = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+        opt_g, opt_d = torch.optim.Adam(gen.parameters()), torch.optim.Adam(disc.parameters())
+        with trace(gen, disc, opt_g, opt_d) as routine:
+            for _ in range(3):
+                fake = gen(torch.randn(4, 2))
+                opt_d.zero_grad()
+                d_loss = (F.softplus(disc(fake)) + F.softplus(-disc(torch.randn(4, 3)))).mean()
+                d_loss.backward()
+                opt_d.step()
+                opt_g.zero_grad()
+                g_loss = F.softplus(-disc(fake)).mean()
+                g_loss.backward()
+                opt_g.step()
+        """,
+        "d_loss = (F.softplus(disc(fake.detach())) + F.softplus(-disc(torch.randn(4, 3)))).mean()",
+        "F.softplus(disc(fake))",
+        "F.softplus(disc(fake.detach()))",
+    ),
+    "two functions": Case(
+        "backward-twice",
+        """
+        gen, disc = nn.Sequential(nn.Linear(2, 3), nn.Tanh()), nn.Linear(3, 1)
+        opt_g, opt_d = torch.optim.Adam(gen.parameters()), torch.optim.Adam(disc.parameters())
+        def train_d(sample):
+            opt_d.zero_grad()
+            F.softplus(disc(sample)).mean().backward()
+            opt_d.step()
+        def train_g(sample):
+            opt_g.zero_grad()
+            F.softplus(-disc(sample)).mean().backward()
+            opt_g.step()
+        with trace(gen, disc, opt_g, opt_d, into=[train_d, train_g]) as routine:
+            for _ in range(3):
+                fake = gen(torch.randn(4, 2))
+                train_d(fake)
+                train_g(fake)
+        """,
+        "train_d(fake.detach())",
+        "train_d(fake)",
+        "train_d(fake.detach())",
+    ),
+    "a sum over batches": Case(
+        "backward-twice",
+        """
+        net = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+        opt = torch.optim.SGD(net.parameters(), lr=0.1)
+        total = 0.0
+        with trace(net, opt) as routine:
+            for _ in range(3):
+                opt.zero_grad()
+                loss = F.cross_entropy(net(torch.randn(8, 3)), torch.randint(2, (8,)))
+                total += loss
+                total.backward()
+                opt.step()
+        """,
+        "loss.backward()  # this batch's alone\ntotal += loss.item()  # a number",
+        "total += loss\n                total.backward()",
+        "loss.backward()\n                total += loss.item()",
+    ),
+}
+ORDER = {
+    "actor and critic in one network": Case(
+        "step-before-backward",
+        """
+        net = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 3))
+        agent = torch.optim.Adam(net.parameters())
+        with trace(net, agent) as routine:
+            for _ in range(3):
+                out = net(torch.randn(5, 3))
+                actor_loss, critic_loss = out[:, :2].mean(), out[:, 2].square().mean()
+                agent.zero_grad()
+                actor_loss.backward(retain_graph=True)
+                agent.step()
+                critic_loss.backward()
+        """,
+        "critic_loss.backward()\nagent.step()",
+        "agent.step()\n                critic_loss.backward()",
+        "critic_loss.backward()\n                agent.step()",
+    ),
+    "warm-up from 0": Case(
+        "step-before-backward",
+        """
+        net = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+        sgd = torch.optim.SGD(net.parameters(), lr=0.0)
+        net(torch.randn(5, 3)).mean().backward()
+        with trace(net, sgd) as routine:
+            for _ in range(3):
+                loss = net(torch.randn(5, 3)).square().mean()
+                sgd.step()
+                sgd.zero_grad()
+                loss.backward()
+        """,
+        "loss.backward()\nsgd.step()",
+        "sgd.step()\n                sgd.zero_grad()\n                loss.backward()",
+        "sgd.zero_grad()\n                loss.backward()\n                sgd.step()",
+        "it wrote into 4 parameters (with this learning rate the same values)",
+    ),
+    "a generator's score": Case(
+        "step-before-backward",
+        """
+        gen = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 3))
+        disc = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+        opt_g, opt_d = torch.optim.Adam(gen.parameters()), torch.optim.Adam(disc.parameters())
+        with trace(gen, disc, opt_g, opt_d) as routine:
+            for _ in range(3):
+                fake = gen(torch.randn(4, 2))
+                score = disc(fake)
+                opt_d.zero_grad()
+                d_loss = (F.softplus(score) + F.softplus(-disc(torch.randn(4, 3)))).mean()
+                d_loss.backward(retain_graph=True)
+                opt_d.step()
+                opt_g.zero_grad()
+                g_loss = F.softplus(-score).mean()
+                g_loss.backward()
+                opt_g.step()
+        """,
+        "score = disc(fake)  # again, after opt_d.step()",
+        "opt_d.step()",
+        "opt_d.step()\n                score = disc(fake)",
+    ),
+}
+CASES = {**TWICE, **ORDER, **GRADIENTS, **CLIPS, **PARAMETERS}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_cure_is_right_for_this_loop(tmp_path: Path, name: str) -> None:
+    case = CASES[name]
+    routine, _ = run(tmp_path, case.script)
+    finding = next(one for one in routine.diagnose() if one.rule == case.rule)
+    assert finding.cure == case.cure
+    assert case.says in finding.observed
+    assert case.script.count(case.old) == 1
+    repaired = case.script.replace(case.old, case.new)
+    for line in (one.partition("  #")[0] for one in case.cure.splitlines()):
+        assert line.strip() == "..." or line.strip() in repaired
+    routine, failure = run(tmp_path, repaired)
+    assert failure is None
+    assert not [str(one) for one in routine.diagnose()]
