@@ -100,6 +100,12 @@ KINDS = {
     ),
     "graph kept": Kind(
         "A variable holds a growing graph; its name.",
-        {"length": Detail("count", "how many terms or tensors it has by now", needed=True)},
+        {
+            "length": Detail("count", "how many terms or tensors it has by now", needed=True),
+            "oldest": Detail("count", "the number of the oldest node in it"),
+            "newest": Detail("count", "that of the newest"),
+            "within": Detail("text", 'the container\'s class, or "object"; "" for a sum'),
+            "tensors": Detail("texts", "what the statement keeps: tensors that have a graph"),
+        },
     ),
 }

@@ -1,0 +1,72 @@
+"""Graphs that nobody will go through again, and that are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from companion.diagnosis.ledger import Ledger
+from companion.diagnosis.rules.table import GRADIENTS, Sighting, rule
+from companion.records.keeping import appended, summand, with_detached
+from companion.records.line import Event, LineRecord
+
+Seen = tuple[int, int, int]  # the step, how many graphs, the newest one's number
+
+
+@rule(
+    "graph-kept",
+    why="A loss that is kept as a tensor keeps its graph, and memory grows with every batch.",
+    cure="total += loss.item()  # or loss.detach(), for a tensor",
+    section=f"{GRADIENTS}#graphs-that-live-too-long",
+)
+def graph_kept(ledger: Ledger) -> Iterator[Sighting]:
+    """A variable's graph, or a container of tensors with graphs, grows over the steps.
+
+    A backward has gone through the oldest of them, so that they are of no use any more; and what
+    is there now was there in the step before, so that they were not only kept within a step.
+    """
+    series: dict[tuple[str, int, str], list[Seen]] = {}
+    latest: dict[tuple[str, str], tuple[int, tuple[str, int]]] = {}
+    for record, event in ledger.of("graph kept"):
+        within = event.details.get("within", "list" if "append" in record.source else "")
+        length, newest = event.details["length"], event.details.get("newest", 0)
+        before, place = latest.get((record.file, event.name), (0, record.place))
+        latest[record.file, event.name] = length, record.place
+        if within == "object" and (record.again or (place != record.place and length <= before)):
+            continue  # a line that is watched, too, has put it there
+        seen = series.setdefault((*record.place, event.name), [])
+        if seen and seen[-1][0] == record.step:
+            seen.pop()  # the last of a step stands for it
+        survived = seen and event.details.get("oldest", 0) <= seen[-1][2]
+        if seen and not (survived and length > seen[-1][1]):
+            seen.clear()
+        seen.append((record.step, length, newest))
+        if len(seen) > 1 and length > 2:
+            yield _sighting(record, event, [one[1] for one in seen], within)
+
+
+def _sighting(record: LineRecord, event: Event, lengths: list[int], within: str) -> Sighting:
+    first = ", then ".join(map(str, lengths[: min(2, len(lengths) - 1)]))
+    then = "now" if len(lengths) > 2 else "then"
+    return Sighting(
+        record,
+        f"{event.name} holds the graphs of losses, and more of them at each step: "
+        f"{first}, {then} {lengths[-1]}",
+        settle="whether it is emptied before long" if within else None,
+        cure=_cure(record.source, event),
+    )
+
+
+def _cure(source: str, event: Event) -> str | None:
+    """The same line without the graph, in the reader's own names."""
+    tensors = [name for name in event.details.get("tensors", ()) if name != event.name]
+    added = summand(source, event.name)
+    if added in tensors:
+        return f"{event.name} += {added}.item()  # or {added}.detach(), for a tensor"
+    entries = [name for name in tensors if name.endswith("]")]
+    if tensors:
+        whole = with_detached(source, [name for name in tensors if name not in entries])
+        return "\n".join([*(f"{name} = {name}.detach()" for name in entries), whole or source])
+    made = appended(source)
+    if made is not None:
+        return f"kept = {made}\n{event.name}.append(kept.detach())  # and the loss from kept"
+    return None
