@@ -108,4 +108,33 @@ KINDS = {
             "tensors": Detail("texts", "what the statement keeps: tensors that have a graph"),
         },
     ),
+    "no effect": Kind(
+        "A statement did nothing; the variable's or the context's name.",
+        {
+            "how": Detail("text", '"uncalled", "dropped" or "unentered"', needed=True),
+            "method": Detail("text", "the method's name, or the context's", needed=True),
+            "owner": Detail("text", "the variable's class"),
+            "same": Detail("flag", "whether the result that nobody took was the tensor itself"),
+        },
+    ),
+    "into itself": Kind(
+        "A tensor was written into itself; the variable's name.",
+        {"other": Detail("text", "the other variable that holds it", needed=True)},
+    ),
+    "loads itself": Kind(
+        "A load_state_dict was given the network's own tensors; its name, or its class.",
+        {"tensors": Detail("count", "how many")},
+    ),
+    "misnamed": Kind(
+        "An attribute was set that torch does not read; whose it is.",
+        {
+            "key": Detail("text", "the attribute", needed=True),
+            "value": Detail("flag", "what it was set to", needed=True),
+            "on_module": Detail("flag", "whether it is a module's, not a parameter's"),
+            "several": Detail("count", "how many parameters or modules have it so"),
+            "file": Detail("text", "the file of the line that set it", needed=True),
+            "line": Detail("count", "its number there", needed=True),
+            "source": Detail("text", "its text"),
+        },
+    ),
 }

@@ -25,6 +25,7 @@ from companion.tracing.code.uncounted import counts_no_writes
 from companion.tracing.events import variables
 from companion.tracing.events.graph import Spent
 from companion.tracing.events.holdings import Holdings, unregistered, wrapper_of
+from companion.tracing.events.misnamed import misnamed
 from companion.tracing.events.recognise import Known, is_of_interest
 from companion.tracing.events.values import Values
 from companion.tracing.options import Options
@@ -268,6 +269,7 @@ class Recorder:
             details["unregistered"] = unregistered(
                 self._watched.networks, self._watched.optimizers.values()
             )
+            self._events += misnamed(self._watched.networks.values())
         self._events.append(Event("step", self._known.names[id(optimizer)], details))
 
     def other_stepped(self, optimizer: Optimizer) -> None:

@@ -8,10 +8,12 @@ loop with its repaired twin in `tests/package/loops`.
 
 from __future__ import annotations
 
-from companion.diagnosis.rules import gradients, graphs, kept, losses, order, parameters
+from companion.diagnosis.rules import gradients, graphs, kept, losses, noops, order, parameters
 from companion.diagnosis.rules.table import TABLE, Rule, Sighting
 
-_FAMILIES = [family.__name__ for family in (gradients, parameters, order, graphs, kept, losses)]
+_FAMILIES = [
+    family.__name__ for family in (gradients, parameters, order, noops, graphs, kept, losses)
+]
 
 RULES = sorted(TABLE, key=lambda rule: _FAMILIES.index(rule.see.__module__))
 

@@ -26,6 +26,7 @@ from companion.measure.values import has_values, is_plain
 from companion.records.line import Event
 from companion.tracing.events.criterion import is_mean, taken_twice
 from companion.tracing.events.graph import Node, Spent, below, grad_fn, number_of
+from companion.tracing.events.idle import loads_itself
 from companion.tracing.events.modes import is_training, modal_kinds
 
 
@@ -187,6 +188,7 @@ def _codes() -> dict[int, tuple[CodeType, Recogniser]]:
         (torch.autograd.backward, _backward),
         (Optimizer.zero_grad, _clear),
         (nn.Module.zero_grad, _clear),
+        (nn.Module.load_state_dict, loads_itself),
         *((getattr(clip_grad, name), _clip) for name in _CLIPS if hasattr(clip_grad, name)),
         (GradScaler.scale, _scale),
         (GradScaler.unscale_, _unscale),

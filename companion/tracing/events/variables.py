@@ -14,6 +14,7 @@ from companion.records.keeping import keepers
 from companion.records.line import Event
 from companion.records.syntax import assigned, reached, read_grads, subtracted
 from companion.tracing.code.frames import UNKNOWN, local_variables, value_of
+from companion.tracing.events import idle
 from companion.tracing.events.graph import Node, Spent, grad_fn, shape_of
 from companion.tracing.events.keeping import kept
 
@@ -30,6 +31,7 @@ def before(text: str, frame: FrameType) -> Iterator[Event]:
 def after(text: str, frame: FrameType, spent: Spent) -> Iterator[Event]:
     """What a statement has done: added a tensor with its graph to a variable."""
     yield from kept(text, frame, spent)
+    yield from idle.without_effect(text, frame)
     names = subtracted(text)
     for name in assigned(text) if names else ():
         value = value_of(name, frame)
@@ -44,7 +46,8 @@ def after(text: str, frame: FrameType, spent: Spent) -> Iterator[Event]:
 
 def reads(text: str) -> bool:
     """Whether `before` or `after` look at a variable for this statement."""
-    return bool(read_grads(text) or keepers(text) or (assigned(text) and subtracted(text)))
+    known = read_grads(text) or keepers(text) or (assigned(text) and subtracted(text))
+    return bool(known) or idle.reads(text)
 
 
 def _graph(value: object) -> Node | None:
