@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from companion.diagnosis.ledger import Ledger
-from companion.diagnosis.rules.table import GRADIENTS, Sighting, rule
+from companion.diagnosis.rules.table import GRADIENTS, Sighting, at, rule
 from companion.records.keeping import appended, summand, with_detached
 from companion.records.line import Event, LineRecord
 
@@ -70,3 +70,44 @@ def _cure(source: str, event: Event) -> str | None:
     if made is not None:
         return f"kept = {made}\n{event.name}.append(kept.detach())  # and the loss from kept"
     return None
+
+
+@rule(
+    "graph-unused",
+    why="A forward with gradients enabled keeps what its backward would need: here for nothing.",
+    cure="with torch.no_grad():\n    outputs = net(inputs)",
+    section=f"{GRADIENTS}#graphs-that-live-too-long",
+)
+def graph_unused(ledger: Ledger) -> Iterator[Sighting]:
+    """Batch after batch in eval mode with a graph, then training goes on from another forward.
+
+    No backward went through any of them, and nobody asked for gradients in another way. In eval
+    mode: what acts, or looks at several views before a loss, does so in training mode.
+    """
+    waiting: dict[tuple[str, tuple[str, int]], list[LineRecord]] = {}
+    for record in ledger.records:
+        graphs = any(value.graph and value.shape is not None for value in record.values)
+        for event in record.events:
+            if event.kind in ("backward", "autograd.grad"):
+                waiting.clear()
+            elif event.kind == "forward" and event.details["grad"]:
+                if not event.details["training"]:
+                    if graphs:
+                        waiting.setdefault((event.name, record.place), []).append(record)
+                    continue
+                for key in [key for key in waiting if key[0] == event.name]:
+                    runs = waiting.pop(key)
+                    if len(runs) > 1:
+                        yield _unused(runs, event.name, record)
+
+
+def _unused(runs: list[LineRecord], network: str, trained: LineRecord) -> Sighting:
+    first = runs[0]
+    names = ", ".join(dict.fromkeys(value.name for value in first.values if value.graph))
+    return Sighting(
+        first,
+        f"{len(runs)} times in a row it called {network} in eval mode with gradients enabled and "
+        f"kept a graph in {names}; no backward came before {at(trained)} trained again",
+        settle=f"whether anything is differentiated from {names}",
+        cure="with torch.no_grad():\n    " + first.source.replace("\n", "\n    "),
+    )

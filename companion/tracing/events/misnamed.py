@@ -28,8 +28,7 @@ from companion.records.parse import parse
 from companion.tracing.code.source import lines_of, name_of
 
 MOST = 20  # attributes whose lines are looked for
-MOST_FILES = 200
-LONGEST = 1_000_000  # characters of a file that is searched
+LONGEST = 1_000_000  # characters of all files that are searched, those that run first
 _TORCHS_OWN = set(vars(nn.Module()))
 _LIKE = re.compile(r"(req\w{2,7}|needs?)_?(the_?)?grad(s|ients?)?_?", re.IGNORECASE)
 _ELSEWHERE = ("trainable",)  # what another library calls it
@@ -160,11 +159,15 @@ def _files(frame: FrameType | None) -> Iterator[tuple[str, str]]:
             names[file] = None
     if "IPython" in sys.modules:
         names.update(dict.fromkeys(name for name in [*linecache.cache] if name_of(name) != name))
-    own = [name for name in names if not is_in_library(name) and not name.startswith("<frozen")]
-    for name in own[:MOST_FILES]:
+    left = LONGEST
+    for name in names:
+        if is_in_library(name) or name.startswith("<frozen"):
+            continue
         text = "".join(lines_of(name))
-        if len(text) <= LONGEST:
-            yield name, text
+        left -= len(text)
+        if left < 0:
+            return
+        yield name, text
 
 
 def _lines(

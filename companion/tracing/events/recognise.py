@@ -94,6 +94,10 @@ def _backward(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event
     )
 
 
+def _grad(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event:
+    return Event("autograd.grad", "")
+
+
 def _is_true(value: object) -> bool:
     return type(value) in (bool, int) and bool(value)
 
@@ -186,6 +190,7 @@ def _codes() -> dict[int, tuple[CodeType, Recogniser]]:
     table: list[tuple[Any, Recogniser]] = [
         (nn.Module.__call__, _forward),
         (torch.autograd.backward, _backward),
+        (torch.autograd.grad, _grad),
         (Optimizer.zero_grad, _clear),
         (nn.Module.zero_grad, _clear),
         (nn.Module.load_state_dict, loads_itself),

@@ -190,3 +190,53 @@ def sound_residual_loop(trace: Tracing) -> None:
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+
+
+def sound_attacks_in_eval_mode(trace: Tracing) -> None:
+    """Adversarial examples are made in eval mode, and trained on in training mode."""
+    net = mlp()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with trace(net, optimizer):
+        for x, y in classes(4):
+            net.eval()
+            attacked = x.clone()
+            for _ in range(3):
+                attacked.requires_grad_()
+                loss = F.cross_entropy(net(attacked), y)
+                (gradient,) = torch.autograd.grad(loss, attacked)
+                attacked = (attacked + 0.01 * gradient.sign()).detach()
+            net.train()
+            optimizer.zero_grad()
+            F.cross_entropy(net(attacked), y).backward()
+            optimizer.step()
+
+
+def sound_views_before_a_loss(trace: Tracing) -> None:
+    """Several forwards, in a list, then one more, then the backward through all of them."""
+    net = mlp()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with trace(net, optimizer):
+        for x, _ in classes(4):
+            views = []
+            for _view in range(2):
+                view = net(x + 0.1 * torch.randn_like(x))
+                views.append(view)
+            anchor = net(x)
+            loss = sum((F.mse_loss(view, anchor) for view in views), torch.zeros(()))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+
+def sound_frozen_in_eval_mode(trace: Tracing) -> None:
+    """A fixed critic of features in eval mode makes no graph of its own; the loss needs it."""
+    net, critic = mlp(), mlp().eval().requires_grad_(False)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with trace(net, critic, optimizer):
+        for x, _ in classes(4):
+            wanted = [critic(part) for part in x.split(4)]
+            made = critic(torch.cat([net(x), x[:, :1]], dim=1))
+            loss = F.mse_loss(made, torch.cat(wanted))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
