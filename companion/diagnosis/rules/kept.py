@@ -26,13 +26,18 @@ def graph_kept(ledger: Ledger) -> Iterator[Sighting]:
     """
     series: dict[tuple[str, int, str], list[Seen]] = {}
     latest: dict[tuple[str, str], tuple[int, tuple[str, int]]] = {}
+    last: LineRecord | None = None
     for record, event in ledger.of("graph kept"):
         within = event.details.get("within", "list" if "append" in record.source else "")
         length, newest = event.details["length"], event.details.get("newest", 0)
         before, place = latest.get((record.file, event.name), (0, record.place))
         latest[record.file, event.name] = length, record.place
-        if within == "object" and (record.again or (place != record.place and length <= before)):
-            continue  # a line that is watched, too, has put it there
+        inside = last is not None and last.step == record.step and last.depth > record.depth
+        last = record
+        if record.again and (within == "object" or inside):
+            continue  # a line of what it called has put it there
+        if within and place != record.place and length <= before:
+            continue  # another line has
         seen = series.setdefault((*record.place, event.name), [])
         if seen and seen[-1][0] == record.step:
             seen.pop()  # the last of a step stands for it

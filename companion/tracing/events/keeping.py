@@ -11,11 +11,11 @@ from typing import Any
 from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer
 
-from companion.isolation.objects import attributes, is_a
+from companion.isolation.objects import attributes, is_a, own_of, types_of
 from companion.measure.values import is_plain
 from companion.records.keeping import Keeper, handed_over, keepers
 from companion.records.line import Event
-from companion.tracing.code.frames import value_of
+from companion.tracing.code.frames import UNKNOWN, value_of
 from companion.tracing.events.graph import Node, Spent, below, grad_fn, number_of
 
 MOST = 200  # nodes of a sum's graph that are counted
@@ -24,9 +24,8 @@ ENDS = 32  # entries at each end of a long list; what lies between is taken to b
 DEEPEST = 4  # levels of containers and objects
 FEW = 16  # tensors in a dict or an object whose sums are counted
 BOUNDED = 16  # entries of a deque that forgets what is older: so few graphs may be kept
-_SUMS = {"AddBackward0", "SubBackward0", "LerpBackward0", "LerpBackward1", "CatBackward0",
-         "StackBackward0"}  # fmt: skip
-_ARITHMETIC = {*_SUMS, "MulBackward0", "DivBackward0", "NegBackward0", "ViewBackward0",
+_ARITHMETIC = {"AddBackward0", "SubBackward0", "LerpBackward0", "LerpBackward1", "CatBackward0",
+               "StackBackward0", "MulBackward0", "DivBackward0", "NegBackward0", "ViewBackward0",
                "UnsqueezeBackward0", "SqueezeBackward0", "ReshapeAliasBackward0"}  # fmt: skip
 _FOREIGN = ("torch", "numpy", "builtins", "threading", "logging", "pathlib", "pandas", "tqdm")
 
@@ -40,7 +39,7 @@ def kept(text: str, frame: FrameType, spent: Spent) -> Iterator[Event]:
 
 
 def _kept(keeper: Keeper, text: str, frame: FrameType, spent: Spent) -> Event | None:
-    value = value_of(keeper.name, frame)
+    value = _value(keeper.name, frame)
     tensors = _tensors(text, frame)
     within = "" if is_a(value, Tensor) else _kind(value)
     if within == "object":
@@ -54,7 +53,7 @@ def _kept(keeper: Keeper, text: str, frame: FrameType, spent: Spent) -> Event | 
     whole = [node for node, _ in found]
     length = round(sum(weight for _, weight in found))
     if (within in ("", "object") or keeper.how == "cell") and len(found) <= FEW:
-        length = sum(max(1, _sum(node)) for node in whole)
+        length = sum(map(_terms, whole))
         whole = [one for node in whole for one in _arithmetic(node)]
     numbers = [number for number in map(number_of, whole) if number is not None]
     details = {
@@ -62,6 +61,18 @@ def _kept(keeper: Keeper, text: str, frame: FrameType, spent: Spent) -> Event | 
         "within": within, "tensors": tensors,
     }  # fmt: skip
     return Event("graph kept", keeper.name, details)
+
+
+def _value(name: str, frame: FrameType) -> Any:
+    """What a variable holds; it may be one that all objects of a class share."""
+    value = value_of(name, frame)
+    owner, _, attribute = name.rpartition(".")
+    if value is UNKNOWN and owner:
+        for kind in types_of(type(value_of(owner, frame))):
+            found = own_of(kind).get(attribute)
+            if found is not None:
+                return found if _entries(found) is not None or is_a(found, Tensor) else UNKNOWN
+    return value
 
 
 def _kind(value: object) -> str:
@@ -82,9 +93,10 @@ def _arithmetic(node: Node) -> list[Node]:
     return list(below([node], MOST, through=lambda n: n.name() in _ARITHMETIC))
 
 
-def _sum(node: Node) -> int:
-    """How many sums stand on top of one another: `total += loss`, again and again."""
-    return sum(n.name() in _SUMS for n in _arithmetic(node))
+def _terms(node: Node) -> int:
+    """How many graphs stand under sums of sums: `total += loss`, again and again."""
+    terms = [one for one in _arithmetic(node) if one.name() not in _ARITHMETIC]
+    return max(1, sum(number_of(one) is not None for one in terms))
 
 
 def _is_bounded(value: object) -> bool:
