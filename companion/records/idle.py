@@ -1,5 +1,5 @@
-"""Statements that do nothing, as far as their text tells: a method that is only named, a result
-that nobody takes, a context that is never entered."""
+"""Statements that do nothing, as far as their text tells: a result that nobody takes, a context
+that is never entered."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from companion.records.syntax import _dotted, _nodes
 
-How = Literal["uncalled", "dropped", "unentered"]
+How = Literal["dropped", "unentered"]
 
 # Methods and functions that compute a new tensor and change none.
 PURE = frozenset(
@@ -34,10 +34,10 @@ class Idle(NamedTuple):
     """A statement that does nothing.
 
     Attributes:
-        how: "uncalled", a method is named and not called; "dropped", a new tensor is computed
-            and given to nobody; "unentered", a context manager is made and not entered.
-        owner: The variable: "net"; a context's own name.
-        method: Such as "eval".
+        how: "dropped", a new tensor is computed and given to nobody; "unentered", a context
+            manager is made and not entered.
+        owner: The variable: "x"; a context's own name.
+        method: Such as "detach".
         given: What the method is given, where that can be told: "device", "torch.float32".
     """
 
@@ -52,9 +52,8 @@ def idle(text: str) -> Idle | None:
     """What a statement only seems to do; None for one that may do something.
 
     Example:
-        >>> idle("net.eval"), idle("x.to(device)")  # doctest: +NORMALIZE_WHITESPACE
-        (Idle(how='uncalled', owner='net', method='eval', given=None),
-         Idle(how='dropped', owner='x', method='to', given='device'))
+        >>> idle("x.to(device)")
+        Idle(how='dropped', owner='x', method='to', given='device')
         >>> idle("p.grad.data.clamp(-1, 1)"), idle("torch.no_grad()").how
         (Idle(how='dropped', owner='p.grad', method='clamp', given=None), 'unentered')
         >>> idle("net.eval()"), idle("x.clamp_(0)"), idle("y = x.detach()"), idle("loss.item()")
@@ -64,9 +63,6 @@ def idle(text: str) -> Idle | None:
     if len(body) != 1 or not isinstance(body[0], ast.Expr):
         return None
     node = body[0].value
-    if isinstance(node, ast.Attribute):
-        owner = _dotted(node.value)
-        return None if owner is None else Idle("uncalled", owner, node.attr)
     if not isinstance(node, ast.Call):
         return None
     whole = _dotted(node.func) or ""

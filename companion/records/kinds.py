@@ -112,7 +112,7 @@ KINDS = {
     "no effect": Kind(
         "A statement did nothing; the variable's or the context's name.",
         {
-            "how": Detail("text", '"uncalled", "dropped" or "unentered"', needed=True),
+            "how": Detail("text", '"dropped" or "unentered"', needed=True),
             "method": Detail("text", "the method's name, or the context's", needed=True),
             "owner": Detail("text", "the variable's class"),
             "same": Detail("flag", "whether the result that nobody took was the tensor itself"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from companion.diagnosis.ledger import Ledger
@@ -45,8 +46,21 @@ def graph_kept(ledger: Ledger) -> Iterator[Sighting]:
         if seen and not (survived and length > seen[-1][1]):
             seen.clear()
         seen.append((record.step, length, newest))
+        if within and _is_emptied(ledger, event.name):
+            continue
         if len(seen) > 1 and length > 2:
             yield _sighting(record, event, [one[1] for one in seen], within)
+
+
+def _is_emptied(ledger: Ledger, name: str) -> bool:
+    """Whether a line that has run empties or shortens it, or looks whether it is too long."""
+    name = re.escape(name)
+    shortens = re.compile(
+        rf"(?:if|while)\b.*\blen\({name}\)\s*[>=]|\bdel {name}\[|\b{name} = {name}\[.*:"
+        rf"|\b{name}\.(?:clear|pop|popleft|popitem)\("
+    )
+    places = {record.place: record.source for record in ledger.records}
+    return any(shortens.search(source) for source in places.values())
 
 
 def _sighting(record: LineRecord, event: Event, lengths: list[int], within: str) -> Sighting:
@@ -90,6 +104,7 @@ def graph_unused(ledger: Ledger) -> Iterator[Sighting]:
     mode: what acts, or looks at several views before a loss, does so in training mode.
     """
     waiting: dict[tuple[str, tuple[str, int]], list[LineRecord]] = {}
+    reached = {n for _, e in ledger.of("backward") for n in e.details.get("reaches", ())}
     for record in ledger.records:
         graphs = any(value.graph and value.shape is not None for value in record.values)
         for event in record.events:
@@ -97,7 +112,7 @@ def graph_unused(ledger: Ledger) -> Iterator[Sighting]:
                 waiting.clear()
             elif event.kind == "forward" and event.details["grad"]:
                 if not event.details["training"]:
-                    if graphs:
+                    if graphs and event.details.get("number") not in reached:
                         waiting.setdefault((event.name, record.place), []).append(record)
                     continue
                 for key in [key for key in waiting if key[0] == event.name]:

@@ -1,4 +1,4 @@
-"""Lines that do nothing: a method only named, a result dropped, a network copied to itself."""
+"""Lines that do nothing: a result dropped, a network copied to itself, an unknown attribute."""
 
 from __future__ import annotations
 
@@ -11,29 +11,21 @@ from companion.records.idle import loaded
 from companion.records.line import LineRecord
 
 ORDER = f"{STEPS}#order-around-the-step"
-_MODES = ("eval", "train")
 
 
 @rule(
     "no-effect",
     why="Python works out what the line says, and throws it away: everything stays as it was.",
-    cure="net.eval()  # a method is called with ()",
+    cure="x = x.to(device)  # a tensor's methods give a new one",
     section=ORDER,
 )
 def no_effect(ledger: Ledger) -> Iterator[Sighting]:
-    """A method that is named and not called, a tensor or a context that is made for nobody."""
+    """A tensor or a context that is made for nobody."""
     for record, event in ledger.of("no effect"):
         how, name, method = event.details["how"], event.name, event.details["method"]
-        owner = event.details.get("owner", "object")
         if record.raised:
             continue
-        if how == "uncalled":
-            yield Sighting(
-                record,
-                f"it names the method {method} of {name} ({_a(owner)}), and does not call it",
-                cure=f"{record.source.rstrip()}()",
-            )
-        elif how == "unentered":
+        if how == "unentered":
             yield Sighting(
                 record,
                 f"{name}() makes a context manager, and no `with` enters it",
@@ -48,10 +40,6 @@ def no_effect(ledger: Ledger) -> Iterator[Sighting]:
                 settle=f"whether {name} can ever be another one than it is here" if same else None,
                 cure=_taken(record.source, name, method),
             )
-
-
-def _a(owner: str) -> str:
-    return f"{'an' if owner[:1] in 'AEIOU' else 'a'} {owner}"
 
 
 _ALSO_IN_PLACE = {

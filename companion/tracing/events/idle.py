@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from types import FrameType, FunctionType, MethodDescriptorType
+from types import FrameType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.amp.grad_scaler import GradScaler
-from torch.optim.lr_scheduler import LRScheduler
-from torch.optim.optimizer import Optimizer
 
-from companion.isolation.objects import is_a, own_of, types_of
+from companion.isolation.objects import is_a
 from companion.measure.modules import named_buffers, named_parameters
 from companion.measure.values import has_values, is_plain
 from companion.records.idle import Idle, idle, in_place
 from companion.records.line import Event
 from companion.tracing.code.frames import value_of
 
-_KINDS = (nn.Module, Optimizer, LRScheduler, GradScaler, Tensor)
-_ELSEWHERE = ("backward", "step")  # a loop that lacks these is looked at as a whole
 _DTYPES = {
     "float": torch.float32, "half": torch.float16, "double": torch.float64, "int": torch.int32,
     "bfloat16": torch.bfloat16, "long": torch.int64, "bool": torch.bool,
@@ -39,26 +34,13 @@ def without_effect(text: str, frame: FrameType) -> Iterator[Event]:
         yield Event("no effect", found.owner, {"how": found.how, "method": found.method})
     elif found is not None:
         value = value_of(found.owner, frame)
-        if found.how == "uncalled" and _names_a_method(value, found.method):
-            details = {"how": found.how, "method": found.method, "owner": type(value).__name__}
-            yield Event("no effect", found.owner, details)
-        elif found.how == "dropped" and is_a(value, Tensor) and is_plain(value):
+        if is_a(value, Tensor) and is_plain(value):
             differs = _differs(value, found, frame)
             details = {"how": found.how, "method": found.method, "owner": type(value).__name__}
             yield Event("no effect", found.owner, {**details, "same": not differs})
     written = in_place(text)
     if written is not None:
         yield from _into_itself(*written, frame)
-
-
-def _names_a_method(value: object, method: str) -> bool:
-    if not any(is_a(value, kind) for kind in _KINDS) or method in _ELSEWHERE:
-        return False
-    for kind in types_of(type(value)):
-        found = own_of(kind).get(method)
-        if found is not None:
-            return type(found) in (FunctionType, MethodDescriptorType)
-    return False
 
 
 def _differs(tensor: Tensor, found: Idle, frame: FrameType) -> bool:

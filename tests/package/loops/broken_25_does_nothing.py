@@ -11,30 +11,6 @@ from tests.package.loops import Tracing
 from tests.package.loops.parts import classes, mlp
 
 
-def broken_named_only(trace: Tracing) -> None:
-    net = nn.Sequential(nn.Linear(4, 8), nn.Dropout(), nn.Linear(8, 3))
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
-    with trace(net, optimizer):
-        for x, y in classes(3):
-            optimizer.zero_grad  # noqa: B018  # <- no-effect
-            loss = F.cross_entropy(net(x), y)
-            loss.backward()
-            optimizer.step()
-        net.eval  # noqa: B018  # <- no-effect
-
-
-def repaired_named_only(trace: Tracing) -> None:
-    net = nn.Sequential(nn.Linear(4, 8), nn.Dropout(), nn.Linear(8, 3))
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
-    with trace(net, optimizer):
-        for x, y in classes(3):
-            optimizer.zero_grad()
-            loss = F.cross_entropy(net(x), y)
-            loss.backward()
-            optimizer.step()
-        net.eval()
-
-
 def broken_result_dropped(trace: Tracing) -> None:
     net, device = mlp(), torch.device("cpu")
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)

@@ -240,3 +240,24 @@ def sound_frozen_in_eval_mode(trace: Tracing) -> None:
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+
+
+def sound_only_the_latest_few(trace: Tracing) -> None:
+    net = mlp()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    recent: list[Tensor] = []
+    by_step: dict[int, Tensor] = {}
+    tail: list[Tensor] = []
+    with trace(net, optimizer):
+        for i, (x, y) in enumerate(classes(6)):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(net(x), y)
+            loss.backward()
+            optimizer.step()
+            recent.append(loss)
+            if len(recent) > 3:
+                recent.pop(0)
+            by_step[i] = loss
+            by_step.pop(i - 3, None)
+            tail.append(loss)
+            tail = tail[-3:]
