@@ -338,3 +338,47 @@ def repaired_before_backward(trace: Tracing) -> object:
             loss.backward()
             optimizer.step()
     return total
+
+
+def broken_in_a_logger(trace: Tracing) -> object:
+    """One line is to blame, though others stand around it, and call it."""
+
+    class Logger:
+        def __init__(self) -> None:
+            self.parts: dict[str, float | Tensor] = {"loss": 0.0, "n": 0}
+
+        def log(self, value: Tensor) -> None:
+            self.parts["loss"] += value  # <- graph-kept
+            self.parts["n"] += 1
+
+    net, logger = mlp(), Logger()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with trace(net, optimizer, into=[Logger.log]):
+        for x, y in classes(3):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(net(x), y)
+            logger.log(loss)
+            loss.backward()
+            optimizer.step()
+    return logger
+
+
+def repaired_in_a_logger(trace: Tracing) -> object:
+    class Logger:
+        def __init__(self) -> None:
+            self.parts: dict[str, float | Tensor] = {"loss": 0.0, "n": 0}
+
+        def log(self, value: Tensor) -> None:
+            self.parts["loss"] += value.item()
+            self.parts["n"] += 1
+
+    net, logger = mlp(), Logger()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with trace(net, optimizer, into=[Logger.log]):
+        for x, y in classes(3):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(net(x), y)
+            logger.log(loss)
+            loss.backward()
+            optimizer.step()
+    return logger

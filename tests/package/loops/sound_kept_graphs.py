@@ -261,3 +261,37 @@ def sound_only_the_latest_few(trace: Tracing) -> None:
             by_step.pop(i - 3, None)
             tail.append(loss)
             tail = tail[-3:]
+
+
+def sound_more_parts_each_time(trace: Tracing) -> None:
+    """A list of its own for every step, longer each time: none of it was there before."""
+    net = mlp()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with trace(net, optimizer):
+        for size, (x, y) in zip((8, 4, 2, 1), classes(4), strict=True):
+            parts = zip(x.split(size), y.split(size), strict=True)
+            losses = [F.cross_entropy(net(part), target) for part, target in parts]
+            optimizer.zero_grad()
+            torch.stack(losses).mean().backward()
+            optimizer.step()
+            seen: list[Tensor] = []
+            seen.extend(losses)
+
+
+def sound_kept_for_the_other(trace: Tracing) -> None:
+    """One network steps each time; the other's losses wait for every fourth."""
+    fast, slow = mlp(), mlp()
+    often = torch.optim.SGD(fast.parameters(), lr=0.1)
+    seldom = torch.optim.SGD(slow.parameters(), lr=0.1)
+    pending: list[Tensor] = []
+    with trace(fast, often):
+        for i, (x, y) in enumerate(classes(8)):
+            pending.append(F.cross_entropy(slow(x), y))
+            often.zero_grad()
+            F.cross_entropy(fast(x), y).backward()
+            often.step()
+            if i % 4 == 3:
+                seldom.zero_grad()
+                torch.stack(pending).mean().backward()
+                seldom.step()
+                pending = []
