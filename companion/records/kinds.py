@@ -64,7 +64,7 @@ KINDS = {
             "inputs": Detail("flag", "whether it was called with inputs=..."),
         },
     ),
-    "autograd.grad": Kind("Gradients are asked for and handed out, not gathered; no name."),
+    "grad asked": Kind("Gradients are asked for and handed out, not gathered; no name."),
     "step": Kind(
         "An optimizer has stepped; its name, or its class.",
         {

@@ -34,7 +34,10 @@ class Event:
         kind: "forward", "backward", "step" (an optimizer's), "clear" (a zero_grad), "clip",
             "scale", "unscale", "scaler step" (a GradScaler's), "schedule" (a scheduler's step),
             "shapes" (a loss between tensors of different shapes), "non-leaf" (a `.grad` that is
-            never kept) or "graph kept" (a variable that holds a growing graph).
+            never kept), "graph kept" (a variable that holds a growing graph), "grad asked" (by
+            `torch.autograd.grad`), "no effect" (a statement that did nothing), "into itself" (a
+            tensor that was written so), "loads itself" (a network, from its own tensors) or
+            "misnamed" (an attribute that torch does not read).
         name: What it was done to or by: a network, an optimizer, a function, a variable; ""
             for a backward.
         details: Numbers, texts and tuples of them, by name; `companion.records.kinds.KINDS` says

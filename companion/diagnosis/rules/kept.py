@@ -108,7 +108,7 @@ def graph_unused(ledger: Ledger) -> Iterator[Sighting]:
     for record in ledger.records:
         graphs = any(value.graph and value.shape is not None for value in record.values)
         for event in record.events:
-            if event.kind in ("backward", "autograd.grad"):
+            if event.kind in ("backward", "grad asked"):
                 waiting.clear()
             elif event.kind == "forward" and event.details["grad"]:
                 if not event.details["training"]:
