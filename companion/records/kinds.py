@@ -73,6 +73,7 @@ KINDS = {
             "ignored": Detail("text?", "the label that the criterion leaves out"),
         },
     ),
+    "grad asked": Kind("Gradients are asked for and handed out, not gathered; no name."),
     "step": Kind(
         "An optimizer has stepped; its name, or its class.",
         {
@@ -170,7 +171,42 @@ KINDS = {
     ),
     "graph kept": Kind(
         "A variable holds a growing graph; its name.",
-        {"length": Detail("count", "how many terms or tensors it has by now", needed=True)},
+        {
+            "length": Detail("count", "how many terms or tensors it has by now", needed=True),
+            "oldest": Detail("count", "the number of the oldest node in it"),
+            "newest": Detail("count", "that of the newest"),
+            "within": Detail("text", 'the container\'s class, or "object"; "" for a sum'),
+            "tensors": Detail("texts", "what the statement keeps: tensors that have a graph"),
+        },
+    ),
+    "no effect": Kind(
+        "A statement did nothing; the variable's or the context's name.",
+        {
+            "how": Detail("text", '"dropped" or "unentered"', needed=True),
+            "method": Detail("text", "the method's name, or the context's", needed=True),
+            "owner": Detail("text", "the variable's class"),
+            "same": Detail("flag", "whether the result that nobody took was the tensor itself"),
+        },
+    ),
+    "into itself": Kind(
+        "A tensor was written into itself; the variable's name.",
+        {"other": Detail("text", "the other variable that holds it", needed=True)},
+    ),
+    "loads itself": Kind(
+        "A load_state_dict was given the network's own tensors; its name, or its class.",
+        {"tensors": Detail("count", "how many")},
+    ),
+    "misnamed": Kind(
+        "An attribute was set that torch does not read; whose it is.",
+        {
+            "key": Detail("text", "the attribute", needed=True),
+            "value": Detail("flag", "what it was set to", needed=True),
+            "on_module": Detail("flag", "whether it is a module's, not a parameter's"),
+            "several": Detail("count", "how many parameters or modules have it so"),
+            "file": Detail("text", "the file of the line that set it", needed=True),
+            "line": Detail("count", "its number there", needed=True),
+            "source": Detail("text", "its text"),
+        },
     ),
     "not called": Kind(
         "A method is only named, without parentheses; as it is written.",

@@ -24,6 +24,7 @@ from companion.tracing.code.uncounted import counts_no_writes
 from companion.tracing.events import variables
 from companion.tracing.events.graph import Spent
 from companion.tracing.events.holdings import Holdings, unregistered, wrapper_of
+from companion.tracing.events.misnamed import misnamed
 from companion.tracing.events.readers import Readers
 from companion.tracing.events.recognise import Known, is_of_interest
 from companion.tracing.events.values import Values
@@ -251,6 +252,7 @@ class Recorder:
             details["unregistered"] = unregistered(
                 self._watched.networks, self._watched.optimizers.values()
             )
+            self._events += misnamed(self._watched.networks.values())
         self._events.append(Event("step", self._known.names[id(optimizer)], details))
 
     def other_stepped(self, optimizer: Optimizer) -> None:

@@ -14,9 +14,11 @@ from companion.diagnosis.rules import (
     feeds,
     gradients,
     graphs,
+    kept,
     losses,
     never,
     nonfinite,
+    noops,
     order,
     parameters,
     rates,
@@ -26,8 +28,8 @@ from companion.diagnosis.rules.superseded import superseded
 from companion.diagnosis.rules.table import TABLE, Rule, Sighting
 
 _ORDER = (
-    never, gradients, unused, parameters, nonfinite, cuts, rates, order, clips, graphs, feeds,
-    losses,
+    never, gradients, unused, parameters, nonfinite, cuts, rates, order, clips, noops, graphs,
+    kept, feeds, losses,
 )  # fmt: skip
 _FAMILIES = [family.__name__ for family in _ORDER]
 

@@ -80,6 +80,18 @@ class Source:
         return self._by_line.setdefault(line, Statement(line, line))
 
 
+def lines_of(filename: str) -> list[str]:
+    """The lines of a file or cell, where no frame of it need run."""
+    lines = _TEXTS.get(filename) or _read(filename)
+    cached = linecache.cache.get(filename)
+    return lines or (cached[2] if cached is not None and len(cached) > 2 else [])
+
+
+def name_of(filename: str) -> str:
+    """The file's name, or "Cell In[3]" for a notebook cell."""
+    return _cell_name(filename) or filename
+
+
 def _lines(text: str) -> list[str]:
     """Lines as Python counts them: a form feed ends none."""
     return io.StringIO(text).readlines()

@@ -29,6 +29,7 @@ from companion.tracing.events.criterion import Twice, is_mean, picked_across, ta
 from companion.tracing.events.feeds import CRITERIA, fed
 from companion.tracing.events.finite import of_loss
 from companion.tracing.events.graph import Node, Spent, below, grad_fn, number_of
+from companion.tracing.events.idle import loads_itself
 from companion.tracing.events.modes import is_training, modal_kinds
 from companion.tracing.events.pairs import LOSSES, compared, spreads
 
@@ -103,6 +104,10 @@ def _backward(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event
             **of_loss(roots, nodes),
         },
     )
+
+
+def _grad(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event:
+    return Event("grad asked", "")
 
 
 def _is_true(value: object) -> bool:
@@ -185,8 +190,10 @@ def _codes() -> dict[int, tuple[CodeType, Recogniser]]:
     table: list[tuple[Any, Recogniser]] = [
         (nn.Module.__call__, _forward),
         (torch.autograd.backward, _backward),
+        (torch.autograd.grad, _grad),
         (Optimizer.zero_grad, _clear),
         (nn.Module.zero_grad, _clear),
+        (nn.Module.load_state_dict, loads_itself),
         *((getattr(clip_grad, name), _clip) for name in _CLIPS if hasattr(clip_grad, name)),
         (GradScaler.scale, _scale),
         (GradScaler.unscale_, _unscale),

@@ -10,14 +10,13 @@ from torch import Tensor
 
 from companion.isolation.objects import is_a
 from companion.measure.values import is_plain
+from companion.records.keeping import keepers
 from companion.records.line import Event
-from companion.records.syntax import added_to, reached, read_grads
+from companion.records.syntax import reached, read_grads
 from companion.tracing.code.frames import UNKNOWN, local_variables, value_of
-from companion.tracing.events.graph import Node, Spent, below, grad_fn
-
-MOST = 200  # nodes of a sum's graph that are counted
-_SUMS = {"AddBackward0", "SubBackward0"}
-_ARITHMETIC = {*_SUMS, "MulBackward0", "DivBackward0"}
+from companion.tracing.events import idle
+from companion.tracing.events.graph import Spent, grad_fn
+from companion.tracing.events.keeping import kept
 
 
 def before(text: str, frame: FrameType) -> Iterator[Event]:
@@ -31,25 +30,14 @@ def before(text: str, frame: FrameType) -> Iterator[Event]:
 
 def after(text: str, frame: FrameType, spent: Spent) -> Iterator[Event]:
     """What a statement has done: added a tensor with its graph to a variable."""
-    for name in added_to(text):
-        value = value_of(name, frame)
-        graph = _graph(value)
-        if graph is not None and spent.has(graph):
-            yield Event("graph kept", name, {"length": _sum(graph)})
-        if type(value) is list and value and _graph(value[-1]) is not None:
-            first = _graph(value[0])
-            if first is not None and spent.has(first):
-                yield Event("graph kept", name, {"length": len(value)})
+    yield from kept(text, frame, spent)
+    yield from idle.without_effect(text, frame)
 
 
 def reads(text: str) -> bool:
     """Whether `before` or `after` look at a variable for this statement."""
-    return bool(read_grads(text) or added_to(text))
-
-
-def _graph(value: object) -> Node | None:
-    """The node that a value comes from; None where it has none, or is no tensor of torch's own."""
-    return grad_fn(value) if is_a(value, Tensor) and is_plain(value) else None
+    known = read_grads(text) or keepers(text)
+    return bool(known) or idle.reads(text)
 
 
 def reached_by(text: str, frame: FrameType) -> list[Tensor] | None:
@@ -77,9 +65,3 @@ def given_to(frame: FrameType) -> list[Tensor] | None:
 def _is_array(value: object) -> bool:
     """Whether a value is an array of numpy's, or one of its numbers."""
     return type(value).__module__ == "numpy" and type(value).__name__ != "object_"
-
-
-def _sum(node: Node) -> int:
-    """How many sums stand on top of one another: `total += loss`, again and again."""
-    whole = below([node], MOST, through=lambda n: n.name() in _ARITHMETIC)
-    return sum(n.name() in _SUMS for n in whole)
