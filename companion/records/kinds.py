@@ -51,6 +51,33 @@ KINDS = {
             "modal": Detail(
                 "texts", "classes of its modules that do otherwise in the other mode", needed=True
             ),
+            "batch": Detail("text?", "shape and sums of its inputs, where a loader began anew"),
+        },
+    ),
+    "takes part": Kind(
+        "A network that no optimizer holds, and that the loop names, was called; its name.",
+        {
+            "grad": Detail("flag", "whether gradients were enabled", needed=True),
+            "training": Detail("flag", "whether it was in training mode", needed=True),
+            "modal": Detail(
+                "texts", "classes of its modules that do otherwise in the other mode", needed=True
+            ),
+            "frozen": Detail("flag", "whether none of its parameters requires a gradient"),
+        },
+    ),
+    "dropout": Kind(
+        "A dropout is on inside a network in eval mode; the function's name, or the layer's class.",
+        {
+            "where": Detail("text", "the line that calls it", needed=True),
+            "inside": Detail("text", "the class of the module around it", needed=True),
+            "layer": Detail("flag", "whether it is a layer that eval() has not reached"),
+        },
+    ),
+    "same rows": Kind(
+        "A new iterator over a loader fetches the rows that the one before it did; no name.",
+        {
+            "size": Detail("count", "how many rows it fetches", needed=True),
+            "left": Detail("count", "how many rows the loader has after these", needed=True),
         },
     ),
     "backward": Kind(

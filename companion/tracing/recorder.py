@@ -25,6 +25,7 @@ from companion.tracing.code.uncounted import counts_no_writes
 from companion.tracing.events import variables
 from companion.tracing.events.graph import Spent
 from companion.tracing.events.holdings import Holdings, unregistered, wrapper_of
+from companion.tracing.events.loaders import Loaders
 from companion.tracing.events.recognise import Known, is_of_interest
 from companion.tracing.events.values import Values
 from companion.tracing.options import Options
@@ -33,6 +34,8 @@ from companion.tracing.steps import Steps
 
 T = TypeVar("T")
 
+CALLED = {"forward", "takes part"}
+QUIET = {*CALLED, "dropout", "same rows"}  # a mere evaluation has these, too
 MOST_LINES = 100_000  # then the trace stops watching; it would fill the memory
 MOST_IDLE = 1000  # lines without effect in a row; then nothing is watched until the next backward
 MORE = 1  # reference to a network is the meter's
@@ -71,10 +74,10 @@ class Recorder:
         self._watched, self._options = watched, options
         self.records: list[LineRecord] = []
         self.unwatched: list[str] = []
-        names = {
-            id(one): name for name, one in [*watched.networks.items(), *watched.optimizers.items()]
-        }
-        self._known = Known(names, Spent(NEAR, MOST_NODES))
+        ours = [*watched.networks.items(), *watched.optimizers.items()]
+        names = {id(one): name for name, one in ours}
+        beside = {id(one): name for name, one in watched.others.items()}
+        self._known = Known(names, Spent(NEAR, MOST_NODES), beside, Loaders())
         self._steps = Steps(watched.optimizers)
         self._events: list[Event] = []
         self._holdings = Holdings()
@@ -169,7 +172,7 @@ class Recorder:
                 self._events.append(seen)
         if call.past:
             self._meter.guard(variables.given_to(frame) if call.aimed else None)
-        if call.averaging or (seen is not None and seen.kind == "forward"):
+        if call.averaging or (seen is not None and seen.kind in CALLED):
             self._meter.doubt_buffers()
         if call.unscaling:
             self._meter.doubt(self._meter.parameters)
@@ -184,7 +187,7 @@ class Recorder:
             self._events += variables.after(text, place.frame, self._known.spent)
         measured = self._meter.measure()
         changed = any(measured[1:])
-        if changed or any(event.kind != "forward" for event in self._events):
+        if changed or any(event.kind not in QUIET for event in self._events):
             self._idle = 0
         if self._meter.overlooked:
             self._meter.overlooked = False

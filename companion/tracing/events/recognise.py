@@ -22,8 +22,10 @@ from torch.optim import lr_scheduler
 from torch.optim.optimizer import Optimizer
 
 from companion.isolation.objects import attributes, is_a
+from companion.measure.modules import parameters
 from companion.measure.values import has_values, is_plain
 from companion.records.line import Event
+from companion.tracing.events import dropouts, loaders
 from companion.tracing.events.criterion import is_mean, taken_twice
 from companion.tracing.events.graph import Node, Spent, below, grad_fn, number_of
 from companion.tracing.events.modes import is_training, modal_kinds
@@ -35,10 +37,14 @@ class Known(NamedTuple):
     Attributes:
         names: The names of what it watches, by id.
         spent: The graphs that a backward has gone through.
+        beside: The names of the networks that only take part, by id.
+        loaders: What the data loaders have fetched.
     """
 
     names: Mapping[int, str]
     spent: Spent
+    beside: Mapping[int, str]
+    loaders: loaders.Loaders
 
 
 Recogniser: TypeAlias = Callable[[Mapping[str, Any], FrameType, Known], Event | None]
@@ -48,15 +54,21 @@ MOST_NODES = 20_000  # of a graph, when its size is asked for
 
 def _forward(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event | None:
     net = local["self"]
-    if id(net) not in known.names:
+    beside = id(net) not in known.names
+    if beside and id(net) not in known.beside:
         return None
     graded = torch.is_grad_enabled()
     if not graded and _is_recomputed_later(frame):
         return None
     training = is_training(net)
-    details = {"grad": graded, "training": training, "modal": ()}
-    if graded != training:  # trained in eval mode, or evaluated in train mode
+    frozen = not any(p.requires_grad for p in parameters(net))
+    details: dict[str, Any] = {"grad": graded, "training": training, "modal": ()}
+    if beside or frozen or graded != training:  # trained in eval mode, or evaluated in train mode
         details["modal"] = modal_kinds(net, training=training)
+    if beside:
+        return Event("takes part", known.beside[id(net)], details | {"frozen": frozen})
+    if graded and known.loaders.begun:
+        details["batch"] = loaders.digest(local.get("args"), local.get("kwargs"))
     return Event("forward", known.names[id(net)], details)
 
 
@@ -173,6 +185,14 @@ def _is_shown(value: object) -> TypeGuard[Tensor]:
     return is_a(value, Tensor) and has_values(value) and not value.is_nested
 
 
+def _dropout(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event | None:
+    return dropouts.awake(local, frame)
+
+
+def _fetch(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event | None:
+    return known.loaders.fetched(local, frame)
+
+
 def _codes() -> dict[int, tuple[CodeType, Recogniser]]:
     schedulers = [
         kind
@@ -193,6 +213,8 @@ def _codes() -> dict[int, tuple[CodeType, Recogniser]]:
         (GradScaler.step, _scaler_step),
         *((kind.step, _schedule) for kind in schedulers),
         *((getattr(functional, name), _shapes) for name in _LOSSES),
+        *((function, _dropout) for function in dropouts.FUNCTIONS),
+        (loaders.FETCH, _fetch),
     ]
     codes = {}
     for function, recogniser in table:
@@ -211,7 +233,10 @@ def is_of_interest(recogniser: Recogniser, frame: FrameType, known: Known) -> bo
 
     torch's own code never reads the dict of its variables, so it may be looked at as it is.
     """
-    return recogniser is not _forward or id(frame.f_locals["self"]) in known.names
+    if recogniser is not _forward:
+        return True
+    number = id(frame.f_locals["self"])
+    return number in known.names or number in known.beside
 
 
 def is_recognised(code: CodeType) -> bool:
