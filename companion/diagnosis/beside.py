@@ -6,11 +6,11 @@ ask the same of both.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from companion.diagnosis.ledger import Ledger
-from companion.records.line import Event, LineRecord, State
+from companion.records.line import Event, LineRecord
 from companion.records.reading import Reading
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
@@ -72,31 +72,30 @@ def _fill(one: Network, records: Sequence[LineRecord], held: set[str]) -> None:
     first, last = records[0].before, records[-1].after
     # The only network has no name before those of its modules, and is "" itself.
     prefix = f"{one.name}." if one.beside or "" not in first.training else ""
-    for name, was in _part(first, one.beside).items():
-        if name.startswith(prefix):
-            own, now = name[len(prefix) :], _part(last, one.beside).get(name)
-            kind = own.rpartition(".")[2] in STATISTICS
-            (one.statistics if kind else one.parameters)[own] = was, now
+    # An optimizer may hold some of what only takes part: that stands with the parameters.
+    parts = ("parameters", "others") if one.beside else ("parameters",)
+    for part in parts:
+        for name, was in getattr(first, part).items():
+            if name.startswith(prefix):
+                own, now = name[len(prefix) :], getattr(last, part).get(name)
+                kind = own.rpartition(".")[2] in STATISTICS
+                (one.statistics if kind else one.parameters)[own] = was, now
     if not one.beside:
         one.statistics = {
             name[len(prefix) :]: (was, last.buffers.get(name))
             for name, was in first.buffers.items()
             if name.startswith(prefix) and name.rpartition(".")[2] in STATISTICS
         }
-        one.held = any(prefix + name in held for name in one.parameters)
         one.wanted = {
             name: any(r.before.requires_grad.get(prefix + name, False) for r in records)
             for name in one.parameters
         }
+    one.held = any(prefix + name in held for name in one.parameters)
     full = {prefix + name for name in one.parameters}
     for record in records:
-        changed = record.changed_others if one.beside else record.changed_parameters
+        changed = (*record.changed_parameters, *(record.changed_others if one.beside else ()))
         if not full.isdisjoint(changed):
             one.moves.append(record)
-
-
-def _part(state: State, beside: bool) -> Mapping[str, Reading | None]:
-    return state.others if beside else state.parameters
 
 
 def counterpart(one: Network, other: Network) -> dict[str, str]:

@@ -63,6 +63,8 @@ KINDS = {
                 "texts", "classes of its modules that do otherwise in the other mode", needed=True
             ),
             "frozen": Detail("flag", "whether none of its parameters requires a gradient"),
+            "alike": Detail("flag", "whether its shapes are those of a network that is trained"),
+            "elsewhere": Detail("flag", "whether an optimizer that is not watched holds it"),
         },
     ),
     "dropout": Kind(

@@ -23,6 +23,7 @@ from companion.tracing.calls import Call
 from companion.tracing.code.frames import local_variables
 from companion.tracing.code.uncounted import counts_no_writes
 from companion.tracing.events import variables
+from companion.tracing.events.beside import beside
 from companion.tracing.events.graph import Spent
 from companion.tracing.events.holdings import Holdings, unregistered, wrapper_of
 from companion.tracing.events.loaders import Loaders
@@ -76,8 +77,7 @@ class Recorder:
         self.unwatched: list[str] = []
         ours = [*watched.networks.items(), *watched.optimizers.items()]
         names = {id(one): name for name, one in ours}
-        beside = {id(one): name for name, one in watched.others.items()}
-        self._known = Known(names, Spent(NEAR, MOST_NODES), beside, Loaders())
+        self._known = Known(names, Spent(NEAR, MOST_NODES), beside(watched), Loaders())
         self._steps = Steps(watched.optimizers)
         self._events: list[Event] = []
         self._holdings = Holdings()

@@ -20,24 +20,27 @@ _FIRST = re.compile(r"\bnext\(\s*iter\(\s*([A-Za-z_][\w.]*)\s*\)\s*\)")
 )
 def same_batch(ledger: Ledger) -> Iterator[Sighting]:
     """A loader is begun anew for every step, and each step learns from the same first batch."""
-    several = len({event.name for _, event in ledger.of("forward")}) > 1
-    before: set[str] = set()  # the inputs since the fetch before
-    now: set[str] = set()
+    before: dict[str, str | None] = {}  # by network: the inputs of its forward after a fetch
+    due: set[str] = set()  # networks that have had none since the last fetch
     fetched: tuple[LineRecord, Event] | None = None
     hit: tuple[LineRecord, Event] | None = None
     learnt: tuple[LineRecord, Event] | None = None
+    forward: tuple[str, int] = "", -1  # the network and the line of the hit
+    networks = {event.name for _, event in ledger.of("forward")}
     for record in ledger.records:
         for event in record.events:
             if event.kind == "same rows":
-                before, now, fetched = now, set(), (record, event)
-            elif event.kind == "forward" and event.details["grad"]:
-                batch = event.details.get("batch")
-                if batch in before and fetched is not None:
-                    hit = fetched
-                elif not several:  # what came before was no training
-                    hit = None
-                if batch is not None:
-                    now.add(batch)
+                fetched, due = (record, event), set(networks)
+            elif event.kind == "forward":
+                name, batch = event.name, event.details.get("batch")
+                if name in due and fetched is not None and _is_of(batch, fetched[1]):
+                    if event.details["grad"] and batch == before.get(name):
+                        hit, forward = fetched, (name, record.index)
+                elif name == forward[0] and record.index != forward[1]:
+                    hit = None  # on the same line it would have the same loss
+                if name in due or before.get(name) is None:
+                    before[name] = batch
+                due.discard(name)
             elif event.kind == "backward":
                 hit, learnt = None, hit or learnt
             elif event.kind == "step" and learnt is not None:
@@ -45,6 +48,11 @@ def same_batch(ledger: Ledger) -> Iterator[Sighting]:
                 learnt = None
                 if re.search(r"\bnext\(", where.source):  # not `for`, with a `break` on purpose
                     yield _sighting(where, rows)
+
+
+def _is_of(batch: str | None, fetch: Event) -> bool:
+    """Whether as many rows went in as were fetched."""
+    return batch is not None and batch.startswith(f"{fetch.details['size']}x")
 
 
 def _sighting(record: LineRecord, event: Event) -> Sighting:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from itertools import pairwise
 
 from companion.diagnosis.beside import Network, counterpart, networks
 from companion.diagnosis.ledger import Ledger
@@ -22,12 +23,12 @@ from companion.records.reading import Reading
 )
 def frozen_in_train_mode(ledger: Ledger) -> Iterator[Sighting]:
     """A network that nobody trains runs in training mode: a teacher, a feature extractor."""
-    if len({use.record.step for use in ledger.uses}) < 2:
+    if len(_steps(ledger)) < 2:
         return
     everyone = networks(ledger)
     for one in everyone:
         others = [other for other in everyone if other is not one and not other.beside]
-        if one.held or not one.stands or not one.parameters or not _is_left_alone(one, others):
+        if not one.stands or not one.parameters or not _is_left_alone(one, others):
             continue
         kinds = {kind for _, event in one.calls for kind in event.details["modal"]}
         for record, event in one.calls:
@@ -62,10 +63,12 @@ def _is_left_alone(one: Network, others: list[Network]) -> bool:
         if one.beside
         else not any(one.wanted.values())
     )
+    if any(event.details.get("elsewhere") for event in events):
+        return False  # it is trained at other times
     if not frozen and (
         not one.beside
-        or any(event.details["grad"] for event in events)
-        or any(counterpart(one, other) for other in others)
+        or one.held
+        or any(event.details["grad"] or event.details.get("alike") for event in events)
     ):
         return False
     seen = {was for other in others for was, _ in other.parameters.values()}
@@ -190,6 +193,13 @@ def frozen_by_hand(ledger: Ledger) -> Iterator[Sighting]:
             )
 
 
+def _steps(ledger: Ledger) -> dict[int, LineRecord]:
+    """The last line of each step that an optimizer, or a line of the reader's own, stepped on."""
+    own = [use.record for use in ledger.uses]
+    whole = [record for record, _ in ledger.of("step")]
+    return {record.step: record for record in sorted(own + whole, key=lambda r: r.index)}
+
+
 def _pair(record: LineRecord, name: str) -> tuple[Reading, Reading] | None:
     was, now = record.before.parameters.get(name), record.after.parameters.get(name)
     if was is None or now is None or was.nonfinite or now.nonfinite:
@@ -207,10 +217,10 @@ def _has_moved(record: LineRecord, name: str) -> bool:
 
 
 def _stays_moved(ledger: Ledger, name: str) -> bool:
-    """Whether it is not put back at the end: noise that is added and taken away again."""
-    first, last = ledger.records[0].before, ledger.records[-1].after
-    was, now = first.parameters.get(name), last.parameters.get(name)
-    return was is not None and now is not None and abs(now.norm - was.norm) > 1e-5 * was.norm
+    """Whether it is not put back within the step: noise that is added and taken away again."""
+    ends = (record.after.parameters.get(name) for record in _steps(ledger).values())
+    found = [one.norm for one in ends if one is not None]
+    return any(abs(one - two) > 1e-5 * one for one, two in pairwise(found))
 
 
 def _factor(record: LineRecord, name: str) -> bool:

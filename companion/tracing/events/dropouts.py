@@ -54,6 +54,8 @@ def awake(local: Mapping[str, Any], frame: FrameType) -> Event | None:
         return None
     if caller is None or not around or any(map(is_training, around)):
         return None
+    if layer is None and "dropout" in type(around[0]).__name__.lower():
+        return None  # a layer of the user's own that does nothing else
     if layer is not None and any(one is layer for _, one in named_modules(around[-1])):
         return None
     name = frame.f_code.co_name if layer is None else type(layer).__name__

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import FrameType, GeneratorType
 from typing import Any
 
@@ -40,6 +40,7 @@ class Loaders:
     """
 
     def __init__(self) -> None:
+        self._input: weakref.ref[Tensor] | None = None
         self._first: dict[int, tuple[weakref.ref[Any], tuple[int, ...]]] = {}
         self.begun = False
 
@@ -65,6 +66,15 @@ class Loaders:
         left = _left(kept, len(rows))
         return Event("same rows", "", {"size": len(rows), "left": left}) if left else None
 
+    def digest(self, arguments: object, keywords: object) -> str | None:
+        """Shapes and sums of what a network is called with, if it is no tensor of before."""
+        found = [one for one in _tensors(arguments, keywords) if _is_readable(one)][:MOST_TENSORS]
+        if not found:
+            return None
+        first = found[0] if found[0]._base is None else found[0]._base
+        last, self._input = self._input, weakref.ref(first)
+        return None if last is not None and last() is first else digest(found)
+
 
 def _are_rows(indices: object) -> bool:
     """Whether these are numbers of rows: not what a sampler of the user's own may give."""
@@ -89,19 +99,18 @@ def _left(kept: Mapping[str, Any], fetched: int) -> int:
     return next((operator.length_hint(one) for one in values if type(one) is _RANGE), 0)
 
 
-def digest(arguments: object, keywords: object) -> str | None:
-    """Shapes and sums of the tensors that a network is called with; None if they tell nothing.
+def digest(tensors: Iterable[Tensor]) -> str | None:
+    """Shapes and sums of tensors; None if they tell nothing.
 
     Of each only a few entries of the first and of the last row are read.
 
     Example:
-        >>> digest((torch.arange(6.0).reshape(3, 2),), {})
+        >>> digest([torch.arange(6.0).reshape(3, 2)])
         '3x2 10 20'
-        >>> digest((torch.zeros(3, 2),), {}) is None
+        >>> digest([torch.zeros(3, 2)]) is None
         True
     """
-    found = [one for one in _tensors(arguments, keywords) if _is_readable(one)][:MOST_TENSORS]
-    sums = [_sums(one) for one in found]
+    sums = [_sums(one) for one in tensors]
     return None if not sums or None in sums else "; ".join(filter(None, sums))
 
 

@@ -26,6 +26,7 @@ from companion.measure.modules import parameters
 from companion.measure.values import has_values, is_plain
 from companion.records.line import Event
 from companion.tracing.events import dropouts, loaders
+from companion.tracing.events.beside import Beside
 from companion.tracing.events.criterion import is_mean, taken_twice
 from companion.tracing.events.graph import Node, Spent, below, grad_fn, number_of
 from companion.tracing.events.modes import is_training, modal_kinds
@@ -37,13 +38,13 @@ class Known(NamedTuple):
     Attributes:
         names: The names of what it watches, by id.
         spent: The graphs that a backward has gone through.
-        beside: The names of the networks that only take part, by id.
+        beside: The networks that only take part, by id.
         loaders: What the data loaders have fetched.
     """
 
     names: Mapping[int, str]
     spent: Spent
-    beside: Mapping[int, str]
+    beside: Mapping[int, Beside]
     loaders: loaders.Loaders
 
 
@@ -66,9 +67,11 @@ def _forward(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event 
     if beside or frozen or graded != training:  # trained in eval mode, or evaluated in train mode
         details["modal"] = modal_kinds(net, training=training)
     if beside:
-        return Event("takes part", known.beside[id(net)], details | {"frozen": frozen})
+        one = known.beside[id(net)]
+        more = {"frozen": frozen, "alike": one.alike, "elsewhere": one.elsewhere}
+        return Event("takes part", one.name, details | more)
     if graded and known.loaders.begun:
-        details["batch"] = loaders.digest(local.get("args"), local.get("kwargs"))
+        details["batch"] = known.loaders.digest(local.get("args"), local.get("kwargs"))
     return Event("forward", known.names[id(net)], details)
 
 
