@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-Type: TypeAlias = Literal["text", "text?", "texts", "flag", "count", "count?", "counts?", "shape"]
+Type: TypeAlias = Literal[
+    "text", "text?", "texts", "flag", "count", "count?", "counts", "counts?", "shape"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,8 @@ class Detail:
 
     Attributes:
         type: "text" a str, "flag" a bool, "count" an int of 0 or more, "texts" a tuple of str,
-            "shape" a tuple of counts, "counts?" a tuple of three counts; with "?" it may be None.
+            "shape" and "counts" a tuple of counts, "counts?" one of three of them; with "?" it may
+            be None.
         meaning: What it says.
         needed: Whether a rule cannot do without it.
     """
@@ -51,6 +54,7 @@ KINDS = {
             "modal": Detail(
                 "texts", "classes of its modules that do otherwise in the other mode", needed=True
             ),
+            "number": Detail("count", "of the only network: which of its forwards with a graph"),
             "batch": Detail("text?", "shape and sums of its inputs, where a loader began anew"),
         },
     ),
@@ -91,6 +95,7 @@ KINDS = {
             "cut": Detail("flag", "whether nothing hangs below the loss"),
             "nodes": Detail("counts?", "of a kept graph: nodes, the oldest's number, the newest's"),
             "inputs": Detail("flag", "whether it was called with inputs=..."),
+            "reaches": Detail("counts", "the forwards that it was the first to go back through"),
         },
     ),
     "step": Kind(

@@ -23,11 +23,8 @@ from companion.tracing.calls import Call
 from companion.tracing.code.frames import local_variables
 from companion.tracing.code.uncounted import counts_no_writes
 from companion.tracing.events import variables
-from companion.tracing.events.beside import beside
-from companion.tracing.events.graph import Spent
 from companion.tracing.events.holdings import Holdings, unregistered, wrapper_of
-from companion.tracing.events.loaders import Loaders
-from companion.tracing.events.recognise import Known, is_of_interest
+from companion.tracing.events.recognise import is_of_interest, what_is_known
 from companion.tracing.events.values import Values
 from companion.tracing.options import Options
 from companion.tracing.place import Place
@@ -40,8 +37,6 @@ QUIET = {*CALLED, "dropout", "same rows"}  # a mere evaluation has these, too
 MOST_LINES = 100_000  # then the trace stops watching; it would fill the memory
 MOST_IDLE = 1000  # lines without effect in a row; then nothing is watched until the next backward
 MORE = 1  # reference to a network is the meter's
-NEAR = 40  # nodes below a backward's roots by which its graph is known again
-MOST_NODES = 100_000  # nodes that are remembered so
 
 
 class Shared:
@@ -75,9 +70,7 @@ class Recorder:
         self._watched, self._options = watched, options
         self.records: list[LineRecord] = []
         self.unwatched: list[str] = []
-        ours = [*watched.networks.items(), *watched.optimizers.items()]
-        names = {id(one): name for name, one in ours}
-        self._known = Known(names, Spent(NEAR, MOST_NODES), beside(watched), Loaders())
+        self._known = what_is_known(watched)
         self._steps = Steps(watched.optimizers)
         self._events: list[Event] = []
         self._holdings = Holdings()
@@ -106,6 +99,8 @@ class Recorder:
         self._idle = 0
         self._holdings.clear()
         self._values.forget()
+        if self._known.forwards is not None:
+            self._known.forwards.forget()
         vars(self).pop("_meter", None)
         if self.ended:
             self._watched.let_go()

@@ -71,7 +71,12 @@ def _is_left_alone(one: Network, others: list[Network]) -> bool:
         or any(event.details["grad"] or event.details.get("alike") for event in events)
     ):
         return False
-    seen = {was for other in others for was, _ in other.parameters.values()}
+    seen = {
+        was
+        for other in others
+        for name, (was, _) in other.parameters.items()
+        if not name.startswith(f"{one.name}.")  # its own, that an optimizer holds
+    }
     return not all(was in seen for was, _ in one.parameters.values() if was and was.norm)
 
 

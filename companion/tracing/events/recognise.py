@@ -24,10 +24,12 @@ from torch.optim.optimizer import Optimizer
 from companion.isolation.objects import attributes, is_a
 from companion.measure.modules import parameters
 from companion.measure.values import has_values, is_plain
+from companion.measure.watched import Watched
 from companion.records.line import Event
 from companion.tracing.events import dropouts, loaders
-from companion.tracing.events.beside import Beside
+from companion.tracing.events.beside import Beside, beside
 from companion.tracing.events.criterion import is_mean, taken_twice
+from companion.tracing.events.forwards import Forwards
 from companion.tracing.events.graph import Node, Spent, below, grad_fn, number_of
 from companion.tracing.events.modes import is_training, modal_kinds
 
@@ -40,17 +42,33 @@ class Known(NamedTuple):
         spent: The graphs that a backward has gone through.
         beside: The networks that only take part, by id.
         loaders: What the data loaders have fetched.
+        forwards: Those of the only network that no backward has reached yet.
     """
 
     names: Mapping[int, str]
     spent: Spent
     beside: Mapping[int, Beside]
     loaders: loaders.Loaders
+    forwards: Forwards | None
+
+
+def what_is_known(watched: Watched) -> Known:
+    """What a trace of these knows at its beginning."""
+    ours = [*watched.networks.items(), *watched.optimizers.items()]
+    return Known(
+        {id(one): name for name, one in ours},
+        Spent(NEAR, MOST_SPENT),
+        beside(watched),
+        loaders.Loaders(),
+        Forwards() if len(watched.networks) == 1 else None,
+    )
 
 
 Recogniser: TypeAlias = Callable[[Mapping[str, Any], FrameType, Known], Event | None]
 
 MOST_NODES = 20_000  # of a graph, when its size is asked for
+NEAR = 40  # nodes below a backward's roots by which its graph is known again
+MOST_SPENT = 100_000  # nodes that are remembered so
 
 
 def _forward(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event | None:
@@ -70,6 +88,10 @@ def _forward(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event 
         one = known.beside[id(net)]
         more = {"frozen": frozen, "alike": one.alike, "elsewhere": one.elsewhere}
         return Event("takes part", one.name, details | more)
+    if graded and training and known.forwards is not None:
+        details["number"] = known.forwards.begin()
+        if known.forwards.several:
+            details["modal"] = modal_kinds(net, training=True)
     if graded and known.loaders.begun:
         details["batch"] = known.loaders.digest(local.get("args"), local.get("kwargs"))
     return Event("forward", known.names[id(net)], details)
@@ -93,6 +115,7 @@ def _backward(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event
     retained = _is_true(kept[0])
     if all(one is None or one is False for one in kept):
         known.spent.note(nodes)
+    reached = {} if known.forwards is None else {"reaches": known.forwards.reached(nodes)}
     pair = next((found for found in map(taken_twice, nodes) if found[0]), (None, None))
     return Event(
         "backward",
@@ -104,7 +127,8 @@ def _backward(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event
             "cut": bool(roots) and all(root.is_leaf for root in roots),
             "nodes": _nodes(nodes) if retained else None,
             "inputs": local.get("inputs") is not None,
-        },
+        }
+        | reached,
     )
 
 
@@ -188,6 +212,11 @@ def _is_shown(value: object) -> TypeGuard[Tensor]:
     return is_a(value, Tensor) and has_values(value) and not value.is_nested
 
 
+def _grad(local: Mapping[str, Any], frame: FrameType, known: Known) -> None:
+    if known.forwards is not None:
+        known.forwards.forget()
+
+
 def _dropout(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event | None:
     return dropouts.awake(local, frame)
 
@@ -218,6 +247,7 @@ def _codes() -> dict[int, tuple[CodeType, Recogniser]]:
         *((getattr(functional, name), _shapes) for name in _LOSSES),
         *((function, _dropout) for function in dropouts.FUNCTIONS),
         (loaders.FETCH, _fetch),
+        (torch.autograd.grad, _grad),
     ]
     codes = {}
     for function, recogniser in table:
