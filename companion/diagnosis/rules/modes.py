@@ -222,10 +222,10 @@ def _has_moved(record: LineRecord, name: str) -> bool:
 
 
 def _stays_moved(ledger: Ledger, name: str) -> bool:
-    """Whether it is not put back within the step: noise that is added and taken away again."""
+    """Whether each step leaves it elsewhere: noise may be taken away again, a limit acts once."""
     ends = (record.after.parameters.get(name) for record in _steps(ledger).values())
     found = [one.norm for one in ends if one is not None]
-    return any(abs(one - two) > 1e-5 * one for one, two in pairwise(found))
+    return len(found) > 1 and all(abs(one - two) > 1e-5 * one for one, two in pairwise(found))
 
 
 def _factor(record: LineRecord, name: str) -> bool:
