@@ -39,6 +39,20 @@ def sound_mean_teacher_in_train_mode(trace: Tracing) -> None:
             follow(teacher, student)
 
 
+def sound_teacher_of_its_own_that_moves(trace: Tracing) -> None:
+    """Restored from somewhere, so it is no copy; it follows, in training mode."""
+    student, teacher = network(), network().requires_grad_(False)
+    optimizer = torch.optim.SGD(student.parameters(), lr=0.1)
+    with trace(student, teacher, optimizer):
+        for x, y in classes(4):
+            outputs = student(x)
+            loss = F.cross_entropy(outputs, y) + F.mse_loss(outputs, teacher(x))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            follow(teacher, student)
+
+
 def sound_target_that_is_renewed_later(trace: Tracing) -> None:
     """A copy that stands still for a while, in train mode like its original."""
     policy = network()
@@ -319,6 +333,10 @@ def sound_same_batch_to_look_at(trace: Tracing) -> None:
         for _ in range(4):
             xv, yv = next(iter(loader))
             print(F.cross_entropy(net(xv), yv).item())
+            step(net, optimizer, x, y)
+        for _ in range(4):
+            xv, yv = next(iter(loader))
+            print(xv.mean(), yv)
             step(net, optimizer, x, y)
 
 
