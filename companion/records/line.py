@@ -35,8 +35,8 @@ class Event:
             "scale", "unscale", "scaler step" (a GradScaler's), "schedule" (a scheduler's step),
             "shapes" (a loss between tensors of different shapes), "non-leaf" (a `.grad` that is
             never kept), "graph kept" (a variable that holds a growing graph), "takes part" (a call
-            of a network that only takes part), "dropout" (one that is on in eval mode) or "same
-            rows" (a loader begun anew fetches what it fetched before).
+            of a network that only takes part), "dropout" (one that is on in eval mode) or
+            "same rows" (a loader begun anew fetches what it fetched before).
         name: What it was done to or by: a network, an optimizer, a function, a variable; ""
             for a backward.
         details: Numbers, texts and tuples of them, by name; `companion.records.kinds.KINDS` says
