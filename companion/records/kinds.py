@@ -11,7 +11,16 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 Type: TypeAlias = Literal[
-    "text", "text?", "texts", "flag", "count", "count?", "counts?", "shape", "shape?"
+    "text",
+    "text?",
+    "texts",
+    "flag",
+    "count",
+    "count?",
+    "counts",
+    "counts?",
+    "shape",
+    "shape?",
 ]
 
 
@@ -21,7 +30,8 @@ class Detail:
 
     Attributes:
         type: "text" a str, "flag" a bool, "count" an int of 0 or more, "texts" a tuple of str,
-            "shape" a tuple of counts, "counts?" a tuple of three counts; with "?" it may be None.
+            "shape" and "counts" a tuple of counts, "counts?" one of three of them; with "?" it may
+            be None.
         meaning: What it says.
         needed: Whether a rule cannot do without it.
     """
@@ -53,6 +63,36 @@ KINDS = {
             "modal": Detail(
                 "texts", "classes of its modules that do otherwise in the other mode", needed=True
             ),
+            "number": Detail("count", "of the only network: which of its forwards with a graph"),
+            "batch": Detail("text?", "shape and sums of its inputs, where a loader began anew"),
+        },
+    ),
+    "takes part": Kind(
+        "A network that no optimizer holds, and that the loop names, was called; its name.",
+        {
+            "grad": Detail("flag", "whether gradients were enabled", needed=True),
+            "training": Detail("flag", "whether it was in training mode", needed=True),
+            "modal": Detail(
+                "texts", "classes of its modules that do otherwise in the other mode", needed=True
+            ),
+            "frozen": Detail("flag", "whether none of its parameters requires a gradient"),
+            "alike": Detail("flag", "whether its shapes are those of a network that is trained"),
+            "elsewhere": Detail("flag", "whether an optimizer that is not watched holds it"),
+        },
+    ),
+    "dropout": Kind(
+        "A dropout is on inside a network in eval mode; the function's name, or the layer's class.",
+        {
+            "where": Detail("text", "the line that calls it", needed=True),
+            "inside": Detail("text", "the class of the module around it", needed=True),
+            "layer": Detail("flag", "whether it is a layer that eval() has not reached"),
+        },
+    ),
+    "same rows": Kind(
+        "A new iterator over a loader fetches the rows that the one before it did; no name.",
+        {
+            "size": Detail("count", "how many rows it fetches", needed=True),
+            "left": Detail("count", "how many rows the loader has after these", needed=True),
         },
     ),
     "backward": Kind(
@@ -71,6 +111,7 @@ KINDS = {
             "nonfinite": Detail("count?", "how many entries of the loss are NaN or infinite"),
             "steep": Detail("texts", "operations near the loss whose slope can be infinite"),
             "ignored": Detail("text?", "the label that the criterion leaves out"),
+            "reaches": Detail("counts", "the forwards that it was the first to go back through"),
         },
     ),
     "grad asked": Kind("Gradients are asked for and handed out, not gathered; no name."),

@@ -223,6 +223,7 @@ _CHECKS: dict[Type, Callable[[Any], Any]] = {
     "flag": _bool,
     "count": _count,
     "count?": _or_none(_count),
+    "counts": _all(_count),
     "counts?": _or_none(_three),
     "shape": _shape,
     "shape?": _or_none(_shape),

@@ -22,22 +22,21 @@ from companion.tracing.calls import Call
 from companion.tracing.code.frames import local_variables
 from companion.tracing.code.uncounted import counts_no_writes
 from companion.tracing.events import variables
-from companion.tracing.events.graph import Spent
 from companion.tracing.events.holdings import Holdings, unregistered, wrapper_of
 from companion.tracing.events.misnamed import misnamed
 from companion.tracing.events.readers import Readers
-from companion.tracing.events.recognise import Known, is_of_interest
+from companion.tracing.events.recognise import is_of_interest, what_is_known
 from companion.tracing.events.values import Values
 from companion.tracing.options import Options
 from companion.tracing.place import Place
 from companion.tracing.shared import Shared
 from companion.tracing.steps import Steps
 
+CALLED = {"forward", "takes part"}
+QUIET = {*CALLED, "dropout", "same rows"}  # a mere evaluation has these, too
 MOST_LINES = 100_000  # then the trace stops watching; it would fill the memory
 MOST_IDLE = 1000  # lines without effect in a row; then nothing is watched until the next backward
 MORE = 1  # reference to a network is the meter's
-NEAR = 40  # nodes below a backward's roots by which its graph is known again
-MOST_NODES = 100_000  # nodes that are remembered so
 
 
 class Recorder:
@@ -55,10 +54,7 @@ class Recorder:
         self._watched, self._options = watched, options
         self.records: list[LineRecord] = []
         self.unwatched: list[str] = []
-        names = {
-            id(one): name for name, one in [*watched.networks.items(), *watched.optimizers.items()]
-        }
-        self._known = Known(names, Spent(NEAR, MOST_NODES), lambda: self._meter.parameters)
+        self._known = what_is_known(watched, lambda: self._meter.parameters)
         self._steps = Steps(watched.optimizers)
         self._events: list[Event] = []
         self._holdings = Holdings()
@@ -88,6 +84,8 @@ class Recorder:
         self._idle = 0
         self._holdings.clear()
         self._values.forget()
+        if self._known.forwards is not None:
+            self._known.forwards.forget()
         vars(self).pop("_meter", None)
         if self.ended:
             self._watched.let_go()
@@ -154,7 +152,7 @@ class Recorder:
                 self._events.append(seen)
         if call.past:
             self._meter.guard(variables.given_to(frame) if call.aimed else None)
-        if call.averaging or (seen is not None and seen.kind == "forward"):
+        if call.averaging or (seen is not None and seen.kind in CALLED):
             self._meter.doubt_buffers()
         if call.unscaling:
             self._meter.doubt(self._meter.parameters)
@@ -168,7 +166,7 @@ class Recorder:
         if not begun:
             self._events += self._readers.after(place, self._events, measured.state)
         changed = any(measured[1:])
-        if changed or any(event.kind != "forward" for event in self._events):
+        if changed or any(event.kind not in QUIET for event in self._events):
             self._idle = 0
         if self._meter.overlooked:
             self._meter.overlooked = False

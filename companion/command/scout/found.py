@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Mapping
-from types import FrameType
+from collections.abc import Iterable, Iterator, Mapping
+from types import FrameType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -133,7 +133,7 @@ def others(
     known = {id(module) for net in networks for _, module in named_modules(net)}
     found: dict[str, nn.Module] = {}
     large = []
-    for name, one in names.items():
+    for name, one in _all_named(names):
         if is_a(one, nn.Module) and known.isdisjoint(id(m) for _, m in named_modules(one)):
             known |= {id(module) for _, module in named_modules(one)}
             size = sum(p.nbytes for p in parameters(one) if is_plain(p) and not is_lazy(p))
@@ -142,6 +142,20 @@ def others(
             elif size:
                 large.append(name)
     return found, large
+
+
+def _all_named(names: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What the user names, and after it what plain objects of his hold, such as an `EMA`."""
+    yield from names.items()
+    for name, one in names.items():
+        if type(type(one)) is type and not issubclass(type(one), _NOT_LOOKED_INTO):
+            for attribute, value in [*attributes(one).items()][:MOST_ATTRIBUTES]:
+                if is_a(value, nn.Module):
+                    yield f"{name}.{attribute}", value
+
+
+_NOT_LOOKED_INTO = (nn.Module, Optimizer, type, ModuleType, FunctionType)
+MOST_ATTRIBUTES = 100
 
 
 def _names(frames: list[FrameType]) -> dict[int, str]:

@@ -11,11 +11,13 @@ from __future__ import annotations
 from companion.diagnosis.rules import (
     clips,
     cuts,
+    data,
     feeds,
     gradients,
     graphs,
     kept,
     losses,
+    modes,
     never,
     nonfinite,
     noops,
@@ -29,7 +31,7 @@ from companion.diagnosis.rules.table import TABLE, Rule, Sighting
 
 _ORDER = (
     never, gradients, unused, parameters, nonfinite, cuts, rates, order, clips, noops, graphs,
-    kept, feeds, losses,
+    kept, feeds, losses, modes, data,
 )  # fmt: skip
 _FAMILIES = [family.__name__ for family in _ORDER]
 

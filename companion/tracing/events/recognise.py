@@ -22,12 +22,17 @@ from torch.optim import lr_scheduler
 from torch.optim.optimizer import Optimizer
 
 from companion.isolation.objects import attributes, is_a
+from companion.measure.modules import parameters
 from companion.measure.values import is_plain
+from companion.measure.watched import Watched
 from companion.records.line import Event
+from companion.tracing.events import dropouts, loaders
+from companion.tracing.events.beside import Beside, beside
 from companion.tracing.events.clips import clip
 from companion.tracing.events.criterion import Twice, is_mean, picked_across, taken_twice
 from companion.tracing.events.feeds import CRITERIA, fed
 from companion.tracing.events.finite import of_loss
+from companion.tracing.events.forwards import Forwards
 from companion.tracing.events.graph import Node, Spent, below, grad_fn, number_of
 from companion.tracing.events.idle import loads_itself
 from companion.tracing.events.modes import is_training, modal_kinds
@@ -41,29 +46,62 @@ class Known(NamedTuple):
         names: The names of what it watches, by id.
         spent: The graphs that a backward has gone through.
         parameters: Gives the watched parameters, by name.
+        beside: The networks that only take part, by id.
+        loaders: What the data loaders have fetched.
+        forwards: Those of the only network that no backward has reached yet.
     """
 
     names: Mapping[int, str]
     spent: Spent
     parameters: Callable[[], Mapping[str, Tensor]]
+    beside: Mapping[int, Beside]
+    loaders: loaders.Loaders
+    forwards: Forwards | None
+
+
+def what_is_known(watched: Watched, ours_now: Callable[[], Mapping[str, Tensor]]) -> Known:
+    """What a trace of these knows at its beginning; `ours_now` gives the parameters, by name."""
+    ours = [*watched.networks.items(), *watched.optimizers.items()]
+    return Known(
+        {id(one): name for name, one in ours},
+        Spent(NEAR, MOST_SPENT),
+        ours_now,
+        beside(watched),
+        loaders.Loaders(),
+        Forwards() if len(watched.networks) == 1 else None,
+    )
 
 
 Recogniser: TypeAlias = Callable[[Mapping[str, Any], FrameType, Known], Event | None]
 
 MOST_NODES = 20_000  # of a graph, when its size is asked for
+NEAR = 40  # nodes below a backward's roots by which its graph is known again
+MOST_SPENT = 100_000  # nodes that are remembered so
 
 
 def _forward(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event | None:
     net = local["self"]
-    if id(net) not in known.names:
+    beside = id(net) not in known.names
+    if beside and id(net) not in known.beside:
         return None
     graded = torch.is_grad_enabled()
     if not graded and _is_recomputed_later(frame):
         return None
     training = is_training(net)
-    details = {"grad": graded, "training": training, "modal": ()}
-    if graded != training:  # trained in eval mode, or evaluated in train mode
+    frozen = not any(p.requires_grad for p in parameters(net))
+    details: dict[str, Any] = {"grad": graded, "training": training, "modal": ()}
+    if beside or frozen or graded != training:  # trained in eval mode, or evaluated in train mode
         details["modal"] = modal_kinds(net, training=training)
+    if beside:
+        one = known.beside[id(net)]
+        more = {"frozen": frozen, "alike": one.alike, "elsewhere": one.elsewhere}
+        return Event("takes part", one.name, details | more)
+    if graded and training and known.forwards is not None:
+        details["number"] = known.forwards.begin()
+        if known.forwards.several:
+            details["modal"] = modal_kinds(net, training=True)
+    if graded and known.loaders.begun:
+        details["batch"] = known.loaders.digest(local.get("args"), local.get("kwargs"))
     return Event("forward", known.names[id(net)], details)
 
 
@@ -87,6 +125,7 @@ def _backward(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event
         known.spent.note(nodes)
     spread = next((found for node in nodes for found in spreads(node)), None)
     twice = next((found for found in map(taken_twice, nodes) if found.what), Twice())
+    reached = {} if known.forwards is None else {"reaches": known.forwards.reached(nodes)}
     return Event(
         "backward",
         "",
@@ -102,11 +141,14 @@ def _backward(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event
             "nodes": _nodes(nodes) if retained else None,
             "inputs": local.get("inputs") is not None,
             **of_loss(roots, nodes),
+            **reached,
         },
     )
 
 
 def _grad(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event:
+    if known.forwards is not None:
+        known.forwards.forget()
     return Event("grad asked", "")
 
 
@@ -178,6 +220,14 @@ def _fed(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event | No
     return fed(local, frame)
 
 
+def _dropout(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event | None:
+    return dropouts.awake(local, frame)
+
+
+def _fetch(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event | None:
+    return known.loaders.fetched(local, frame)
+
+
 def _codes() -> dict[int, tuple[CodeType, Recogniser]]:
     schedulers = [
         kind
@@ -190,7 +240,6 @@ def _codes() -> dict[int, tuple[CodeType, Recogniser]]:
     table: list[tuple[Any, Recogniser]] = [
         (nn.Module.__call__, _forward),
         (torch.autograd.backward, _backward),
-        (torch.autograd.grad, _grad),
         (Optimizer.zero_grad, _clear),
         (nn.Module.zero_grad, _clear),
         (nn.Module.load_state_dict, loads_itself),
@@ -201,6 +250,9 @@ def _codes() -> dict[int, tuple[CodeType, Recogniser]]:
         *((kind.step, _schedule) for kind in schedulers),
         *((getattr(functional, name), _compared) for name in LOSSES),
         *((getattr(functional, name), _fed) for name in CRITERIA),
+        *((function, _dropout) for function in dropouts.FUNCTIONS),
+        (loaders.FETCH, _fetch),
+        (torch.autograd.grad, _grad),
     ]
     codes = {}
     for function, recogniser in table:
@@ -218,7 +270,10 @@ def is_of_interest(recogniser: Recogniser, frame: FrameType, known: Known) -> bo
 
     torch's own code never reads the dict of its variables, so it may be looked at as it is.
     """
-    return recogniser is not _forward or id(frame.f_locals["self"]) in known.names
+    if recogniser is not _forward:
+        return True
+    number = id(frame.f_locals["self"])
+    return number in known.names or number in known.beside
 
 
 def is_recognised(code: CodeType) -> bool:

@@ -76,6 +76,52 @@ def broken_batchnorm(trace: Tracing) -> None:
                     correct += int((net(xb).argmax(1) == yb).sum())  # <- evaluation-in-train-mode
 
 
+def broken_with_gradients(trace: Tracing) -> None:
+    """Neither eval() nor no_grad(): each batch's graph is built and thrown away."""
+    train_loader, valid_loader = loaders()
+    net = nn.Sequential(nn.Linear(10, 8), nn.Dropout(0.2), nn.ReLU(), nn.Linear(8, 2))
+    opt = torch.optim.SGD(net.parameters(), lr=0.1)
+
+    def validate() -> float:
+        total = 0.0
+        for xb, yb in valid_loader:
+            scores = net(xb)  # <- evaluation-in-train-mode
+            total += F.cross_entropy(scores, yb).item()
+        return total
+
+    with trace(net, opt, into=[validate]):
+        for _epoch in range(2):
+            for xb, yb in train_loader:
+                opt.zero_grad()
+                F.cross_entropy(net(xb), yb).backward()
+                opt.step()
+            print(validate())
+
+
+def repaired_with_gradients(trace: Tracing) -> None:
+    train_loader, valid_loader = loaders()
+    net = nn.Sequential(nn.Linear(10, 8), nn.Dropout(0.2), nn.ReLU(), nn.Linear(8, 2))
+    opt = torch.optim.SGD(net.parameters(), lr=0.1)
+
+    def validate() -> float:
+        net.eval()
+        total = 0.0
+        with torch.no_grad():
+            for xb, yb in valid_loader:
+                scores = net(xb)
+                total += F.cross_entropy(scores, yb).item()
+        net.train()
+        return total
+
+    with trace(net, opt, into=[validate]):
+        for _epoch in range(2):
+            for xb, yb in train_loader:
+                opt.zero_grad()
+                F.cross_entropy(net(xb), yb).backward()
+                opt.step()
+            print(validate())
+
+
 def repaired_batchnorm(trace: Tracing) -> None:
     train_loader, valid_loader = loaders()
     net = nn.Sequential(nn.Linear(10, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2))
