@@ -62,6 +62,7 @@ KINDS = {
             "cut": Detail("flag", "whether nothing hangs below the loss"),
             "nodes": Detail("counts?", "of a kept graph: nodes, the oldest's number, the newest's"),
             "inputs": Detail("flag", "whether it was called with inputs=..."),
+            "elsewhere": Detail("count", "parameters that it reaches and no watched network has"),
         },
     ),
     "step": Kind(
@@ -72,6 +73,14 @@ KINDS = {
             "unregistered": Detail(
                 "texts", "parameters with a gradient that no module has registered"
             ),
+        },
+    ),
+    "unheld": Kind(
+        "Nobody holds parameters that the loss before a step has reached; the optimizer's name.",
+        {
+            "parameters": Detail("texts", "their names, or who makes them", needed=True),
+            "number": Detail("count", "how many they are", needed=True),
+            "why": Detail("text", "what speaks for a mistake, one word for each rule", needed=True),
         },
     ),
     "clear": Kind("A zero_grad; the network's or optimizer's name."),

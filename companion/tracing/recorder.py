@@ -25,6 +25,7 @@ from companion.tracing.code.uncounted import counts_no_writes
 from companion.tracing.events import variables
 from companion.tracing.events.graph import Spent
 from companion.tracing.events.holdings import Holdings, unregistered, wrapper_of
+from companion.tracing.events.reached import Built, Reached
 from companion.tracing.events.recognise import Known, is_of_interest
 from companion.tracing.events.values import Values
 from companion.tracing.options import Options
@@ -67,14 +68,15 @@ class Recorder:
         budget: How long all that we do may take; whoever calls this adds the time.
     """
 
-    def __init__(self, watched: Watched, options: Options) -> None:
+    def __init__(self, watched: Watched, options: Options, built: Built | None = None) -> None:
         self._watched, self._options = watched, options
+        self._reached = Reached(built)
         self.records: list[LineRecord] = []
         self.unwatched: list[str] = []
         names = {
             id(one): name for name, one in [*watched.networks.items(), *watched.optimizers.items()]
         }
-        self._known = Known(names, Spent(NEAR, MOST_NODES))
+        self._known = Known(names, Spent(NEAR, MOST_NODES), self._reached)
         self._steps = Steps(watched.optimizers)
         self._events: list[Event] = []
         self._holdings = Holdings()
@@ -96,6 +98,7 @@ class Recorder:
         self._meter = Meter(self._watched, self._copies)
         self._loose = self._watched.left(MORE)  # made in the call of trace() itself
         self._state = self._meter.state
+        self._reached.begin(self._meter)
         self._events = []
 
     def forget(self) -> None:
@@ -103,6 +106,7 @@ class Recorder:
         self._idle = 0
         self._holdings.clear()
         self._values.forget()
+        self._reached.forget()
         vars(self).pop("_meter", None)
         if self.ended:
             self._watched.let_go()
@@ -268,7 +272,11 @@ class Recorder:
             details["unregistered"] = unregistered(
                 self._watched.networks, self._watched.optimizers.values()
             )
-        self._events.append(Event("step", self._known.names[id(optimizer)], details))
+        self._add_step(optimizer, self._known.names[id(optimizer)], details)
+
+    def _add_step(self, optimizer: Optimizer, name: str, details: dict[str, Any]) -> None:
+        self._events.append(Event("step", name, details))
+        self._events += self._reached.stepped(optimizer, name, self._watched.optimizers.values())
 
     def other_stepped(self, optimizer: Optimizer) -> None:
         """An optimizer that nobody named has stepped; it may hold what is watched, or held once."""
@@ -280,7 +288,7 @@ class Recorder:
             name = f"{name} (not watched)"  # one without a name is called so
         holdings = self._holdings.of(optimizer, self._meter.parameters, self._watched.loose)
         self._other_steps += bool(holdings["held"])
-        self._events.append(Event("step", name, holdings))
+        self._add_step(optimizer, name, holdings)
 
     def note_step(self, optimizer: Optimizer) -> None:
         """A watched optimizer has stepped on a line that was not watched, in a watched step."""

@@ -27,6 +27,7 @@ from companion.records.line import Event
 from companion.tracing.events.criterion import is_mean, taken_twice
 from companion.tracing.events.graph import Node, Spent, below, grad_fn, number_of
 from companion.tracing.events.modes import is_training, modal_kinds
+from companion.tracing.events.reached import Reached
 
 
 class Known(NamedTuple):
@@ -35,10 +36,12 @@ class Known(NamedTuple):
     Attributes:
         names: The names of what it watches, by id.
         spent: The graphs that a backward has gone through.
+        reached: The parameters that the losses have reached.
     """
 
     names: Mapping[int, str]
     spent: Spent
+    reached: Reached
 
 
 Recogniser: TypeAlias = Callable[[Mapping[str, Any], FrameType, Known], Event | None]
@@ -89,8 +92,13 @@ def _backward(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event
             "cut": bool(roots) and all(root.is_leaf for root in roots),
             "nodes": _nodes(nodes) if retained else None,
             "inputs": local.get("inputs") is not None,
+            "elsewhere": known.reached.backward(roots, frame),
         },
     )
+
+
+def _made(local: Mapping[str, Any], frame: FrameType, known: Known) -> None:
+    known.reached.made(frame)
 
 
 def _is_true(value: object) -> bool:
@@ -184,6 +192,7 @@ def _codes() -> dict[int, tuple[CodeType, Recogniser]]:
     functional = nn.functional
     table: list[tuple[Any, Recogniser]] = [
         (nn.Module.__call__, _forward),
+        (nn.Parameter.__new__, _made),
         (torch.autograd.backward, _backward),
         (Optimizer.zero_grad, _clear),
         (nn.Module.zero_grad, _clear),
@@ -216,7 +225,7 @@ def is_of_interest(recogniser: Recogniser, frame: FrameType, known: Known) -> bo
 
 def is_recognised(code: CodeType) -> bool:
     """Whether a call of this code may be an event."""
-    return id(code) in _CODES
+    return id(code) in _CODES and _CODES[id(code)][1] is not _made
 
 
 def recogniser_of(code: CodeType) -> Recogniser | None:

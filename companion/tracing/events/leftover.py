@@ -1,0 +1,288 @@
+"""What speaks for a mistake where a loss reaches parameters that no optimizer holds.
+
+Many a loop leaves parameters out on purpose and freezes none of them: a head is trained on a
+backbone, a generator through a network that judges it. So a parameter that nobody holds says
+nothing by itself. Told is only what such a loop does not have: see `Leftovers.why`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.optim.optimizer import Optimizer
+
+from companion.isolation.libraries import is_in_library
+from companion.isolation.objects import attributes, is_a
+from companion.measure.modules import children, named_parameters, own_parameters, parameters
+from companion.measure.watched import alive, held
+from companion.records.line import Event
+from companion.tracing.code.frames import local_variables
+from companion.tracing.events.graph import Node, grad_fn
+from companion.tracing.events.modes import is_training
+from companion.tracing.events.values import leaf_of
+
+if TYPE_CHECKING:
+    from companion.tracing.events.reached import Leaf
+
+CALL = inspect.unwrap(nn.Module.__call__).__code__
+DEEP = 60  # frames, or modules around one another, that are looked through
+FRESH = 2  # times that torch's own layers write a parameter when they are built, at most
+
+
+def names_around(frame: FrameType | None) -> dict[int, str]:
+    """The user's names for parameters, by id: variables, attributes of self, and inside networks.
+
+    A tensor that was computed from a parameter and nothing else gives it a name in brackets, if
+    it has no other: "(scale)".
+    """
+    names: dict[int, str] = {}
+    copies: dict[int, str] = {}
+    for _ in range(DEEP):
+        if frame is None:
+            break
+        if not is_in_library(frame.f_code.co_filename):
+            local = local_variables(frame)
+            owner = local.get("self")
+            own = own_parameters(owner) if is_a(owner, nn.Module) else {}
+            for name, value in [*local.items(), *attributes(owner).items(), *own.items()]:
+                if type(name) is not str or name.startswith("_") or name == "self":
+                    continue
+                if is_a(value, nn.Parameter):
+                    names.setdefault(id(value), name)
+                elif is_a(value, nn.Module):
+                    for inner, p in named_parameters(value):
+                        names.setdefault(id(p), f"{name}.{inner}")
+                elif is_a(value, Tensor) and (leaf := made_of(value)) is not None:
+                    copies.setdefault(id(leaf), f"({name})")
+        frame = frame.f_back
+    return {**copies, **names}
+
+
+def made_of(tensor: Tensor) -> Tensor | None:
+    """The parameter that a tensor was computed from, and from nothing else that learns."""
+    node: Node | None = grad_fn(tensor)
+    for _ in range(4):
+        inner = [one for one, _ in node.next_functions if one is not None] if node else []
+        if len(inner) != 1:
+            return None
+        node = inner[0]
+        leaf = leaf_of(node)
+        if leaf is not None:
+            return leaf if is_a(leaf, nn.Parameter) else None
+    return None
+
+
+def layer_under_way(frame: FrameType | None) -> str | None:
+    """Such as "Conv1d in Pool.forward, line 14", where that makes a parameter while it is called.
+
+    Args:
+        frame: The innermost one that runs.
+    """
+    what = "Parameter"
+    for _ in range(DEEP):
+        if frame is None or frame.f_code is CALL:
+            return None
+        local = local_variables(frame) if frame.f_code.co_name == "__init__" else {}
+        if is_a(local.get("self"), nn.Module):
+            what = type(local["self"]).__name__
+        elif not is_in_library(frame.f_code.co_filename):
+            break
+        frame = frame.f_back
+    place, caller = frame, frame
+    for _ in range(DEEP):
+        if caller is None or place is None:
+            return None
+        if caller.f_code is CALL and torch.is_grad_enabled():
+            owner = local_variables(place).get("self")
+            function = place.f_code.co_name
+            if is_a(owner, nn.Module):
+                function = f"{type(owner).__name__}.{function}"
+            file = os.path.basename(place.f_code.co_filename)
+            return f"{what} in {function} ({file}, line {place.f_lineno})"
+        caller = caller.f_back
+    return None
+
+
+def snapshot() -> dict[int, bool]:
+    """All parameters that there are, by id, and whether each requires a gradient."""
+    return {id(p): p.requires_grad for p in alive(nn.Parameter)}
+
+
+class Evidence(NamedTuple):
+    """What is known of the parameters when an optimizer has stepped.
+
+    Attributes:
+        names: The names of the watched ones, by id.
+        thawed: Those that once required no gradient, by id.
+        orders: Where each stands below the last loss that reached it, the nearest first.
+        built: Those that there were when the optimizer was built, if somebody saw that.
+        first: The watched ones when the watching began.
+        idle: Whether nothing that the optimizer holds was ever reached.
+        alone: Whether nothing that any known optimizer holds was reached now.
+    """
+
+    names: Mapping[int, str]
+    thawed: set[int]
+    orders: Mapping[int, int]
+    built: Mapping[int, bool] | None
+    first: frozenset[int] | None
+    idle: bool
+    alone: bool
+
+
+class Leftovers:
+    """Parameters that a loss reaches and nobody holds.
+
+    Args:
+        optimizer: The one that has stepped.
+        everything: What the known optimizers hold, by id.
+        evidence: What is known of the parameters.
+    """
+
+    def __init__(self, optimizer: Optimizer, everything: set[int], evidence: Evidence) -> None:
+        self._mine, self._evidence = held(optimizer), evidence
+        self._all = everything | {n for one in alive(Optimizer) for n in held(one)}
+        self._owners: dict[int, nn.Module] = {}
+        self._parents: dict[int, nn.Module] = {}
+        self._modules = [one for one in alive(nn.Module) if "_modules" in attributes(one)]
+        for module in self._modules:
+            for p in own_parameters(module).values():
+                if p is not None:
+                    self._owners.setdefault(id(p), module)
+            for child in children(module).values():
+                if child is not None:
+                    self._parents.setdefault(id(child), module)
+
+    def free(self, tensors: Iterable[Tensor]) -> list[Tensor]:
+        """Those that no living optimizer holds."""
+        return [p for p in tensors if id(p) not in self._all]
+
+    def events(self, name: str, leaves: Sequence[tuple[Leaf, Tensor]]) -> list[Event]:
+        """What is told of a step: for each kind of evidence the parameters that it is about."""
+        free = [(leaf, p) for leaf, p in leaves if id(p) not in self._all]
+        self._free = {id(p) for _, p in free}
+        evidence = self._evidence
+        instead = evidence.idle and (evidence.alone or self._are_alike([p for _, p in free]))
+        found: dict[str, list[str]] = {}
+        for leaf, p in free:
+            why = "instead" if instead else self.why(leaf, p)
+            own = evidence.names.get(id(p)) or leaf.name or self._name(p)
+            found.setdefault(why, []).append(own)
+        return [
+            Event("unheld", name, {"parameters": tuple(ns), "number": len(ns), "why": why})
+            for why, ns in found.items()
+        ]
+
+    def _are_alike(self, free: Sequence[Tensor]) -> bool:
+        """Whether the optimizer holds as many of each shape."""
+        shapes = [Counter(tuple(p.shape) for p in some) for some in (free, self._mine.values())]
+        return bool(free) and not shapes[0] - shapes[1]
+
+    def why(self, leaf: Leaf, p: Tensor) -> str:
+        """What speaks for a mistake, in a word.
+
+        - "thawed": it requires a gradient since the optimizer was built;
+        - "younger": it was made after the optimizer, for a network that it holds parts of;
+        - "rest": the layers around it are held, and the loss reaches one of them through it;
+        - "own": it stands alone, and no layer of torch's has it: the weights of a loss;
+        - "copy": the network keeps a tensor that was computed from it, and not itself.
+
+        Nothing speaks for one in "network" or "nowhere".
+        """
+        owner = self._owners.get(id(p))
+        if owner is None:
+            if leaf.name is not None:
+                return "copy" if leaf.name.startswith("(") else "own"
+            return "copy" if self._copy(p) is not None else "nowhere"
+        if id(p) in self._evidence.thawed:
+            return "thawed"
+        if not is_training(owner):
+            return "network"
+        if self._is_beside(owner):
+            if self._is_younger(p):
+                return "younger"
+            return "rest" if self._is_rest(leaf, p, owner) else "network"
+        return "own" if self._stands_alone(owner) else "network"
+
+    def _is_beside(self, module: nn.Module) -> bool:
+        """Whether the optimizer holds something in a module, or in one around it."""
+        around: nn.Module | None = module
+        for _ in range(DEEP):
+            if around is None:
+                break
+            if any(id(p) in self._mine for p in parameters(around)):
+                return True
+            around = self._parents.get(id(around))
+        return False
+
+    def _is_younger(self, p: Tensor) -> bool:
+        """Whether it was made after the optimizer, and not loaded: no network that only judges."""
+        if p._version > FRESH:
+            return False
+        built, first = self._evidence.built, self._evidence.first
+        # One that lacks what the optimizer was given saw nothing: `gc.freeze()` hides objects.
+        if built and not built.keys().isdisjoint(self._mine):
+            return id(p) not in built
+        return id(p) in self._evidence.names and first is not None and id(p) not in first
+
+    def _is_rest(self, leaf: Leaf, p: Tensor, owner: nn.Module) -> bool:
+        """Whether layers beside its own are held whole, no fewer, and one of them lies deeper."""
+        if p._version > FRESH:
+            return False
+        own = [one for one in own_parameters(owner).values() if one is not None]
+        mine = [one for one in own if id(one) in self._all]
+        if mine and _is_torchs(owner):  # a bias that was left out; of a weight that would be BitFit
+            return p.dim() < max(one.dim() for one in mine)
+        around = self._parents.get(id(owner)) if _is_torchs(owner) else owner
+        if around is None:
+            return False
+        layers = [list(own_parameters(child).values()) for child in children(around).values()]
+        beside = [one for one in layers if one and all(id(p) in self._all for p in one)]
+        if not _is_torchs(owner):
+            beside += [[one] for one in mine]
+        deeper = any(self._order(one) > leaf.order for layer in beside for one in layer)
+        free = sum(id(one) in self._free for one in parameters(around))
+        return deeper and free <= sum(id(one) in self._all for one in parameters(around))
+
+    def _order(self, p: Tensor) -> int:
+        return self._evidence.orders.get(id(p), -1)
+
+    def _root(self, module: nn.Module) -> nn.Module:
+        for _ in range(DEEP):
+            module = self._parents.get(id(module), module)
+        return module
+
+    def _stands_alone(self, owner: nn.Module) -> bool:
+        """Whether nothing around it is held, and no layer of torch's has parameters there."""
+        inside = [p for p in parameters(self._root(owner)) if p.requires_grad]
+        owners = [self._owners.get(id(p)) for p in inside]
+        return not any(id(p) in self._all for p in inside) and not any(map(_is_torchs, owners))
+
+    def _copy(self, leaf: Tensor) -> str | None:
+        """The attribute of a module that was computed from this."""
+        for module in self._modules:
+            for name, value in attributes(module).items():
+                if is_a(value, Tensor) and value.requires_grad and made_of(value) is leaf:
+                    return f"({type(module).__name__}.{name})"
+        return None
+
+    def _name(self, p: Tensor) -> str:
+        """What it is called where the user has no variable for it."""
+        owner = self._owners.get(id(p))
+        if owner is None:
+            return self._copy(p) or f"one of shape {tuple(p.shape)}"
+        root = self._root(owner)
+        own = next((name for name, one in named_parameters(root) if one is p), "")
+        return f"{type(root).__name__}.{own}"
+
+
+def _is_torchs(module: Any) -> bool:
+    """Whether a module's class is torch's own, such as nn.Linear."""
+    return type(module).__module__.startswith("torch.")
