@@ -41,7 +41,7 @@ def _finding(rule: Rule, sightings: Sequence[Sighting]) -> Finding:
         source=record.source,
         observed=chosen.observed,
         why=rule.why,
-        cure=rule.cure,
+        cure=rule.cure if chosen.cure is None else chosen.cure,
         settle=chosen.settle,
         chapter=rule.section,
         index=record.index,

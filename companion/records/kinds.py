@@ -80,7 +80,8 @@ KINDS = {
         {
             "parameters": Detail("texts", "their names, or who makes them", needed=True),
             "number": Detail("count", "how many they are", needed=True),
-            "why": Detail("text", "what speaks for a mistake, one word for each rule", needed=True),
+            "why": Detail("text", "what speaks for a mistake, in a word", needed=True),
+            "optimizer": Detail("text?", "the optimizer's class, if it is torch's"),
         },
     ),
     "clear": Kind("A zero_grad; the network's or optimizer's name."),

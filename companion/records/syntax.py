@@ -245,6 +245,17 @@ def bound(text: str) -> tuple[tuple[str, bool], ...]:
     return tuple(found.items())
 
 
+@lru_cache(maxsize=4096)
+def names_in(text: str) -> frozenset[str]:
+    """The variables that a statement reads or binds, as they are written.
+
+    Example:
+        >>> sorted(names_in("self.out = second(symbol)[0]"))
+        ['second', 'self', 'self.out', 'symbol']
+    """
+    return frozenset(name for node in _nodes(text) if (name := _dotted(node)) is not None)
+
+
 def _targets(target: ast.expr) -> Iterator[str]:
     if isinstance(target, (ast.Tuple, ast.List)):
         for one in target.elts:

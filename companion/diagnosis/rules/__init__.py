@@ -8,10 +8,10 @@ loop with its repaired twin in `tests/package/loops`.
 
 from __future__ import annotations
 
-from companion.diagnosis.rules import gradients, graphs, losses, order, parameters
+from companion.diagnosis.rules import gradients, graphs, holders, losses, order, parameters
 from companion.diagnosis.rules.table import TABLE, Rule, Sighting
 
-_FAMILIES = [family.__name__ for family in (gradients, parameters, order, graphs, losses)]
+_FAMILIES = [family.__name__ for family in (gradients, parameters, holders, order, graphs, losses)]
 
 RULES = sorted(TABLE, key=lambda rule: _FAMILIES.index(rule.see.__module__))
 

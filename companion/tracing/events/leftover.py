@@ -148,6 +148,9 @@ class Leftovers:
 
     def __init__(self, optimizer: Optimizer, everything: set[int], evidence: Evidence) -> None:
         self._mine, self._evidence = held(optimizer), evidence
+        kind = type(optimizer)
+        own = kind.__module__.startswith("torch.optim.")
+        self.kind = {"optimizer": f"torch.optim.{kind.__name__}" if own else None}
         self._all = everything | {n for one in alive(Optimizer) for n in held(one)}
         self._owners: dict[int, nn.Module] = {}
         self._parents: dict[int, nn.Module] = {}
@@ -171,14 +174,15 @@ class Leftovers:
         evidence = self._evidence
         instead = evidence.idle and (evidence.alone or self._are_alike([p for _, p in free]))
         found: dict[str, list[str]] = {}
-        for leaf, p in free:
+        for leaf, p in reversed(free):  # as a network names them: its first layers first
             why = "instead" if instead else self.why(leaf, p)
             own = evidence.names.get(id(p)) or leaf.name or self._name(p)
             found.setdefault(why, []).append(own)
         return [
-            Event("unheld", name, {"parameters": tuple(ns), "number": len(ns), "why": why})
+            Event("unheld", name, {**self.kind, "parameters": tuple(ns), "number": len(ns),
+                                   "why": why})
             for why, ns in found.items()
-        ]
+        ]  # fmt: skip
 
     def _are_alike(self, free: Sequence[Tensor]) -> bool:
         """Whether the optimizer holds as many of each shape."""
@@ -194,7 +198,8 @@ class Leftovers:
         - "own": it stands alone, and no layer of torch's has it: the weights of a loss;
         - "copy": the network keeps a tensor that was computed from it, and not itself.
 
-        Nothing speaks for one in "network" or "nowhere".
+        Nothing speaks by itself for one of a "network", of one in eval mode that only serves as a
+        "judge", or for one that is "nowhere".
         """
         owner = self._owners.get(id(p))
         if owner is None:
@@ -204,7 +209,7 @@ class Leftovers:
         if id(p) in self._evidence.thawed:
             return "thawed"
         if not is_training(owner):
-            return "network"
+            return "judge"
         if self._is_beside(owner):
             if self._is_younger(p):
                 return "younger"
@@ -279,8 +284,8 @@ class Leftovers:
         if owner is None:
             return self._copy(p) or f"one of shape {tuple(p.shape)}"
         root = self._root(owner)
-        own = next((name for name, one in named_parameters(root) if one is p), "")
-        return f"{type(root).__name__}.{own}"
+        own = next((name for name, one in named_parameters(root) if one is p), "one")
+        return f"{own} of {type(root).__name__}"
 
 
 def _is_torchs(module: Any) -> bool:

@@ -202,7 +202,7 @@ class Reached:
         leftovers = Leftovers(optimizer, everything, evidence)
         if made and (found := leftovers.free(anew)):
             details = {"parameters": tuple(made), "number": len(found), "why": "forward"}
-            return [Event("unheld", name, details)]
+            return [Event("unheld", name, {**leftovers.kind, **details})]
         return leftovers.events(name, lasting)
 
     def _since(self) -> list[Leaf]:
