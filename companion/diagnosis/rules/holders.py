@@ -54,7 +54,7 @@ def in_no_optimizer(ledger: Ledger) -> Iterator[Sighting]:
 
 def left_out(ledger: Ledger) -> Iterator[tuple[LineRecord, Event, tuple[str, ...]]]:
     """Steps with parameters in no optimizer that no line moves, either."""
-    held = {name for use in ledger.uses for name in use.held}
+    held = {name for _, event in ledger.of("step") for name in event.details["held"]}
     moved = {name for record in ledger.records for name in record.changed_parameters}
     moved |= {name for record in ledger.records for name in record.changed_others}
     for record, event in ledger.of("unheld"):
@@ -84,11 +84,20 @@ def made_in_forward(ledger: Ledger) -> Iterator[Sighting]:
     """Each forward makes parameters, and the loss reaches them."""
     for record, event in ledger.of("unheld"):
         if event.details["why"] == "forward":
+            makers = event.details["parameters"]
+            bare = all(maker.startswith("Parameter in ") for maker in makers)
             yield Sighting(
                 record,
                 f"the loss reaches {event.details['number']} parameters that were made since the "
-                f"step before, and no optimizer holds: {some(event.details['parameters'])} makes "
-                "them anew",
+                f"step before, and no optimizer holds: {some(makers)} makes them anew",
+                settle="whether it is no weight, but something of the batch whose gradient is "
+                "wanted: then x.requires_grad_() says so"
+                if bare
+                else None,
+                cure="def __init__(self):\n    super().__init__()\n"
+                "    self.w = nn.Parameter(torch.randn(8, 8))  # once"
+                if bare
+                else None,
             )
 
 
@@ -105,13 +114,18 @@ def instead(ledger: Ledger) -> Iterator[Sighting]:
 
 
 def _held(ledger: Ledger, optimizer: str) -> set[str]:
-    return {name for use in ledger.uses if use.optimizer == optimizer for name in use.held}
+    return {
+        name
+        for _, event in ledger.of("step")
+        if event.name == optimizer
+        for name in event.details["held"]
+    }
 
 
 def _twin(ledger: Ledger, optimizer: str) -> str | None:
     """Another optimizer that steps with the same parameters."""
     mine = _held(ledger, optimizer)
-    others = dict.fromkeys(use.optimizer for use in ledger.uses if use.optimizer)
+    others = dict.fromkeys(event.name for _, event in ledger.of("step"))
     return next(
         (one for one in others if mine and one != optimizer and _held(ledger, one) == mine), None
     )
@@ -131,9 +145,9 @@ def empty_steps(ledger: Ledger) -> list[tuple[LineRecord, str]]:
         if gradient is not None
     }
     found: list[tuple[LineRecord, str]] = []
-    for optimizer in dict.fromkeys(use.optimizer for use in ledger.uses if use.optimizer):
+    for optimizer in dict.fromkeys(event.name for _, event in ledger.of("step")):
         held = _held(ledger, optimizer)
-        steps = [use.record for use in ledger.uses if use.optimizer == optimizer]
+        steps = [record for record, event in ledger.of("step") if event.name == optimizer]
         if optimizer in told or len(steps) < 2 or not held or not ever.isdisjoint(held):
             continue
         own = [_own_backward(ledger, step) for step in steps]

@@ -100,6 +100,8 @@ def layer_under_way(frame: FrameType | None) -> str | None:
         if caller is None or place is None:
             return None
         if caller.f_code is CALL and torch.is_grad_enabled():
+            if what == "Parameter" and "grad" in place.f_code.co_names:
+                return None  # something whose own gradient is asked for
             owner = local_variables(place).get("self")
             function = place.f_code.co_name
             if is_a(owner, nn.Module):
@@ -243,18 +245,23 @@ class Leftovers:
             return False
         own = [one for one in own_parameters(owner).values() if one is not None]
         mine = [one for one in own if id(one) in self._all]
-        if mine and _is_torchs(owner):  # a bias that was left out; of a weight that would be BitFit
-            return p.dim() < max(one.dim() for one in mine)
         around = self._parents.get(id(owner)) if _is_torchs(owner) else owner
         if around is None:
             return False
+        inside = list(parameters(around))
+        free = sum(id(one) in self._free for one in inside)
+        held_ones = [one for one in inside if id(one) in self._all]
+        if mine and _is_torchs(owner):  # one of its two; a weight left out would be BitFit
+            return p.dim() < max(one.dim() for one in held_ones) and 2 * free <= len(held_ones)
         layers = [list(own_parameters(child).values()) for child in children(around).values()]
         beside = [one for one in layers if one and all(id(p) in self._all for p in one)]
         if not _is_torchs(owner):
             beside += [[one] for one in mine]
-        deeper = any(self._order(one) > leaf.order for layer in beside for one in layer)
-        free = sum(id(one) in self._free for one in parameters(around))
-        return deeper and free <= sum(id(one) in self._all for one in parameters(around))
+        orders = [self._order(one) for layer in beside for one in layer]
+        if not orders or max(orders) < leaf.order:
+            return False  # a head on a backbone that stays
+        # The last layer was left out, or few are; where many stay, the others are adapters.
+        return free <= len(held_ones) if min(orders) > leaf.order else 2 * free <= len(held_ones)
 
     def _order(self, p: Tensor) -> int:
         return self._evidence.orders.get(id(p), -1)
