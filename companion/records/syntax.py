@@ -246,14 +246,17 @@ def bound(text: str) -> tuple[tuple[str, bool], ...]:
 
 
 @lru_cache(maxsize=4096)
-def names_in(text: str) -> frozenset[str]:
-    """The variables that a statement reads or binds, as they are written.
+def reads(text: str) -> frozenset[str]:
+    """The variables that a statement reads, as they are written.
 
     Example:
-        >>> sorted(names_in("self.out = second(symbol)[0]"))
-        ['second', 'self', 'self.out', 'symbol']
+        >>> sorted(reads("out = second(self.symbol)[0]")), sorted(reads("total += loss"))
+        (['second', 'self', 'self.symbol'], ['loss', 'total'])
     """
-    return frozenset(name for node in _nodes(text) if (name := _dotted(node)) is not None)
+    nodes = list(_nodes(text))
+    changed = [_dotted(node.target) for node in nodes if isinstance(node, ast.AugAssign)]
+    loaded = [_dotted(n) for n in nodes if isinstance(getattr(n, "ctx", None), ast.Load)]
+    return frozenset(name for name in [*changed, *loaded] if name is not None)
 
 
 def _targets(target: ast.expr) -> Iterator[str]:

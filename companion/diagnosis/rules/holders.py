@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from companion.diagnosis.flow import cuts
 from companion.diagnosis.ledger import Ledger
 from companion.diagnosis.rules.table import GRADIENTS, STEPS, Sighting, at, norm, rule, some
 from companion.diagnosis.written import added, as_written, built_anew
@@ -55,11 +56,16 @@ def in_no_optimizer(ledger: Ledger) -> Iterator[Sighting]:
 def left_out(ledger: Ledger) -> Iterator[tuple[LineRecord, Event, tuple[str, ...]]]:
     """Steps with parameters in no optimizer that no line moves, either."""
     held = {name for _, event in ledger.of("step") for name in event.details["held"]}
-    moved = {name for record in ledger.records for name in record.changed_parameters}
-    moved |= {name for record in ledger.records for name in record.changed_others}
+    last = {  # the tracer has looked whether they move up to each step, but not after the last one
+        name: record.index
+        for record in ledger.records
+        for name in (*record.changed_parameters, *record.changed_others)
+    }
     for record, event in ledger.of("unheld"):
         names = tuple(
-            name for name in event.details["parameters"] if name not in held and name not in moved
+            name
+            for name in event.details["parameters"]
+            if name not in held and last.get(name, -1) <= record.index
         )
         if names:
             yield record, event, names
@@ -204,6 +210,37 @@ def detached(ledger: Ledger) -> Iterator[Sighting]:
         )
 
 
+def never_reached(ledger: Ledger) -> Iterator[Sighting]:
+    """A network that is held, and whose output reaches the loss without a gradient."""
+    steps = [event for _, event in ledger.of("step")]
+    held = {name for event in steps for name in event.details["held"]}
+    ever = {
+        name
+        for record in ledger.records
+        for name, gradient in record.after.gradients.items()
+        if gradient is not None
+    }
+    wanted = dict(ledger.records[-1].after.requires_grad) if ledger.records else {}
+    for network in dict.fromkeys(event.name for _, event in ledger.of("forward")):
+        mine = {name for name in wanted if name.startswith(f"{network}.")}
+        if not mine or not all(wanted[n] for n in mine) or not mine <= held or mine & ever:
+            continue
+        if sum(not mine.isdisjoint(event.details["held"]) for event in steps) < 2:
+            continue
+        found = list(cuts(ledger, network))
+        for record, flow in found if len(found) > 1 else ():
+            assert flow.cut is not None
+            yield Sighting(
+                flow.cut,
+                f"nothing here has a gradient: {flow.source}, which {network} has computed, flows "
+                f"into the loss through this line alone, and backward() on {at(record)} reaches "
+                f"none of the {len(mine)} parameters of {network}, which an optimizer holds",
+                settle=f"whether {network} learns from another loss, later",
+                cure=f"weights = {flow.source}.softmax(dim=-1)  # or anything else that has a "
+                "gradient",
+            )
+
+
 @rule(
     "steps-twice",
     why="The same gradient moves the parameters twice: as with a larger learning rate, and twice "
@@ -213,29 +250,32 @@ def detached(ledger: Ledger) -> Iterator[Sighting]:
 )
 def steps_twice(ledger: Ledger) -> Iterator[Sighting]:
     """Two lines step the same optimizer, and nothing has changed a gradient between them."""
-    last: dict[str, LineRecord] = {}
+    last: dict[str, LineRecord] = {}  # the steps since which no gradient has changed
     for record in ledger.records:
-        steps = [event for event in record.events if event.kind == "step"]
-        quiet = not record.changed_gradients and not any(
-            event.kind in ("backward", "clear", "scaler step") for event in record.events
-        )
+        kinds = [event.kind for event in record.events]
+        quiet = not record.changed_gradients and not _NEW.intersection(kinds)
         if not quiet:
-            held = {name for one in steps for name in one.details["held"]}
-            changed = held | set(record.changed_gradients)
-            last = {n: r for n, r in last.items() if changed.isdisjoint(_held(ledger, n))}
-        for event in steps:
-            before = last.get(event.name)
-            if before is not None and quiet and before.place != record.place:
-                names = set(event.details["held"])
-                if names and names <= set(record.changed_parameters) & set(
-                    before.changed_parameters
-                ):
-                    own = as_written(ledger, event.name)
-                    yield Sighting(
-                        record,
-                        f"{event.name} had stepped on {at(before)}, and no gradient has changed "
-                        f"since (norm {norm(record, before=True, only=names)})",
-                        cure=None if own is None else f"{own}.step()  # once for every backward()",
-                    )
-            if quiet:
-                last[event.name] = record
+            last.clear()
+        for event in record.events:
+            if event.kind != "step":
+                continue
+            before, names = last.get(event.name), set(event.details["held"])
+            if before is not None and before.place != record.place and _moved(record, names):
+                own = as_written(ledger, event.name)
+                yield Sighting(
+                    record,
+                    f"{event.name} had stepped on {at(before)}, and no gradient has changed since "
+                    f"(norm {norm(record, before=True, only=names)})",
+                    cure=None if own is None else f"{own}.step()  # once for every backward()",
+                )
+        if "step" in kinds and not _NEW.intersection(kinds[kinds.index("step") :]):
+            last |= {e.name: record for e in record.events if e.kind == "step"}
+
+
+_NEW = {"backward", "clear", "scaler step"}
+
+
+def _moved(record: LineRecord, names: set[str]) -> bool:
+    """Whether a line moved all of these, and some by their gradients."""
+    gradients = [record.before.gradients.get(name) for name in names]
+    return names <= set(record.changed_parameters) and any(g and g.norm for g in gradients)
