@@ -13,12 +13,12 @@ from collections.abc import Iterable, Mapping
 from types import FrameType
 from typing import Any, Protocol, TypeAlias
 
-import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer
 
 from companion.isolation.objects import is_a
-from companion.measure.values import has_values, is_plain
+from companion.measure.marks import mark
+from companion.measure.values import is_plain
 from companion.measure.watched import held
 from companion.records.line import Event
 from companion.tracing.events.graph import grad_fn
@@ -63,24 +63,10 @@ class Leaf:
 
     def has_moved(self, tensor: Tensor) -> bool:
         """Whether it was written since this was first asked."""
-        mark = _mark(tensor)
+        now = mark(tensor)
         if self._mark is None:
-            self._mark = mark
-        return self._mark != mark
-
-
-def _mark(tensor: Tensor) -> tuple[Any, ...]:
-    """What changes when it is written: its counter, its address, or else its first entries."""
-    if tensor.is_inference() or not has_values(tensor) or tensor.layout != torch.strided:
-        return ()
-    if tensor.is_nested or tensor.is_quantized or not tensor.numel():
-        return (tensor._version,)
-    row = tensor.detach()
-    while row.dim():
-        row = row[:64] if row.dim() == 1 else row.select(0, 0)
-        if row.dim() == 1 and row.shape[0] <= 64:
-            break
-    return tensor._version, tensor.data_ptr(), str(row.tolist())
+            self._mark = now
+        return self._mark != now
 
 
 class Reached:
@@ -173,7 +159,10 @@ class Reached:
             self._others[id(optimizer)] = weakref.ref(optimizer)
             known.append(optimizer)
         everything = {number for one in known for number in held(one)}
-        fresh = [(leaf, p) for leaf in self._since() if (p := leaf.tensor) is not None]
+        since = [leaf for leaf in self._leaves.values() if leaf.last >= self._start]
+        fresh = [(leaf, p) for leaf in since if (p := leaf.tensor) is not None]
+        gone = len(since) - len(fresh)  # with its graph: nobody held it
+        self._leaves = {key: leaf for key, leaf in self._leaves.items() if leaf.tensor is not None}
         loose = [
             (leaf, p)
             for leaf, p in fresh
@@ -184,8 +173,9 @@ class Reached:
         before = self._built.get(id(optimizer))
         thawed = self._frozen | {k for k, wanted in (before or {}).items() if not wanted}
         lasting = [(leaf, p) for leaf, p in loose if leaf.steps > 1 or id(p) in thawed]
-        anew = [p for leaf, p in loose if leaf.steps == 1] if self._making_steps > 1 else []
-        if not (lasting or (made and anew)) or self._looks >= MOST_LOOKS:
+        anew = [p for leaf, p in loose if leaf.steps == 1]
+        makes = made and self._making_steps > 1 and bool(anew or gone)
+        if not (lasting or makes) or self._looks >= MOST_LOOKS:
             return []
         self._looks += 1
         mine = [p for p in held(optimizer).values() if p.requires_grad]
@@ -200,14 +190,10 @@ class Reached:
             alone=not any(id(p) in everything for _, p in fresh),
         )  # fmt: skip
         leftovers = Leftovers(optimizer, everything, evidence)
-        if made and (found := leftovers.free(anew)):
-            details = {"parameters": tuple(made), "number": len(found), "why": "forward"}
+        if makes and (number := gone + len(leftovers.free(anew))):
+            details = {"parameters": tuple(made), "number": number, "why": "forward"}
             return [Event("unheld", name, {**leftovers.kind, **details})]
         return leftovers.events(name, lasting)
-
-    def _since(self) -> list[Leaf]:
-        """What was reached by a backward since the steps before."""
-        return [leaf for leaf in self._leaves.values() if leaf.last >= self._start]
 
 
 def _leaves(roots: Iterable[Tensor]) -> list[Tensor]:
