@@ -1,7 +1,7 @@
 """What becomes of a network's output on its way to the loss, by the names of variables.
 
 autograd's graph ends where an operation has no gradient: an argmax, a comparison, a list of
-numbers. The names of variables go on: `symbol = scores.argmax(1)` reads the one and binds the other.
+numbers. The names of variables go on: `symbol = scores.argmax(1)` reads one and binds another.
 """
 
 from __future__ import annotations
@@ -39,9 +39,10 @@ def cuts(ledger: Ledger, network: str) -> Iterator[tuple[LineRecord, Flow]]:
     flows: dict[str, Flow] = {}
     for record in ledger.records:
         before = [flows[name] for name in reads(record.source) if name in flows]
-        if any(event.kind == "backward" for event in record.events):
-            if before and all(flow.cut is not None and flow.is_used for flow in before):
-                yield record, before[0]
+        kinds = {event.kind for event in record.events}
+        is_cut = bool(before) and all(flow.cut is not None and flow.is_used for flow in before)
+        if is_cut and "backward" in kinds:
+            yield record, before[0]
         called = [event.name for event in record.events if event.kind == "forward"]
         if called and network not in called:
             before = [flow._replace(is_used=True) for flow in before]

@@ -39,7 +39,7 @@ def parameter(ledger: Ledger, name: str) -> str | None:
 
 
 def added(ledger: Ledger, optimizer: str, names: tuple[str, ...]) -> str | None:
-    """Code that gives an optimizer more parameters; None where a name of the reader's is missing."""
+    """Code that gives an optimizer more parameters; None where some name is not the reader's."""
     own = as_written(ledger, optimizer)
     parts = [parameter(ledger, name) for name in names[:4]]
     if own is None or None in parts or not parts:

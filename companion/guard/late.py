@@ -9,7 +9,6 @@ import weakref
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.optim.optimizer import Optimizer
 
@@ -66,9 +65,7 @@ class Thawed:
             f"{names[0]}{more}, frozen in the watched steps, get gradients since then, and no "
             f"optimizer holds them: give them to one, {optimizer}.add_param_group(...)"
         )
-        self.sighting = Sighting(
-            "in-no-optimizer", optimizer, self._first, False, names[0], what
-        )
+        self.sighting = Sighting("in-no-optimizer", optimizer, self._first, False, names[0], what)
 
 
 class Idle:

@@ -49,11 +49,9 @@ class Shared:
 
     def of(self, kind: str, one: T) -> T:
         """One, or what was given of this kind the last time if that is equal."""
-        last: T = self._last.get(kind, one)
+        last: T = self._last.setdefault(kind, one)
         if last != one:
             self._last[kind] = last = one
-        else:
-            self._last.setdefault(kind, one)
         return last
 
 
@@ -69,8 +67,7 @@ class Recorder:
     """
 
     def __init__(self, watched: Watched, options: Options, built: Built | None = None) -> None:
-        self._watched, self._options = watched, options
-        self._reached = Reached(built)
+        self._watched, self._options, self._reached = watched, options, Reached(built)
         self.records: list[LineRecord] = []
         self.unwatched: list[str] = []
         names = {
@@ -269,22 +266,20 @@ class Recorder:
         if counts_no_writes(optimizer):
             self._meter.doubt(details["held"])
         if not self._steps.number:  # once is enough: it walks all modules' attributes
-            details["unregistered"] = unregistered(
-                self._watched.networks, self._watched.optimizers.values()
-            )
+            named = self._watched
+            details["unregistered"] = unregistered(named.networks, named.optimizers.values())
         self._add_step(optimizer, self._known.names[id(optimizer)], details)
 
     def _add_step(self, optimizer: Optimizer, name: str, details: dict[str, Any]) -> None:
-        self._events.append(Event("step", name, details))
-        self._events += self._reached.stepped(optimizer, name, self._watched.optimizers.values())
+        unheld = self._reached.stepped(optimizer, name, self._watched.optimizers.values())
+        self._events += [Event("step", name, details), *unheld]
 
     def other_stepped(self, optimizer: Optimizer) -> None:
         """An optimizer that nobody named has stepped; it may hold what is watched, or held once."""
         if counts_no_writes(optimizer):
             self._meter.doubt(self._meter.parameters)
-        kind = type(optimizer).__name__
-        name = wrapper_of(optimizer, self._watched.optimizers) or kind
-        if name == kind and name in self._watched.optimizers:
+        name = wrapper_of(optimizer, self._watched.optimizers) or type(optimizer).__name__
+        if name == type(optimizer).__name__ and name in self._watched.optimizers:
             name = f"{name} (not watched)"  # one without a name is called so
         holdings = self._holdings.of(optimizer, self._meter.parameters, self._watched.loose)
         self._other_steps += bool(holdings["held"])

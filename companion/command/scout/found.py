@@ -19,13 +19,13 @@ from companion.measure.seen import MOST_BYTES
 from companion.measure.values import is_lazy, is_plain
 from companion.measure.watched import Watchable, alive, held
 from companion.tracing.code.frames import local_variables
-from companion.tracing.events.leftover import snapshot
+from companion.tracing.events.around import snapshot
 
 if TYPE_CHECKING:
     pass
 
 
-MOST_SNAPSHOTS = 8  # each looks at all living objects
+MOST_SNAPSHOTS = 4  # each looks at all living objects
 
 
 class Found:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from companion.diagnosis.flow import cuts
 from companion.diagnosis.ledger import Ledger
-from companion.diagnosis.rules.table import GRADIENTS, STEPS, Sighting, at, norm, rule, some
+from companion.diagnosis.rules.table import STEPS, Sighting, at, norm, rule, some
 from companion.diagnosis.written import added, as_written, built_anew
 from companion.records.line import Event, LineRecord
 

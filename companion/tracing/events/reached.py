@@ -21,8 +21,9 @@ from companion.measure.marks import mark
 from companion.measure.values import is_plain
 from companion.measure.watched import held
 from companion.records.line import Event
+from companion.tracing.events.around import layer_under_way, names_around
 from companion.tracing.events.graph import grad_fn
-from companion.tracing.events.leftover import Evidence, Leftovers, layer_under_way, names_around
+from companion.tracing.events.leftover import Evidence, Leftovers
 from companion.tracing.events.values import leaf_of
 
 Built: TypeAlias = Mapping[int, Mapping[int, bool]]
@@ -83,12 +84,14 @@ class Reached:
         self._first: frozenset[int] | None = None  # the watched parameters at the beginning
         self._others: dict[int, weakref.ref[Optimizer]] = {}  # that have stepped without a name
         self._backwards = self._looks = 0
+        self._told: dict[tuple[Any, ...], list[Event]] = {}
         self._making_steps = 0  # steps before which a forward has made parameters
         self.forget()
 
     def forget(self) -> None:
         """Nothing is watched for a while: ids may be given anew, and parameters moved."""
         self._watched = None
+        self._told.clear()
         self._leaves: dict[int, Leaf] = {}
         self._frozen: set[int] = set()  # were seen not to require a gradient
         self._made: list[str] = []  # what a forward has made since the last step
@@ -174,26 +177,29 @@ class Reached:
         thawed = self._frozen | {k for k, wanted in (before or {}).items() if not wanted}
         lasting = [(leaf, p) for leaf, p in loose if leaf.steps > 1 or id(p) in thawed]
         anew = [p for leaf, p in loose if leaf.steps == 1]
-        makes = made and self._making_steps > 1 and bool(anew or gone)
-        if not (lasting or makes) or self._looks >= MOST_LOOKS:
-            return []
-        self._looks += 1
         mine = [p for p in held(optimizer).values() if p.requires_grad]
-        evidence = Evidence(
-            names,
-            thawed,
-            orders={key: leaf.order for key, leaf in self._leaves.items()},
-            built=before,
-            first=self._first,
-            idle=bool(mine) and all(p.is_leaf and p.grad is None for p in mine)
-            and not any(id(p) in self._leaves for p in mine),
-            alone=not any(id(p) in everything for _, p in fresh),
-        )  # fmt: skip
-        leftovers = Leftovers(optimizer, everything, evidence)
+        idle = bool(mine) and all(p.is_leaf and p.grad is None for p in mine)
+        idle = idle and not any(id(p) in self._leaves for p in mine)
+        alone = not any(id(p) in everything for _, p in fresh)
+        makes = made and self._making_steps > 1 and bool(anew or gone)
+        key = (id(optimizer), idle, alone, *((id(p) for _, p in lasting) if not makes else made))
+        if not (lasting or makes) or (key not in self._told and self._looks >= MOST_LOOKS):
+            return []
+        if key in self._told:  # the same as at the step before, which was looked into
+            return self._told[key]
+        self._looks += 1
+        orders = {one: leaf.order for one, leaf in self._leaves.items()}
+        leftovers = Leftovers(
+            optimizer,
+            everything,
+            Evidence(names, thawed, orders, before, self._first, idle=idle, alone=alone),
+        )
+        events = leftovers.events(name, lasting)
         if makes and (number := gone + len(leftovers.free(anew))):
             details = {"parameters": tuple(made), "number": number, "why": "forward"}
-            return [Event("unheld", name, {**leftovers.kind, **details})]
-        return leftovers.events(name, lasting)
+            events = [Event("unheld", name, {**leftovers.kind, **details})]
+        self._told[key] = events
+        return events
 
 
 def _leaves(roots: Iterable[Tensor]) -> list[Tensor]:
