@@ -34,7 +34,8 @@ class Event:
         kind: "forward", "backward", "step" (an optimizer's), "clear" (a zero_grad), "clip",
             "scale", "unscale", "scaler step" (a GradScaler's), "schedule" (a scheduler's step),
             "shapes" (a loss between tensors of different shapes), "non-leaf" (a `.grad` that is
-            never kept) or "graph kept" (a variable that holds a growing graph).
+            never kept), "graph kept" (a variable that holds a growing graph) or "unheld"
+            (parameters that a loss reaches and no optimizer holds).
         name: What it was done to or by: a network, an optimizer, a function, a variable; ""
             for a backward.
         details: Numbers, texts and tuples of them, by name; `companion.records.kinds.KINDS` says

@@ -8,25 +8,55 @@ nothing by itself. Told is only what such a loop does not have: see `Leftovers.w
 from __future__ import annotations
 
 import gc
+import weakref
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from inspect import CO_VARARGS
+from types import FunctionType
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer
 
-from companion.isolation.objects import attributes, is_a
+from companion.isolation.objects import attributes, is_a, own_of, types_of
+from companion.measure.marks import mark
 from companion.measure.modules import children, named_parameters, own_parameters, parameters
 from companion.measure.watched import held
 from companion.records.line import Event
 from companion.tracing.events.around import made_of
 from companion.tracing.events.modes import is_training
 
-if TYPE_CHECKING:
-    from companion.tracing.events.reached import Leaf
-
 DEEP = 60  # modules around one another that are looked through
 FRESH = 2  # times that torch's own layers write a parameter when they are built, at most
+
+
+class Leaf:
+    """A parameter that a loss has reached.
+
+    Attributes:
+        last: The number of the latest backward that reached it.
+        order: Its place among the leaves of that graph, the nearest to the loss first.
+        steps: Before how many steps it was reached, and held by no known optimizer.
+        name: The user's, where no watched network has it.
+    """
+
+    def __init__(self, tensor: Tensor) -> None:
+        self._ref = weakref.ref(tensor)
+        self.last = self.order = self.steps = 0
+        self.name: str | None = None
+        self._mark: tuple[Any, ...] | None = None
+
+    @property
+    def tensor(self) -> Tensor | None:
+        """The parameter, unless it is gone."""
+        return self._ref()
+
+    def has_moved(self, tensor: Tensor) -> bool:
+        """Whether it was written since this was first asked."""
+        now = mark(tensor)
+        if self._mark is None:
+            self._mark = now
+        return self._mark != now
 
 
 class Evidence(NamedTuple):
@@ -112,7 +142,7 @@ class Leftovers:
         - "thawed": it requires a gradient since the optimizer was built;
         - "younger": it was made after the optimizer, for a network that it holds parts of;
         - "rest": the layers around it are held, and the loss reaches one of them through it;
-        - "own": it stands alone, and no layer of torch's has it: the weights of a loss;
+        - "own": it stands alone, near the loss, and no layer has it: the weights of a loss;
         - "copy": the network keeps a tensor that was computed from it, and not itself.
 
         Nothing speaks by itself for one of a "network", of one in eval mode that only serves as a
@@ -120,8 +150,10 @@ class Leftovers:
         """
         owner = self._owners.get(id(p))
         if owner is None:
+            if leaf.name is not None and leaf.name.startswith("("):
+                return "copy"
             if leaf.name is not None:
-                return "copy" if leaf.name.startswith("(") else "own"
+                return "own" if self._is_near(leaf) else "nowhere"
             return "copy" if self._copy(p) is not None else "nowhere"
         if id(p) in self._evidence.thawed:
             return "thawed"
@@ -131,7 +163,8 @@ class Leftovers:
             if self._is_younger(p):
                 return "younger"
             return "rest" if self._is_rest(leaf, p, owner) else "network"
-        return "own" if self._stands_alone(owner) else "network"
+        alone = self._stands_alone(owner) and (_compares(owner) or self._is_near(leaf))
+        return "own" if alone else "network"
 
     def _is_beside(self, module: nn.Module) -> bool:
         """Whether the optimizer holds something in a module, or in one around it."""
@@ -186,11 +219,17 @@ class Leftovers:
             module = self._parents.get(id(module), module)
         return module
 
+    def _is_near(self, leaf: Leaf) -> bool:
+        """Whether something that is held lies farther from the loss: it is part of no backbone."""
+        orders = self._evidence.orders
+        return any(order > leaf.order for key, order in orders.items() if key in self._all)
+
     def _stands_alone(self, owner: nn.Module) -> bool:
-        """Whether nothing around it is held, and no layer of torch's has parameters there."""
+        """Whether a module of the user's class has all its parameters itself, as a loss has."""
         inside = [p for p in parameters(self._root(owner)) if p.requires_grad]
-        owners = [self._owners.get(id(p)) for p in inside]
-        return not any(id(p) in self._all for p in inside) and not any(map(_is_torchs, owners))
+        if _is_torchs(owner) or any(id(p) in self._all for p in inside):
+            return False
+        return all(self._owners.get(id(p)) is owner for p in inside)
 
     def _copy(self, leaf: Tensor) -> str | None:
         """The attribute of a module that was computed from this."""
@@ -213,3 +252,13 @@ class Leftovers:
 def _is_torchs(module: Any) -> bool:
     """Whether a module's class is torch's own, such as nn.Linear."""
     return type(module).__module__.startswith("torch.")
+
+
+def _compares(module: nn.Module) -> bool:
+    """Whether it is called with more than one thing, as a loss is, and no layer."""
+    found = [own_of(kind).get("forward") for kind in types_of(type(module))]
+    forward = next((one for one in found if one is not None), None)
+    if type(forward) is not FunctionType:
+        return False
+    code = forward.__code__
+    return code.co_argcount > 2 or bool(code.co_flags & CO_VARARGS)

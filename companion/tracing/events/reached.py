@@ -17,13 +17,12 @@ from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer
 
 from companion.isolation.objects import is_a
-from companion.measure.marks import mark
 from companion.measure.values import is_plain
 from companion.measure.watched import held
 from companion.records.line import Event
 from companion.tracing.events.around import layer_under_way, names_around
 from companion.tracing.events.graph import grad_fn
-from companion.tracing.events.leftover import Evidence, Leftovers
+from companion.tracing.events.leftover import Evidence, Leaf, Leftovers
 from companion.tracing.events.values import leaf_of
 
 Built: TypeAlias = Mapping[int, Mapping[int, bool]]
@@ -39,35 +38,6 @@ class Named(Protocol):
     @property
     def parameters(self) -> Mapping[str, Tensor]:
         """They."""
-
-
-class Leaf:
-    """A parameter that a loss has reached.
-
-    Attributes:
-        last: The number of the latest backward that reached it.
-        order: Its place among the leaves of that graph, the nearest to the loss first.
-        steps: Before how many steps it was reached, and held by no known optimizer.
-        name: The user's, where no watched network has it.
-    """
-
-    def __init__(self, tensor: Tensor) -> None:
-        self._ref = weakref.ref(tensor)
-        self.last = self.order = self.steps = 0
-        self.name: str | None = None
-        self._mark: tuple[Any, ...] | None = None
-
-    @property
-    def tensor(self) -> Tensor | None:
-        """The parameter, unless it is gone."""
-        return self._ref()
-
-    def has_moved(self, tensor: Tensor) -> bool:
-        """Whether it was written since this was first asked."""
-        now = mark(tensor)
-        if self._mark is None:
-            self._mark = now
-        return self._mark != now
 
 
 class Reached:

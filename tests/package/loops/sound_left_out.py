@@ -101,8 +101,9 @@ def sound_by_hand_beside(trace: Tracing) -> None:
             loss = F.cross_entropy(net(x), y) * weight.exp() - weight
             loss.backward()
             optimizer.step()
+            assert weight.grad is not None
             with torch.no_grad():
-                weight -= 0.01 * weight.grad  # type: ignore[operator]
+                weight.sub_(0.01 * weight.grad)
 
 
 def sound_first_order_maml(trace: Tracing) -> None:
@@ -232,3 +233,28 @@ def sound_new_gradients_between_two_steps(trace: Tracing) -> None:
             for p in net.parameters():
                 p.grad = 0.01 * torch.randn_like(p)
             opt.step()
+
+
+class Scaled(nn.Module):
+    """A layer of the reader's own."""
+
+    def __init__(self, n_in: int, n_out: int) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.randn(n_in, n_out) / n_in)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x @ self.w
+
+
+def sound_own_layers_that_stay(trace: Tracing) -> None:
+    """A backbone, and a judge, of layers of the reader's own."""
+    backbone, net = Scaled(4, 8), nn.Linear(8, 3)
+    judge = nn.Sequential(Scaled(3, 4), nn.ReLU(), Scaled(4, 1))
+    optimizer = torch.optim.Adam(net.parameters())
+    with trace(net, optimizer):
+        for x, y in classes()[:4]:
+            outputs = net(backbone(x))
+            loss = F.cross_entropy(outputs, y) + judge(outputs).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
