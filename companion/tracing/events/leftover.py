@@ -21,6 +21,7 @@ from torch.optim.optimizer import Optimizer
 from companion.isolation.objects import attributes, is_a, own_of, types_of
 from companion.measure.marks import mark
 from companion.measure.modules import children, named_parameters, own_parameters, parameters
+from companion.measure.values import is_lazy
 from companion.measure.watched import held
 from companion.records.line import Event
 from companion.tracing.events.around import made_of
@@ -133,7 +134,8 @@ class Leftovers:
 
     def _are_alike(self, free: Sequence[Tensor]) -> bool:
         """Whether the optimizer holds as many of each shape."""
-        shapes = [Counter(tuple(p.shape) for p in some) for some in (free, self._mine.values())]
+        mine = [p for p in self._mine.values() if not is_lazy(p)]
+        shapes = [Counter(tuple(p.shape) for p in some) for some in (free, mine)]
         return bool(free) and not shapes[0] - shapes[1]
 
     def why(self, leaf: Leaf, p: Tensor) -> str:
@@ -163,7 +165,7 @@ class Leftovers:
             if self._is_younger(p):
                 return "younger"
             return "rest" if self._is_rest(leaf, p, owner) else "network"
-        alone = self._stands_alone(owner) and (_compares(owner) or self._is_near(leaf))
+        alone = self._stands_alone(owner) and (p.dim() < 2 or _compares(owner))
         return "own" if alone else "network"
 
     def _is_beside(self, module: nn.Module) -> bool:
@@ -196,20 +198,23 @@ class Leftovers:
         around = self._parents.get(id(owner)) if _is_torchs(owner) else owner
         if around is None:
             return False
-        inside = list(parameters(around))
+        inside = [one for one in parameters(around) if not is_lazy(one)]
         free = sum(id(one) in self._free for one in inside)
         held_ones = [one for one in inside if id(one) in self._all]
         if mine and _is_torchs(owner):  # one of its two; a weight left out would be BitFit
             return p.dim() < max(one.dim() for one in held_ones) and 2 * free <= len(held_ones)
-        layers = [list(own_parameters(child).values()) for child in children(around).values()]
-        beside = [one for one in layers if one and all(id(p) in self._all for p in one)]
+        layers = [own_parameters(child).values() for child in children(around).values()]
+        some = [[one for one in layer if one is not None] for layer in layers]
+        beside = [one for one in some if one and all(id(p) in self._all for p in one)]
         if not _is_torchs(owner):
             beside += [[one] for one in mine]
-        orders = [self._order(one) for layer in beside for one in layer]
-        if not orders or max(orders) < leaf.order:
+        # A weight stands behind a node more than its bias: a layer is where its nearest one is.
+        orders = [min(self._order(one) for one in layer) for layer in beside]
+        mine_at = min(map(self._order, own)) if _is_torchs(owner) else leaf.order
+        if not orders or max(orders) < mine_at:
             return False  # a head on a backbone that stays
         # The last layer was left out, or few are; where many stay, the others are adapters.
-        return free <= len(held_ones) if min(orders) > leaf.order else 2 * free <= len(held_ones)
+        return free <= len(held_ones) if min(orders) > mine_at else 2 * free <= len(held_ones)
 
     def _order(self, p: Tensor) -> int:
         return self._evidence.orders.get(id(p), -1)
