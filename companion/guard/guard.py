@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import weakref
+from collections.abc import Iterator
 from functools import partial
 from threading import get_ident
 from time import perf_counter, thread_time
@@ -14,6 +15,7 @@ import torch.optim.optimizer as torch_optimizer
 from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
+from companion.guard.late import Idle, Thawed
 from companion.guard.one import One
 from companion.guard.pace import Pace
 from companion.guard.scales import Scales
@@ -63,6 +65,10 @@ class Guard:
         ]
         self._by_id = {id(one.optimizer()): one for one in self._ones}
         self._scales = None if watched.scaler is None else Scales(watched.scaler)
+        self._has_ended = False
+        self._networks = networks
+        self._thawed: Thawed | None = None
+        self._idle = {id(one): Idle(one.name) for one in self._ones if len(self._ones) > 1}
         self._begun: int | None = None  # how many steps were made before
         self.sentences: list[str] = []
         self._here()
@@ -81,6 +87,7 @@ class Guard:
         try:
             if self._begun is None:
                 self._begun = self._made
+                self._thawed = Thawed(_parameters(self._networks))
                 self._note_scale()
         except BaseException as error:
             if self._passes(error):
@@ -100,8 +107,12 @@ class Guard:
     def seen(self) -> list[Sighting]:
         """What it has seen."""
         seen = [sighting for one in self._ones for sighting in one.sightings()]
-        skipped = None if self._scales is None else self._scales.sighting()
-        return seen if skipped is None else [*seen, skipped]
+        late = [None if self._thawed is None else self._thawed.sighting]
+        for one in self._ones:
+            if self._has_ended and not one.steps and id(one) in self._idle:
+                late.append(self._idle[id(one)].sighting(self._made))
+        late.append(None if self._scales is None else self._scales.sighting())
+        return [*seen, *(sighting for sighting in late if sighting is not None)]
 
     def to_dict(self) -> dict[str, Any]:
         """How much it has seen, and what, ready for JSON."""
@@ -136,7 +147,18 @@ class Guard:
         began = thread_time()  # not what other processes take meanwhile
         if is_calm():
             aside(one.look, optimizer, kwargs, self._scales, self._made)
+            aside(self._look_late, one)
         one.pace.pay(thread_time() - began, perf_counter())
+
+    def _look_late(self, one: One) -> None:
+        if self._thawed is not None:
+            self._thawed.look(one.name, one.steps)
+        idle = [other for other in self._ones if not other.steps and id(other) in self._idle]
+        living = [found for found in (other.optimizer() for other in self._ones) if found]
+        for other in idle:
+            optimizer = other.optimizer()
+            if optimizer is not None:
+                self._idle[id(other)].look(optimizer, living)
 
     def end(self, *, wait: bool = True) -> None:
         """Look no more, and put into words what was seen; `wait` for what a GPU still computes."""
@@ -151,6 +173,7 @@ class Guard:
                     aside(_finish, one, self._scales, wait)
                 if wait:
                     self._note_scale(is_end=True)
+                    self._has_ended = True
             self.sentences[:] = [sighting.words for sighting in self.seen]
         except BaseException as error:
             if self._passes(error):
@@ -183,6 +206,15 @@ def _name_of(networks: list[tuple[str, weakref.ref[nn.Module]]], parameter: Tens
             if one is parameter:
                 return prefix + name
     return "a parameter of no watched network"
+
+
+def _parameters(
+    networks: list[tuple[str, weakref.ref[nn.Module]]],
+) -> Iterator[tuple[str, Tensor]]:
+    for prefix, ref in networks:
+        net = ref()
+        for name, p in () if net is None else named_parameters(net):
+            yield prefix + name, p
 
 
 def _finish(one: One, scales: Scales | None, wait: bool) -> None:

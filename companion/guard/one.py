@@ -30,6 +30,7 @@ class One:
         pace: How often to look.
 
     Attributes:
+        name: The user's name for it.
         steps: How many it has made since the watching began.
         checked: At how many of them its gradients were read.
     """
@@ -38,7 +39,7 @@ class One:
         self, optimizer: Optimizer, name: str, naming: Callable[[Tensor], str], pace: Pace
     ) -> None:
         self.optimizer: weakref.ref[Optimizer] = weakref.ref(optimizer)
-        self._name, self._naming = name, naming
+        self.name, self._naming = name, naming
         self.pace = pace
         self.steps = self.checked = 0
         self._pending: _Look | None = None
@@ -90,7 +91,7 @@ class One:
             what = f"{name} has NaN in it at the end"
             if len(bad) > 1:
                 what += f", and {len(bad) - 1} more of {len(norms)} parameters have"
-            self._not_finite = Sighting("not-finite", self._name, self.steps, False, name, what)
+            self._not_finite = Sighting("not-finite", self.name, self.steps, False, name, what)
 
     def sightings(self) -> list[Sighting]:
         """What was seen, in the order of the steps."""
@@ -127,7 +128,7 @@ class One:
         exact = look.step == self._finite + 1
         if not exact and self._finite:
             what += f"; at step {self._finite} all were finite"
-        return Sighting("not-finite", self._name, look.step, exact, name, what)
+        return Sighting("not-finite", self.name, look.step, exact, name, what)
 
     def _say_norm(self, look: _Look, norms: list[float], whole: float, median: float) -> Sighting:
         name = self._name_of(look, norms.index(max(norms)))
@@ -136,7 +137,7 @@ class One:
             f"before, the median is {median:.3g} and the largest {self._history.largest:.3g}; "
             f"the largest part is that of {name}"
         )
-        return Sighting("norm", self._name, look.step, True, name, what)
+        return Sighting("norm", self.name, look.step, True, name, what)
 
     def _zero_rate(self) -> Sighting | None:
         if self._rates.found is None:
@@ -146,7 +147,7 @@ class One:
             f"the learning rate of every group was 0, and so it was at each of {looks} looks up to "
             f"step {last}"
         )
-        return Sighting("zero-lr", self._name, first, True, None, what)
+        return Sighting("zero-lr", self.name, first, True, None, what)
 
     def _name_of(self, look: _Look, i: int) -> str:
         parameter = look.parameters[i]()

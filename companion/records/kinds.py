@@ -112,6 +112,7 @@ KINDS = {
             "steep": Detail("texts", "operations near the loss whose slope can be infinite"),
             "ignored": Detail("text?", "the label that the criterion leaves out"),
             "reaches": Detail("counts", "the forwards that it was the first to go back through"),
+            "elsewhere": Detail("count", "parameters that it reaches and no watched network has"),
         },
     ),
     "grad asked": Kind("Gradients are asked for and handed out, not gathered; no name."),
@@ -124,6 +125,15 @@ KINDS = {
                 "texts", "parameters with a gradient that no module has registered"
             ),
             "eps": Detail("text?", "its eps, where that is 0 in the type of what it holds"),
+        },
+    ),
+    "unheld": Kind(
+        "Nobody holds parameters that the loss before a step has reached; the optimizer's name.",
+        {
+            "parameters": Detail("texts", "their names, or who makes them", needed=True),
+            "number": Detail("count", "how many they are", needed=True),
+            "why": Detail("text", "what speaks for a mistake, in a word", needed=True),
+            "optimizer": Detail("text?", "the optimizer's class, if it is torch's"),
         },
     ),
     "clear": Kind("A zero_grad; the network's or optimizer's name."),

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-Kind: TypeAlias = Literal["not-finite", "norm", "zero-lr", "skipped"]
+Kind: TypeAlias = Literal[
+    "not-finite", "norm", "zero-lr", "skipped", "in-no-optimizer", "never-steps"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +16,9 @@ class Sighting:
 
     Attributes:
         kind: "not-finite", a gradient with NaN or infinity; "norm", a norm far above those before;
-            "zero-lr", steps with a learning rate of 0; "skipped", steps that a GradScaler skipped.
+            "zero-lr", steps with a learning rate of 0; "skipped", steps that a GradScaler skipped;
+            "in-no-optimizer", parameters that were thawed, and nobody holds; "never-steps", an
+            optimizer that made no step.
         optimizer: The name of the optimizer, or of the GradScaler's class.
         step: Which step of it this was, counted from 1 since the watching began.
         exact: Whether it was this step; if not, this is the first look that showed it.
@@ -39,6 +43,8 @@ class Sighting:
     @property
     def words(self) -> str:
         """All of it in a sentence."""
+        if self.kind == "never-steps":
+            return f"{self.optimizer}: {self.observed}"
         return f"{self.optimizer}, {'' if self.exact else 'by '}step {self.step}: {self.observed}"
 
     def to_dict(self) -> dict[str, Any]:

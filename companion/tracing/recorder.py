@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import FrameType
+from typing import Any
 
 from torch.optim.optimizer import Optimizer
 
@@ -24,6 +25,7 @@ from companion.tracing.code.uncounted import counts_no_writes
 from companion.tracing.events import variables
 from companion.tracing.events.holdings import Holdings, unregistered, wrapper_of
 from companion.tracing.events.misnamed import misnamed
+from companion.tracing.events.reached import Built, Reached
 from companion.tracing.events.readers import Readers
 from companion.tracing.events.recognise import is_of_interest, what_is_known
 from companion.tracing.events.values import Values
@@ -50,11 +52,11 @@ class Recorder:
         budget: How long all that we do may take; whoever calls this adds the time.
     """
 
-    def __init__(self, watched: Watched, options: Options) -> None:
-        self._watched, self._options = watched, options
+    def __init__(self, watched: Watched, options: Options, built: Built | None = None) -> None:
+        self._watched, self._options, self._reached = watched, options, Reached(built)
         self.records: list[LineRecord] = []
         self.unwatched: list[str] = []
-        self._known = what_is_known(watched, lambda: self._meter.parameters)
+        self._known = what_is_known(watched, lambda: self._meter.parameters, self._reached)
         self._steps = Steps(watched.optimizers)
         self._events: list[Event] = []
         self._holdings = Holdings()
@@ -77,6 +79,7 @@ class Recorder:
         self._meter = Meter(self._watched, self._copies)
         self._loose = self._watched.left(MORE)  # made in the call of trace() itself
         self._state = self._meter.state
+        self._reached.begin(self._meter)
         self._events = []
 
     def forget(self) -> None:
@@ -86,6 +89,7 @@ class Recorder:
         self._values.forget()
         if self._known.forwards is not None:
             self._known.forwards.forget()
+        self._reached.forget()
         vars(self).pop("_meter", None)
         if self.ended:
             self._watched.let_go()
@@ -247,23 +251,25 @@ class Recorder:
         if counts_no_writes(optimizer):
             self._meter.doubt(details["held"])
         if not self._steps.number:  # once is enough: it walks all modules' attributes
-            details["unregistered"] = unregistered(
-                self._watched.networks, self._watched.optimizers.values()
-            )
-            self._events += misnamed(self._watched.networks.values())
-        self._events.append(Event("step", self._known.names[id(optimizer)], details))
+            named = self._watched
+            details["unregistered"] = unregistered(named.networks, named.optimizers.values())
+            self._events += misnamed(named.networks.values())
+        self._add_step(optimizer, self._known.names[id(optimizer)], details)
+
+    def _add_step(self, optimizer: Optimizer, name: str, details: dict[str, Any]) -> None:
+        unheld = self._reached.stepped(optimizer, name, self._watched.optimizers.values())
+        self._events += [Event("step", name, details), *unheld]
 
     def other_stepped(self, optimizer: Optimizer) -> None:
         """An optimizer that nobody named has stepped; it may hold what is watched, or held once."""
         if counts_no_writes(optimizer):
             self._meter.doubt(self._meter.parameters)
-        kind = type(optimizer).__name__
-        name = wrapper_of(optimizer, self._watched.optimizers) or kind
-        if name == kind and name in self._watched.optimizers:
+        name = wrapper_of(optimizer, self._watched.optimizers) or type(optimizer).__name__
+        if name == type(optimizer).__name__ and name in self._watched.optimizers:
             name = f"{name} (not watched)"  # one without a name is called so
         holdings = self._holdings.of(optimizer, self._meter.parameters, self._watched.loose)
         self._other_steps += bool(holdings["held"])
-        self._events.append(Event("step", name, holdings))
+        self._add_step(optimizer, name, holdings)
 
     def note_step(self, optimizer: Optimizer) -> None:
         """A watched optimizer has stepped on a line that was not watched, in a watched step."""

@@ -19,9 +19,13 @@ from companion.measure.seen import MOST_BYTES
 from companion.measure.values import is_lazy, is_plain
 from companion.measure.watched import Watchable, alive, held
 from companion.tracing.code.frames import local_variables
+from companion.tracing.events.around import snapshot
 
 if TYPE_CHECKING:
     pass
+
+
+MOST_SNAPSHOTS = 4  # each looks at all living objects
 
 
 class Found:
@@ -31,16 +35,21 @@ class Found:
 
     Attributes:
         changes: How often something new was found.
+        built: What parameters there were when an optimizer was built, by its id; see `snapshot`.
     """
 
     def __init__(self) -> None:
         self.optimizers: dict[int, weakref.ref[Optimizer]] = {}
         self.forwarded: dict[int, weakref.ref[nn.Module]] = {}
         self.changes = 0
+        self.built: dict[int, dict[int, bool]] = {}
 
     def add_optimizer(self, optimizer: Optimizer) -> None:
         """An optimizer is being built."""
         self.optimizers[id(optimizer)] = weakref.ref(optimizer)
+        self.built.pop(id(optimizer), None)
+        if len(self.built) < MOST_SNAPSHOTS:
+            self.built[id(optimizer)] = snapshot()
         self.changes += 1
 
     def add_network(self, network: nn.Module) -> None:

@@ -229,7 +229,7 @@ class Scout(Listener):
             or (is_own(code, self._place) and not is_special(code)),
             steps=self._steps, admits=is_direct, ended=self._end, hooks=False,
         )  # fmt: skip
-        recorder = Recorder(watched, options)
+        recorder = Recorder(watched, options, self._found.built)
         for name in large:
             recorder.note(f"{name}, which only takes part: it has more than 512 MiB")
         self.guard = Guard(watched) if self._guarded else None

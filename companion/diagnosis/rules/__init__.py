@@ -15,6 +15,7 @@ from companion.diagnosis.rules import (
     feeds,
     gradients,
     graphs,
+    holders,
     kept,
     losses,
     modes,
@@ -30,8 +31,8 @@ from companion.diagnosis.rules.superseded import superseded
 from companion.diagnosis.rules.table import TABLE, Rule, Sighting
 
 _ORDER = (
-    never, gradients, unused, parameters, nonfinite, cuts, rates, order, clips, noops, graphs,
-    kept, feeds, losses, modes, data,
+    never, gradients, unused, parameters, holders, nonfinite, cuts, rates, order, clips,
+    noops, graphs, kept, feeds, losses, modes, data,
 )  # fmt: skip
 _FAMILIES = [family.__name__ for family in _ORDER]
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from companion.diagnosis.ledger import Ledger
 from companion.diagnosis.rules.evidence import has_gradient, reads_gradients, times
-from companion.diagnosis.rules.table import GRADIENTS, STEPS, Sighting, at, rule, some
+from companion.diagnosis.rules.table import STEPS, Sighting, at, rule, some
 
 NOWHERE = f"{STEPS}#parameters-nobody-moves"
 
@@ -211,24 +211,4 @@ def clears_and_no_more(ledger: Ledger) -> Iterator[Sighting]:
                 f"{end.name} cleared its gradients {len(clears)} times, and there were none: the "
                 f"script is over, and neither a backward() nor {end.name}.step() ran",
                 cure=f"{name}.backward()\n{end.name}.step()",
-            )
-
-
-@rule(
-    "nothing-to-train",
-    why="Without a parameter that requires a gradient a loss has no graph to go back through.",
-    cure="p.requires_grad_(True)  # of what is to be trained",
-    section=f"{GRADIENTS}#graphs-that-are-cut",
-)
-def nothing_to_train(ledger: Ledger) -> Iterator[Sighting]:
-    """A backward raises, since all parameters are frozen."""
-    for record, _ in ledger.of("backward"):
-        wanted = record.after.requires_grad
-        raised = record.raised or ""
-        if "does not require grad" in raised and wanted and not any(wanted.values()):
-            yield Sighting(
-                record,
-                f"none of {len(wanted)} parameters requires a gradient, so this loss has no graph, "
-                "and backward() raised",
-                cure=f"p.requires_grad_(True)  # of what is to be trained, such as {[*wanted][-1]}",
             )

@@ -37,6 +37,7 @@ from companion.tracing.events.graph import Node, Spent, below, grad_fn, number_o
 from companion.tracing.events.idle import loads_itself
 from companion.tracing.events.modes import is_training, modal_kinds
 from companion.tracing.events.pairs import LOSSES, compared, spreads
+from companion.tracing.events.reached import Reached
 
 
 class Known(NamedTuple):
@@ -49,6 +50,7 @@ class Known(NamedTuple):
         beside: The networks that only take part, by id.
         loaders: What the data loaders have fetched.
         forwards: Those of the only network that no backward has reached yet.
+        reached: The parameters that the losses have reached.
     """
 
     names: Mapping[int, str]
@@ -57,9 +59,12 @@ class Known(NamedTuple):
     beside: Mapping[int, Beside]
     loaders: loaders.Loaders
     forwards: Forwards | None
+    reached: Reached
 
 
-def what_is_known(watched: Watched, ours_now: Callable[[], Mapping[str, Tensor]]) -> Known:
+def what_is_known(
+    watched: Watched, ours_now: Callable[[], Mapping[str, Tensor]], reached: Reached
+) -> Known:
     """What a trace of these knows at its beginning; `ours_now` gives the parameters, by name."""
     ours = [*watched.networks.items(), *watched.optimizers.items()]
     return Known(
@@ -69,6 +74,7 @@ def what_is_known(watched: Watched, ours_now: Callable[[], Mapping[str, Tensor]]
         beside(watched),
         loaders.Loaders(),
         Forwards() if len(watched.networks) == 1 else None,
+        reached,
     )
 
 
@@ -142,6 +148,7 @@ def _backward(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event
             "inputs": local.get("inputs") is not None,
             **of_loss(roots, nodes),
             **reached,
+            "elsewhere": known.reached.backward(roots, frame),
         },
     )
 
@@ -150,6 +157,10 @@ def _grad(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event:
     if known.forwards is not None:
         known.forwards.forget()
     return Event("grad asked", "")
+
+
+def _made(local: Mapping[str, Any], frame: FrameType, known: Known) -> None:
+    known.reached.made(frame)
 
 
 def _is_true(value: object) -> bool:
@@ -239,6 +250,7 @@ def _codes() -> dict[int, tuple[CodeType, Recogniser]]:
     functional = nn.functional
     table: list[tuple[Any, Recogniser]] = [
         (nn.Module.__call__, _forward),
+        (nn.Parameter.__new__, _made),
         (torch.autograd.backward, _backward),
         (Optimizer.zero_grad, _clear),
         (nn.Module.zero_grad, _clear),
@@ -278,7 +290,7 @@ def is_of_interest(recogniser: Recogniser, frame: FrameType, known: Known) -> bo
 
 def is_recognised(code: CodeType) -> bool:
     """Whether a call of this code may be an event."""
-    return id(code) in _CODES
+    return id(code) in _CODES and _CODES[id(code)][1] is not _made
 
 
 def recogniser_of(code: CodeType) -> Recogniser | None:

@@ -107,8 +107,8 @@ class Values:
                 leaves |= known[0]
                 is_sure &= known[1]
                 continue
-            if type(node) is _LEAF:
-                leaves.add(id(_variable(node)))
+            if (leaf := leaf_of(node)) is not None:
+                leaves.add(id(leaf))
                 continue
             if is_a(node, torch.autograd.function.BackwardCFunction):
                 is_sure = False  # a checkpoint, or a function that knows its parameters itself
@@ -134,6 +134,11 @@ def _leaf_type() -> Any:
 
 _LEAF = _leaf_type()
 _variable = _LEAF.variable.__get__
+
+
+def leaf_of(node: Node) -> Tensor | None:
+    """The leaf whose gradient a node gathers; None for every other node."""
+    return _variable(node) if type(node) is _LEAF else None
 
 
 @cache

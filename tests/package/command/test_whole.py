@@ -46,7 +46,7 @@ def test_all_is_frozen(start: Start, tmp_path: Path) -> None:
     ran = start("script.py")
     assert ran.code == 1
     assert "no step was seen: backward() was called once, and an optimizer's step()" in ran.err
-    assert "\n\nnothing-to-train, line 19: loss.backward()\n" in ran.err
+    assert "\n\nno-gradient, line 19: loss.backward()\n" in ran.err
     assert ran.err.count("RuntimeError: element 0 of tensors does not require grad") == 2
 
 

@@ -108,7 +108,7 @@ def broken_frozen(trace: Tracing) -> None:
         for x, y in classes(2):
             optimizer.zero_grad()
             loss = F.cross_entropy(net["head"](net["body"](x)), y)
-            loss.backward()  # <- nothing-to-train
+            loss.backward()  # <- no-gradient
             optimizer.step()
 
 

@@ -1,0 +1,65 @@
+"""The reader's own expressions for what a trace knows by a short name: "self.opt" for "opt"."""
+
+from __future__ import annotations
+
+import keyword
+import re
+
+from companion.diagnosis.ledger import Ledger
+
+
+def as_written(ledger: Ledger, name: str) -> str | None:
+    """How the watched lines write a variable or attribute; None where none of them does.
+
+    Where some write it bare and others behind something, "opt" and "self.opt", it is bare.
+    """
+    if not name.isidentifier() or keyword.iskeyword(name):
+        return None
+    whole = re.compile(rf"(?<![\w.\]\)\"'])((?:[A-Za-z_]\w*\.)*{name})(?!\w)(?!\s*=[^=])")
+    found = {match for record in ledger.records for match in whole.findall(record.source)}
+    return min(found, key=len) if found else None
+
+
+def parameter(ledger: Ledger, name: str) -> str | None:
+    """An expression for a parameter: "net.head.weight", 'net.get_parameter("0.weight")'."""
+    network, _, inner = name.partition(".")
+    watched = any(name in record.after.parameters for record in ledger.records[-1:])
+    networks = {event.name for _, event in ledger.of("forward")}
+    if watched and network not in networks:  # the only network's name is left out
+        if len(networks) != 1:
+            return None
+        network, inner = networks.pop(), name
+    owner = as_written(ledger, network)
+    if owner is None or not inner:
+        return owner
+    parts = inner.split(".")
+    if all(part.isidentifier() and not keyword.iskeyword(part) for part in parts):
+        return f"{owner}.{inner}"
+    return f'{owner}.get_parameter("{inner}")'
+
+
+def added(ledger: Ledger, optimizer: str, names: tuple[str, ...]) -> str | None:
+    """Code that gives an optimizer more parameters; None where some name is not the reader's."""
+    own = as_written(ledger, optimizer)
+    parts = [parameter(ledger, name) for name in names[:4]]
+    if own is None or None in parts or not parts:
+        return None
+    more = ", ..." if len(names) > len(parts) else ""
+    return f'{own}.add_param_group({{"params": [{", ".join(map(str, parts))}{more}]}})'
+
+
+def built_anew(
+    ledger: Ledger, optimizer: str, kind: str | None, names: tuple[str, ...]
+) -> str | None:
+    """Code that builds an optimizer from the networks of these parameters."""
+    own = as_written(ledger, optimizer)
+    parts = dict.fromkeys(parameter(ledger, name) for name in names)
+    networks = dict.fromkeys(_NETWORK.sub("", part) for part in parts if part is not None)
+    if own is None or kind is None or None in parts or not networks:
+        return None
+    given = [f"{network}.parameters()" for network in networks]
+    whole = given[0] if len(given) == 1 else f"[{', '.join('*' + one for one in given)}]"
+    return f"{own} = {kind}({whole}, lr=...)  # once the network in use is there"
+
+
+_NETWORK = re.compile(r"\.get_parameter\(.*")

@@ -1,0 +1,102 @@
+"""What stands around a call of torch: the user's names there, and what a forward is making."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from types import FrameType
+
+import torch
+from torch import Tensor, nn
+
+from companion.isolation.libraries import is_in_library
+from companion.isolation.objects import attributes, is_a
+from companion.measure.modules import named_parameters, own_parameters
+from companion.measure.watched import alive
+from companion.tracing.code.frames import local_variables
+from companion.tracing.events.graph import Node, grad_fn
+from companion.tracing.events.values import leaf_of
+
+CALL = inspect.unwrap(nn.Module.__call__).__code__
+DEEP = 60  # frames that are looked through, outward
+
+
+def names_around(frame: FrameType | None) -> dict[int, str]:
+    """The user's names for parameters, by id: variables, attributes of self, and inside networks.
+
+    A tensor that was computed from a parameter and nothing else gives it a name in brackets, if
+    it has no other: "(scale)".
+    """
+    names: dict[int, str] = {}
+    copies: dict[int, str] = {}
+    for _ in range(DEEP):
+        if frame is None:
+            break
+        if not is_in_library(frame.f_code.co_filename):
+            local = local_variables(frame)
+            owner = local.get("self")
+            own = own_parameters(owner) if is_a(owner, nn.Module) else {}
+            for name, value in [*local.items(), *attributes(owner).items(), *own.items()]:
+                if type(name) is not str or name.startswith("_") or name == "self":
+                    continue
+                if is_a(value, nn.Parameter):
+                    names.setdefault(id(value), name)
+                elif is_a(value, nn.Module):
+                    for inner, p in named_parameters(value):
+                        names.setdefault(id(p), f"{name}.{inner}")
+                elif is_a(value, Tensor) and (leaf := made_of(value)) is not None:
+                    copies.setdefault(id(leaf), f"({name})")
+        frame = frame.f_back
+    return {**copies, **names}
+
+
+def made_of(tensor: Tensor) -> Tensor | None:
+    """The parameter that a tensor was computed from, and from nothing else that learns."""
+    node: Node | None = grad_fn(tensor)
+    for _ in range(4):
+        inner = [one for one, _ in node.next_functions if one is not None] if node else []
+        if len(inner) != 1:
+            return None
+        node = inner[0]
+        leaf = leaf_of(node)
+        if leaf is not None:
+            return leaf if is_a(leaf, nn.Parameter) else None
+    return None
+
+
+def layer_under_way(frame: FrameType | None) -> str | None:
+    """Such as "Conv1d in Pool.forward, line 14", where that makes a parameter while it is called.
+
+    Args:
+        frame: The innermost one that runs.
+    """
+    what = "Parameter"
+    for _ in range(DEEP):
+        if frame is None or frame.f_code is CALL:
+            return None
+        local = local_variables(frame) if frame.f_code.co_name == "__init__" else {}
+        if is_a(local.get("self"), nn.Module):
+            what = type(local["self"]).__name__
+        elif not is_in_library(frame.f_code.co_filename):
+            break
+        frame = frame.f_back
+    place, caller = frame, frame
+    for _ in range(DEEP):
+        if caller is None or place is None:
+            return None
+        if caller.f_code is CALL and torch.is_grad_enabled():
+            if what == "Parameter" and "grad" in place.f_code.co_names:
+                return None  # something whose own gradient is asked for
+            owner = local_variables(place).get("self")
+            function = place.f_code.co_name
+            if is_a(owner, nn.Module):
+                function = f"{type(owner).__name__}.{function}"
+            file = os.path.basename(place.f_code.co_filename)
+            return f"{what} in {function} ({file}, line {place.f_lineno})"
+        caller = caller.f_back
+    return None
+
+
+def snapshot() -> dict[int, bool]:
+    """All parameters that there are, by id, and whether each requires a gradient."""
+    return {id(p): p.requires_grad for p in alive(nn.Parameter)}
