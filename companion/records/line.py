@@ -38,14 +38,14 @@ class Event:
             that is never kept), "graph kept" (a variable that holds a growing graph), "unheld"
             (parameters that a loss reaches and no optimizer holds), "not called" (a method that is
             only named), "used up" (a loop over what gives each item once), "no batch" (a loop over
-            a loader that is empty), "constant term" (one of a loss's terms without a graph), "cut
-            between" (a layer is called with what has no graph), "all zero" (one is called with
+            a loader that is empty), "constant term" (one of a loss's terms without a graph),
+            "cut between" (a layer is called with what has no graph), "all zero" (one is called with
             zeros alone), "not finite" (a tensor with NaN or infinity in it is read for the first
             time), "grad asked" (by `torch.autograd.grad`), "no effect" (a statement that did
             nothing), "into itself" (a tensor that was written so), "loads itself" (a network, from
             its own tensors), "misnamed" (an attribute that torch does not read), "takes part" (a
-            call of a network that only takes part), "dropout" (one that is on in eval mode), "same
-            rows" (a loader begun anew fetches what it fetched before) or "end" (a script is over).
+            call of a network that only takes part), "dropout" (one that is on in eval mode),
+            "same rows" (a loader begun anew fetches what it fetched before) or "end" (a script is over).
         name: What it was done to or by: a network, an optimizer, a function, a variable; ""
             for a backward.
         details: Numbers, texts and tuples of them, by name; `companion.records.kinds.KINDS` says

@@ -8,6 +8,7 @@ from companion.diagnosis.backwards import Use
 from companion.diagnosis.cut import Cut, cut_of, is_stepwise, networks_of
 from companion.diagnosis.flow import Flow
 from companion.diagnosis.ledger import Ledger
+from companion.diagnosis.rules.holders import empty_steps
 from companion.diagnosis.rules.table import GRADIENTS, STEPS, Sighting, at, rule, some
 from companion.records.flow import reads
 from companion.records.line import Event, LineRecord
@@ -134,6 +135,7 @@ def cut_between(ledger: Ledger) -> Iterator[Sighting]:
         return
     told: set[str] = set()
     flow = ledger.flow
+    made_for = {optimizer for _, optimizer in empty_steps(ledger)}
     for use in ledger.uses[:_MOST_TIMES]:
         before = reversed(_backwards_for(ledger, use))
         cuts = (list(_cuts(flow, record, [n for n in lost if n in use.held])) for record in before)
@@ -141,6 +143,8 @@ def cut_between(ledger: Ledger) -> Iterator[Sighting]:
             told.update(names)
             holder = _holder(ledger, names)
             whole = all(set(u.held) <= set(lost) for u in ledger.uses if u.optimizer == holder)
+            if whole and cut.is_on_purpose and holder not in made_for:
+                continue  # it steps along with others: detached while they warm up
             yield Sighting(
                 cut.line,
                 f"{cut.words}; {some(names)} never got a gradient in "

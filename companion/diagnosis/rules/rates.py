@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -10,43 +9,11 @@ from itertools import pairwise
 from companion.diagnosis.backwards import Use
 from companion.diagnosis.ledger import Ledger
 from companion.diagnosis.rules.evidence import has_gradient
-from companion.diagnosis.rules.table import STEPS, Sighting, at, rule
+from companion.diagnosis.rules.table import STEPS, Sighting, rule
 from companion.records.line import LineRecord
 
 NOWHERE = f"{STEPS}#parameters-nobody-moves"
 _COSINE = "CosineAnnealingLR"
-
-
-@rule(
-    "lr-not-finite",
-    why="A step with such a learning rate makes every parameter NaN.",
-    cure='for group in optimizer.param_groups:\n    print(group["lr"])  # where it becomes NaN',
-    section=f"{STEPS}#gradients-that-explode",
-)
-def lr_not_finite(ledger: Ledger) -> Iterator[Sighting]:
-    """The learning rate is NaN or infinite."""
-    for use in ledger.uses:
-        rates = use.record.before.learning_rates.get(use.optimizer, ())
-        bad = [rate for rate in rates if not math.isfinite(rate)]
-        if not bad or not use.record.changed_parameters:
-            continue
-        record = next(
-            (
-                r
-                for r in ledger.records[: use.record.index]
-                if all(map(math.isfinite, r.before.learning_rates.get(use.optimizer, bad)))
-                and not all(map(math.isfinite, r.after.learning_rates.get(use.optimizer, ())))
-            ),
-            use.record,
-        )
-        made = "" if record is use.record else f" since {at(record)}"
-        yield Sighting(
-            record,
-            f"{use.optimizer} stepped on {at(use.record)} with a learning rate of {bad[0]}{made}",
-            cure=f'for group in {use.optimizer}.param_groups:\n    print(group["lr"])  '
-            "# see where it comes from",
-        )
-        return
 
 
 @dataclass(frozen=True)

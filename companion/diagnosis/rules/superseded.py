@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from companion.diagnosis.ledger import Ledger
 from companion.diagnosis.rules.never import never_steps
-from companion.diagnosis.rules.rates import lr_not_finite
 from companion.diagnosis.rules.unused import step_outside_loop
 
 _SUPERSEDED = {
@@ -23,6 +22,4 @@ def superseded(ledger: Ledger) -> set[str]:
         rules |= _SUPERSEDED.get(event.details["method"], set())
     if any(True for see in (step_outside_loop, never_steps) for _ in see(ledger)):
         rules.add("discarded")
-    if any(True for _ in lr_not_finite(ledger)):
-        rules.add("not-finite")
     return rules

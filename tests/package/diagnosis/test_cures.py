@@ -210,7 +210,7 @@ TWICE = {
         x, y = torch.randn(8, 3), torch.randint(2, (8,))
         with trace(net, opt) as routine:
             error = F.cross_entropy(net(x), y)
-            for _ in range(3):
+            for _ in range(2):
                 opt.zero_grad()
                 error.backward()
                 opt.step()
@@ -349,7 +349,7 @@ ORDER = {
         sgd = torch.optim.SGD(net.parameters(), lr=0.0)
         net(torch.randn(5, 3)).mean().backward()
         with trace(net, sgd) as routine:
-            for _ in range(3):
+            for _ in range(2):
                 loss = net(torch.randn(5, 3)).square().mean()
                 sgd.step()
                 sgd.zero_grad()

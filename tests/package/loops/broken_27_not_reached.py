@@ -16,14 +16,14 @@ def broken(trace: Tracing) -> None:
     opt_d, opt_g = (torch.optim.Adam(net.parameters()) for net in (d, g))
     with trace(g, d, opt_g, opt_d):
         for _ in range(3):
-            fake = g(torch.randn(8, 4)).detach()
+            fake = g(torch.randn(8, 4)).detach()  # <- cut-between
             d_loss = (d(fake) - 1).square().mean()
             opt_d.zero_grad()
             d_loss.backward()
             opt_d.step()
             g_loss = d(fake).square().mean()
             opt_g.zero_grad()
-            g_loss.backward()  # <- no-gradient
+            g_loss.backward()
             opt_g.step()
 
 
@@ -50,7 +50,7 @@ def broken_index(trace: Tracing) -> None:
     with trace(first, second, opt):
         for x, y in classes()[:4]:
             scores = first(x)
-            symbol = torch.max(scores, 1)[1]  # <- no-gradient
+            symbol = torch.max(scores, 1)[1]  # <- cut-between
             out = second(symbol)
             loss = F.cross_entropy(out, y)
             opt.zero_grad()

@@ -89,7 +89,7 @@ def broken_nan(trace: Tracing) -> None:
             F.mse_loss(net(x), y).backward()
             opt.step()
             if i == 1:
-                opt.param_groups[0]["lr"] = float("inf") * 0  # <- lr-not-finite
+                opt.param_groups[0]["lr"] = float("inf") * 0  # <- not-finite
 
 
 def repaired_nan(trace: Tracing) -> None:
