@@ -91,7 +91,7 @@ KINDS = {
     "same rows": Kind(
         "A new iterator over a loader fetches the rows that the one before it did; no name.",
         {
-            "size": Detail("count", "how many rows it fetches", needed=True),
+            "size": Detail("count?", "how many rows it fetches", needed=True),
             "left": Detail("count", "how many rows the loader has after these", needed=True),
         },
     ),
@@ -112,7 +112,7 @@ KINDS = {
             "steep": Detail("texts", "operations near the loss whose slope can be infinite"),
             "ignored": Detail("text?", "the label that the criterion leaves out"),
             "reaches": Detail("counts", "the forwards that it was the first to go back through"),
-            "elsewhere": Detail("count", "parameters that it reaches and no watched network has"),
+            "strangers": Detail("count", "parameters that it reaches and no watched network has"),
         },
     ),
     "grad asked": Kind("Gradients are asked for and handed out, not gathered; no name."),
@@ -199,7 +199,7 @@ KINDS = {
         "A term of a sum of losses has no graph; the sum's variable.",
         {
             "term": Detail("text", "the term, as it is written", needed=True),
-            "number": Detail("text", 'its number; "" where it is not known', needed=True),
+            "value": Detail("text", 'its number; "" where it is not known', needed=True),
         },
     ),
     "cut between": Kind(
@@ -216,7 +216,7 @@ KINDS = {
     "not finite": Kind(
         "A line reads a tensor with NaN or infinity in it, the first time; the variable's name.",
         {
-            "nonfinite": Detail("count", "how many of its entries are", needed=True),
+            "nonfinite": Detail("count?", "how many of its entries are", needed=True),
             "shape": Detail("shape", "its shape", needed=True),
         },
     ),
@@ -245,7 +245,7 @@ KINDS = {
     ),
     "loads itself": Kind(
         "A load_state_dict was given the network's own tensors; its name, or its class.",
-        {"tensors": Detail("count", "how many")},
+        {"copies": Detail("count", "how many tensors")},
     ),
     "misnamed": Kind(
         "An attribute was set that torch does not read; whose it is.",

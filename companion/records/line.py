@@ -45,7 +45,8 @@ class Event:
             nothing), "into itself" (a tensor that was written so), "loads itself" (a network, from
             its own tensors), "misnamed" (an attribute that torch does not read), "takes part" (a
             call of a network that only takes part), "dropout" (one that is on in eval mode),
-            "same rows" (a loader begun anew fetches what it fetched before) or "end" (a script is over).
+            "same rows" (a loader begun anew fetches what it fetched before) or "end" (a script is
+            over).
         name: What it was done to or by: a network, an optimizer, a function, a variable; ""
             for a backward.
         details: Numbers, texts and tuples of them, by name; `companion.records.kinds.KINDS` says

@@ -106,4 +106,4 @@ def loads_itself(local: Mapping[str, Any], frame: FrameType, known: Any) -> Even
     if not all(is_same(mine[name], one) for name, one in theirs.items() if one.numel()):
         return None
     name = known.names.get(id(net), type(net).__name__)
-    return Event("loads itself", name, {"tensors": len(theirs)})
+    return Event("loads itself", name, {"copies": len(theirs)})

@@ -148,7 +148,7 @@ def _backward(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event
             "inputs": local.get("inputs") is not None,
             **of_loss(roots, nodes),
             **reached,
-            "elsewhere": known.reached.backward(roots, frame),
+            "strangers": known.reached.backward(roots, frame),
         },
     )
 

@@ -441,3 +441,12 @@ def test_a_plot_of_a_damaged_trace(valid: Any, tmp_path: Path) -> None:
             drawn += 1
         pyplot.close("all")
     assert drawn > 3
+
+
+def test_a_detail_has_one_type_in_all_kinds() -> None:
+    """The loader checks it by its name, in whatever kind a file has it."""
+    types: dict[str, set[str]] = {}
+    for kind in KINDS.values():
+        for name, detail in kind.details.items():
+            types.setdefault(name, set()).add(detail.type)
+    assert {name: found for name, found in types.items() if len(found) > 1} == {}
