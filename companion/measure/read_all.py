@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from companion.measure.read import read
-from companion.measure.values import has_values
+from companion.measure.values import has_values, kernels_alone
 from companion.records.reading import Reading
 
 
@@ -28,8 +28,9 @@ def read_all(tensors: Sequence[Tensor]) -> list[Reading | None]:
         [Reading(sum=-1.0, norm=5.0, nonfinite=0), Reading(sum=0.5, norm=0.5, nonfinite=0)]
     """
     with torch._C._DisableAutocast():  # it would compute a dot product in half precision
-        results = [_start(tensor) for tensor in tensors]
-        numbers = _fetch([number for pair in results if pair is not None for number in pair])
+        with kernels_alone():
+            results = [_start(tensor) for tensor in tensors]
+            numbers = _fetch([number for pair in results if pair is not None for number in pair])
         fetched = iter(numbers)
         readings: list[Reading | None] = []
         for tensor, pair in zip(tensors, results, strict=True):
@@ -58,7 +59,7 @@ def _start(tensor: Tensor) -> tuple[Tensor, Tensor] | None:
         return None
     if tensor.is_nested or tensor.is_mkldnn or not 0 < tensor.numel() < 2**31:
         return None
-    values = tensor.detach().reshape(-1)
+    values = tensor.reshape(-1)
     wider = _FAST[tensor.dtype]
     if wider is not None:
         values = values.to(wider)
