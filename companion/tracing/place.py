@@ -73,6 +73,8 @@ class Place:
 
     def reaches_past(self) -> bool:
         """Whether the statement under way may write past the version counters."""
+        if not self.uncounted:
+            return False
         lines = range(self.current.first, self.current.last + 1)
         return any(line in self.uncounted for line in lines)
 

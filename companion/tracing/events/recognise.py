@@ -22,11 +22,12 @@ from torch.optim import lr_scheduler
 from torch.optim.optimizer import Optimizer
 
 from companion.isolation.objects import attributes, is_a
+from companion.measure.modules import is_training
 from companion.measure.values import has_values, is_plain
 from companion.records.line import Event
 from companion.tracing.events.criterion import is_mean, taken_twice
 from companion.tracing.events.graph import Node, Spent, below, grad_fn, number_of
-from companion.tracing.events.modes import is_training, modal_kinds
+from companion.tracing.events.modes import modal_kinds
 
 
 class Known(NamedTuple):
