@@ -85,4 +85,4 @@ class Pack:
     def _sums(self, values: Tensor) -> list[float]:
         """The sum of each tensor's entries, added up one after the other."""
         sums = torch.segment_reduce(values, "sum", lengths=self._lengths, unsafe=True)
-        return sums.tolist()  # type: ignore[no-any-return]
+        return sums.tolist()

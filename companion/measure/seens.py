@@ -134,7 +134,7 @@ class Seens(dict[str, Seen]):
 
     def _read(self, named: Sequence[tuple[str, Tensor]]) -> list[Reading | None]:
         try:
-            return read_all([tensor for _, tensor in named])
+            return read_all([tensor for _, tensor in named], sure=True)
         except (RuntimeError, NotImplementedError) as failure:
             if not is_ours(failure):
                 raise

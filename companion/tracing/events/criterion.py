@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 import torch.utils.checkpoint
 
 from companion.isolation.objects import is_a
-from companion.tracing.events.graph import Node, below, shape_of
+from companion.tracing.events.graph import Node, shape_of
 
 NEAR = 40  # nodes below the loss, when its shape is asked for
 
@@ -37,9 +39,13 @@ _LOOKS_ONLY = {"ViewBackward0", "UnsafeViewBackward0", "ReshapeAliasBackward0", 
                "PermuteBackward0", "TBackward0", "ExpandBackward0"}  # fmt: skip
 
 
-def taken_twice(loss: Node | None) -> tuple[str | None, int | None]:
-    """Such as "softmax", where one stands right below the criterion's own, and how many classes."""
-    for node in below([loss], NEAR):
+def taken_twice(near: Iterable[Node]) -> tuple[str | None, int | None]:
+    """Such as "softmax", where one stands right below the criterion's own, and how many classes.
+
+    Args:
+        near: The nodes below a loss, some `NEAR` of them.
+    """
+    for node in near:
         name, what = _TWICE.get(node.name(), ("", None))
         under = node.next_functions[0][0] if what else None
         while under is not None and under.name() in _LOOKS_ONLY:

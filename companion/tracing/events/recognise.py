@@ -25,7 +25,7 @@ from companion.isolation.objects import attributes, is_a
 from companion.measure.modules import is_training
 from companion.measure.values import has_values, is_plain
 from companion.records.line import Event
-from companion.tracing.events.criterion import is_mean, taken_twice
+from companion.tracing.events.criterion import NEAR, is_mean, taken_twice
 from companion.tracing.events.graph import Node, Spent, below, grad_fn, number_of
 from companion.tracing.events.modes import modal_kinds
 
@@ -75,11 +75,12 @@ def _is_recomputed_later(frame: FrameType | None) -> bool:
 def _backward(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event:
     roots = _roots(local["tensors"])
     nodes = [grad_fn(root) for root in roots]
+    near = [list(below([node], NEAR)) for node in nodes]
     kept = local.get("retain_graph"), local.get("create_graph")
     retained = _is_true(kept[0])
     if all(one is None or one is False for one in kept):
-        known.spent.note(nodes)
-    pair = next((found for found in map(taken_twice, nodes) if found[0]), (None, None))
+        known.spent.note(near[0] if len(near) == 1 else below(nodes, NEAR))
+    pair = next((found for found in map(taken_twice, near) if found[0]), (None, None))
     return Event(
         "backward",
         "",

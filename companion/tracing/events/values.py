@@ -12,7 +12,7 @@ from torch import Tensor
 
 from companion.isolation.objects import is_a
 from companion.isolation.wall import is_calm
-from companion.measure.values import has_values, is_lazy, is_plain
+from companion.measure.values import has_values, is_lazy, is_plain, kernels_alone
 from companion.records.syntax import bound
 from companion.records.value import Value
 from companion.tracing.code.frames import value_of
@@ -154,12 +154,12 @@ def _numbers(tensor: Tensor) -> tuple[float | None, int | None]:
         return None, None
     if tensor.is_mkldnn or not has_values(tensor):
         return None, None
-    values = tensor.detach()
     if tensor.numel() == 1:
-        number = _float(values.item())
+        number = _float(tensor.item())
         return number, None if number is None else int(not math.isfinite(number))
     if not tensor.is_floating_point() or tensor.itemsize == 1:
         return None, None if tensor.is_floating_point() else 0
-    if not tensor.numel() or math.isfinite(values.sum().item()):
-        return None, 0
-    return None, int((~values.isfinite()).sum().item())
+    with kernels_alone():
+        if not tensor.numel() or math.isfinite(tensor.sum().item()):
+            return None, 0
+    return None, int((~tensor.detach().isfinite()).sum().item())
