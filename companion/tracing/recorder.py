@@ -159,14 +159,17 @@ class Recorder:
             self._meter.guard(variables.reached_by(text, place.frame))
         self._events += variables.before(text, place.frame)
 
+    def heeds(self, call: Call, frame: FrameType) -> bool:
+        """Whether a call can mean anything here: most are forwards of layers, of no network."""
+        tell, others = call.recogniser, call.past or call.unscaling or call.averaging
+        return others or tell is None or is_of_interest(tell, frame, self._known)
+
     def called(self, call: Call, frame: FrameType) -> None:
         """The line under way calls something that matters, or that may write uncounted."""
-        seen: Event | None = None
-        recogniser = call.recogniser
-        if recogniser is not None and is_of_interest(recogniser, frame, self._known) and is_calm():
-            seen = recogniser(local_variables(frame), frame, self._known)
-            if seen is not None:
-                self._events.append(seen)
+        tell, seen = call.recogniser, None
+        if tell is not None and is_of_interest(tell, frame, self._known) and is_calm():
+            seen = tell(local_variables(frame), frame, self._known)
+            self._events += [] if seen is None else [seen]
         if call.past:
             self._meter.guard(variables.given_to(frame) if call.aimed else None)
         if call.averaging or (seen is not None and seen.kind == "forward"):

@@ -37,9 +37,10 @@ def below(
     for node in todo:
         yield node
         if len(todo) < most and through(node):
-            fresh = [n for n, _ in node.next_functions if n is not None and n not in seen]
-            todo += dict.fromkeys(fresh)
-            seen.update(fresh)
+            for under, _ in node.next_functions:
+                if under is not None and under not in seen:
+                    seen.add(under)
+                    todo.append(under)
 
 
 def shape_of(node: Node) -> tuple[int, ...] | None:

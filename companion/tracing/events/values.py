@@ -15,7 +15,7 @@ from companion.isolation.wall import is_calm
 from companion.measure.values import has_values, is_lazy, is_plain, kernels_alone
 from companion.records.syntax import bound
 from companion.records.value import Value
-from companion.tracing.code.frames import value_of
+from companion.tracing.code.frames import local_variables, value_of
 from companion.tracing.events.graph import Node, grad_fn, number_of
 from companion.tracing.place import Place
 
@@ -44,10 +44,11 @@ class Values:
         if not names or not is_calm():
             return ()
         found = []
+        local = local_variables(place.frame)
         for name, is_loop in names:
             if is_loop and not place.entered:
                 continue
-            value = value_of(name, place.frame)
+            value = value_of(name, place.frame, local)
             if is_a(value, Tensor):
                 found.append(self._tensor(name, value, parameters, requires_grad))
             elif type(value) in (int, float) and not is_loop:
