@@ -120,11 +120,11 @@ class Settrace(Source):
 
     def on_global_event(self, frame: FrameType, event: Any, arg: Any) -> Any:
         """Python calls a function (or goes on with a generator): the trace function."""
-        code = frame.f_code
-        if id(code) in self._quiet and self._previous is None:
-            return None
         local, listener = None, self.listener
         try:
+            code = frame.f_code
+            if id(code) in self._quiet and self._previous is None:
+                return None
             if self._previous is not None:
                 local = self._previous(frame, event, arg)
                 watches = listener.running and not listener.is_still
