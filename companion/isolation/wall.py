@@ -45,8 +45,8 @@ def aside(act: Callable[..., R], *args: Any) -> R:
         ...     total = aside(x.sum)
         sum
     """
-    with torch._C.DisableTorchFunction():
-        if torch._C._len_torch_dispatch_stack():
+    with _DisableTorchFunction():
+        if _modes():
             with torch._C._DisableTorchDispatch():
                 return act(*args)
         return act(*args)
@@ -71,16 +71,23 @@ def is_calm() -> bool:
 
     Nor while it compiles: memory was seen to be damaged by a look at a parameter meanwhile.
     """
-    if torch._C._len_torch_dispatch_stack() and any(map(torch._C._get_dispatch_mode, _INNER)):
+    if _modes() and any(map(torch._C._get_dispatch_mode, _INNER)):
         return False
     return (
-        torch._C._get_tracing_state() is None
-        and torch._C._functorch.peek_interpreter_stack() is None
-        and torch._guards.CompileContext.try_get() is None
-        and not (torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing())
+        _tracing() is None
+        and _transform() is None
+        and _compiling() is None
+        and not (_has_cuda() and torch.cuda.is_current_stream_capturing())
     )
 
 
+# Asked after every line, and looked up here: torch's own dicts of names are large.
+_DisableTorchFunction = torch._C.DisableTorchFunction
+_modes = torch._C._len_torch_dispatch_stack
+_tracing = torch._C._get_tracing_state
+_transform = torch._C._functorch.peek_interpreter_stack
+_compiling = torch._guards.CompileContext.try_get
+_has_cuda: Callable[[], bool] = torch.cuda.is_initialized
 _MODES = torch._C._TorchDispatchModeKey
 _INNER = (_MODES.FAKE, _MODES.PROXY, _MODES.FUNCTIONAL)
 

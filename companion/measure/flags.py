@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from torch import Tensor
+from torch.optim.optimizer import Optimizer
 
 from companion.isolation.objects import attributes, is_a
 from companion.measure.tree import Tree
@@ -27,6 +28,7 @@ class Flags:
 
     def __init__(self, watched: Watched) -> None:
         self._watched = watched
+        self._kept = list(map(attributes, watched.optimizers.values()))
         self.requires_grad: Mapping[str, bool] = MappingProxyType({})
         self.training: Mapping[str, bool] = MappingProxyType({})
         self.learning_rates: Mapping[str, tuple[float, ...]] = MappingProxyType({})
@@ -39,16 +41,7 @@ class Flags:
         """Look again; whether anything is other than before."""
         requires_grad = [p.requires_grad for p in tree.parameters.values()]
         training = tree.training()
-        rates = [
-            tuple(
-                [
-                    rate if type(rate := group["lr"]) is float else _number(rate)
-                    for group in groups(optimizer)
-                    if "lr" in group
-                ]
-            )
-            for optimizer in self._watched.optimizers.values()
-        ]
+        rates = list(map(_rates, self._watched.optimizers.values(), self._kept))
         now = requires_grad, training, rates, self._factor()
         before, self._last = self._last, now
         return now != before
@@ -73,6 +66,14 @@ class Flags:
         if mark != self._scale_mark:
             self._scale_mark, self._scale_now = mark, _number(tensor)
         return self._scale_now
+
+
+def _rates(optimizer: Optimizer, kept: Mapping[str, Any]) -> tuple[float, ...]:
+    """The learning rates of an optimizer's groups; `kept` is what it holds."""
+    found = kept.get("param_groups")
+    if type(found) is list and all(type(g) is dict and type(g.get("lr")) is float for g in found):
+        return tuple([group["lr"] for group in found])
+    return tuple([_number(group["lr"]) for group in groups(optimizer) if "lr" in group])
 
 
 def _number(rate: object) -> float:

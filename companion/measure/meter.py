@@ -152,19 +152,18 @@ class Meter:
         if not is_calm():
             return Measurement(self._state, (), ())
         rewalked = self._tree.refresh()
-        parameters: Mapping[str, Any] = self._tree.parameters
+        names: Mapping[str, Any] = self._tree.parameters
+        parameters = [*names.values()]
         # Asked for anew each time: `.grad` is another object after zero_grad and backward.
-        if self._tree.has_leaves_only:
-            gradients = {name: p.grad for name, p in parameters.items()}
-        else:
-            gradients = {name: gradient_of(p) for name, p in parameters.items()}
+        leaves = self._tree.has_leaves_only
+        gradients = [p.grad if leaves else gradient_of(p) for p in parameters]
         secret: set[str] = set()
         if self._tree.has_odd:
-            secret = self._secrets.look(gradients, parameters)
-            gradients = {n: None if g is None else inside(g) for n, g in gradients.items()}
-            parameters = {name: inside(p) for name, p in parameters.items()}
-        new_gradients = self._look(gradients, self._gradients)
-        new_parameters = self._look(parameters, self._parameters)
+            secret = self._secrets.look(dict(zip(names, gradients, strict=True)), names)
+            gradients = [None if gradient is None else inside(gradient) for gradient in gradients]
+            parameters = list(map(inside, parameters))
+        new_gradients = self._look(names, gradients, self._gradients)
+        new_parameters = self._look(names, parameters, self._parameters)
         new_buffers = self._look_at_buffers() if self._tree.buffers or self._buffers else {}
         if self._doubted:
             self._doubted = set()
@@ -173,6 +172,8 @@ class Meter:
         self._renew_state(bool(new_gradients), bool(new_parameters), bool(new_buffers), rewalked)
         if not self._has_begun:  # what is there when values can first be read is no line's doing
             self._has_begun = True
+            return Measurement(self._state, (), ())
+        if not (new_gradients or new_parameters or new_buffers or secret):
             return Measurement(self._state, (), ())
         return Measurement(
             self._state,
@@ -184,14 +185,15 @@ class Meter:
 
     def _look_at_buffers(self) -> dict[str, bool]:
         """A new one in the old one's place with the same values is no change."""
-        buffers: Mapping[str, Any] = self._tree.buffers
+        names: Mapping[str, Any] = self._tree.buffers
+        buffers = [*names.values()]
         if self._tree.has_odd:
-            buffers = {name: inside(buffer) for name, buffer in buffers.items()}
+            buffers = list(map(inside, buffers))
         if self._doubts_buffers:
             self._doubts_buffers = False
-            self._doubted.update(buffers)
-        new = self._look(buffers, self._buffers)
-        return {name: new[name] for name in [*buffers, *new] if name in new} if new else new
+            self._doubted.update(names)
+        new = self._look(names, buffers, self._buffers)
+        return {name: new[name] for name in [*names, *new] if name in new} if new else new
 
     def _changed(self, new: Mapping[str, bool], secret: set[str]) -> tuple[str, ...]:
         """The names of what a line changed, in the order of the networks' parameters."""
@@ -200,12 +202,15 @@ class Meter:
         order = dict.fromkeys([*self._tree.parameters, *new])
         return tuple(name for name in order if new.get(name) or name in secret)
 
-    def _look(self, tensors: Mapping[str, Tensor | None], seens: Seens) -> dict[str, bool]:
+    def _look(
+        self, names: Iterable[str], tensors: Sequence[Tensor | None], seens: Seens
+    ) -> dict[str, bool]:
         """See all tensors of one kind again: those with other values, and if a line did that."""
-        if not self._doubted and seens.stand([*tensors.values()]):
+        if not self._doubted and seens.stand(tensors):
             return {}
-        changed = self._look_at_each(tensors, seens)
-        seens.remember(tensors)
+        named = dict(zip(names, tensors, strict=True))
+        changed = self._look_at_each(named, seens)
+        seens.remember(named)
         return changed
 
     def _look_at_each(self, tensors: Mapping[str, Tensor | None], seens: Seens) -> dict[str, bool]:

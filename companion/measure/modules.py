@@ -33,6 +33,13 @@ def own_buffers(module: nn.Module) -> dict[str, Any]:
     return found if is_a(found, dict) else {}
 
 
+def is_training(module: nn.Module) -> bool:
+    """Whether a module is in training mode."""
+    if is_a(module, torch.jit.ScriptModule):
+        return bool(module.training)
+    return attributes(module).get("training") is True
+
+
 def named_modules(net: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """What `net.named_modules()` gives.
 

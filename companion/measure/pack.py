@@ -14,6 +14,7 @@ from torch import Tensor
 from torch._utils import _flatten_dense_tensors
 
 from companion.measure.read import read
+from companion.measure.values import kernels_alone
 from companion.records.reading import Reading
 
 SMALL = 1024  # entries
@@ -41,7 +42,8 @@ class Pack:
     """
 
     def __init__(self, tensors: Sequence[Tensor], like: Pack | None = None) -> None:
-        flat: Tensor = _flatten_dense_tensors([tensor.detach() for tensor in tensors])
+        with kernels_alone():
+            flat: Tensor = _flatten_dense_tensors(tensors)
         self._flat = flat.clone() if len(tensors) == 1 else flat  # of one it is a view
         self.shapes = [tensor.shape for tensor in tensors]
         self._starts: list[int]
@@ -68,13 +70,19 @@ class Pack:
 
     def readings(self, tensors: Sequence[Tensor]) -> list[Reading | None]:
         """A reading for each; accumulated in float64, or float32 where a device has no other."""
-        wide = torch.float32 if self._flat.device.type == "mps" else torch.float64
-        values = self._flat.to(wide)
-        both = torch.stack([values, values * values], dim=1)
-        numbers = torch.segment_reduce(both, "sum", lengths=self._lengths, unsafe=True).tolist()
+        flat = self._flat
+        with kernels_alone():
+            values = flat.to(torch.float32 if flat.device.type == "mps" else torch.float64)
+            totals = self._sums(values)
+            squares = self._sums(values * values if values is flat else values.mul_(values))
         # The square of a float64 may be too small for one.
-        least = _SMALLEST if self._flat.dtype == torch.float64 else -1.0
+        least = _SMALLEST if flat.dtype == torch.float64 else -1.0
         return [
             Reading(total, math.sqrt(square), 0) if least < square < math.inf else read(tensor)
-            for tensor, (total, square) in zip(tensors, numbers, strict=True)
+            for tensor, total, square in zip(tensors, totals, squares, strict=True)
         ]
+
+    def _sums(self, values: Tensor) -> list[float]:
+        """The sum of each tensor's entries, added up one after the other."""
+        sums = torch.segment_reduce(values, "sum", lengths=self._lengths, unsafe=True)
+        return sums.tolist()

@@ -9,16 +9,20 @@ import torch
 from torch import Tensor
 
 from companion.measure.read import read
-from companion.measure.values import has_values
+from companion.measure.values import has_values, kernels_alone
 from companion.records.reading import Reading
 
 
-def read_all(tensors: Sequence[Tensor]) -> list[Reading | None]:
+def read_all(tensors: Sequence[Tensor], *, sure: bool = False) -> list[Reading | None]:
     """Read many tensors, as fast as their memory comes: what a trace does after a line.
 
     float32 and float64 are accumulated in their own precision, half precision in float32; where
     that could overflow, underflow or meet a NaN, and for every other kind of tensor, `read` does
     it. From a device other than the CPU all numbers come in one transfer.
+
+    Args:
+        tensors: What to read.
+        sure: Whether it is known that all of them have values.
 
     Returns:
         One reading a tensor, as `read` gives them up to rounding.
@@ -28,8 +32,9 @@ def read_all(tensors: Sequence[Tensor]) -> list[Reading | None]:
         [Reading(sum=-1.0, norm=5.0, nonfinite=0), Reading(sum=0.5, norm=0.5, nonfinite=0)]
     """
     with torch._C._DisableAutocast():  # it would compute a dot product in half precision
-        results = [_start(tensor) for tensor in tensors]
-        numbers = _fetch([number for pair in results if pair is not None for number in pair])
+        with kernels_alone():
+            results = [_start(one) if sure or has_values(one) else None for one in tensors]
+            numbers = _fetch([number for pair in results if pair is not None for number in pair])
         fetched = iter(numbers)
         readings: list[Reading | None] = []
         for tensor, pair in zip(tensors, results, strict=True):
@@ -54,11 +59,11 @@ _FAST = {
 
 def _start(tensor: Tensor) -> tuple[Tensor, Tensor] | None:
     """Sum and squared norm, not yet fetched; None for a tensor that is not of the plain kind."""
-    if tensor.dtype not in _FAST or tensor.layout != torch.strided or not has_values(tensor):
+    if tensor.dtype not in _FAST or tensor.layout != torch.strided:
         return None
     if tensor.is_nested or tensor.is_mkldnn or not 0 < tensor.numel() < 2**31:
         return None
-    values = tensor.detach().reshape(-1)
+    values = tensor.reshape(-1)
     wider = _FAST[tensor.dtype]
     if wider is not None:
         values = values.to(wider)

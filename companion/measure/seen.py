@@ -116,6 +116,15 @@ class Seen:
             and tensor.data_ptr() == self.pointer
         )
 
+    def may_read(self, reading: Reading | None) -> bool:
+        """Whether these may be the values that were read: else the reading would be another."""
+        last = self.reading
+        if last is None or reading is None:
+            return last is reading or hides(reading)
+        if last.norm != reading.norm:  # as nearly always; the quickest question comes first
+            return hides(reading)
+        return last == reading or hides(reading)
+
     def has_values_of(self, tensor: Tensor) -> bool:
         """Compare with the copy; without one, it cannot be said."""
         if kind_of(tensor) != self.kind:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import torch
 from torch import Tensor
 
 from companion.isolation.wall import is_ours
@@ -12,7 +11,7 @@ from companion.measure.glance import Glance
 from companion.measure.pack import Pack, packs
 from companion.measure.read import read
 from companion.measure.read_all import read_all
-from companion.measure.seen import Room, Seen, hides, kind_of
+from companion.measure.seen import Room, Seen, kind_of
 from companion.measure.values import has_values, is_lazy
 from companion.records.reading import Reading
 
@@ -50,7 +49,7 @@ class Seens(dict[str, Seen]):
     def look(self, suspects: Sequence[tuple[str, Tensor]]) -> list[str]:
         """Read these; which of them have other values."""
         changed: list[str] = []
-        small: dict[tuple[torch.dtype, torch.device], list[tuple[str, Tensor]]] = {}
+        small: dict[object, list[tuple[str, Tensor]]] = {}  # by dtype and device
         large: list[tuple[str, Tensor]] = []
         for name, tensor in suspects:
             if not has_values(tensor):
@@ -58,7 +57,8 @@ class Seens(dict[str, Seen]):
                 if never and self.pop(name, None) is not None:
                     changed.append(name)  # else its memory is freed for now
             elif packs(tensor):
-                small.setdefault((tensor.dtype, tensor.device), []).append((name, tensor))
+                kind = tensor.dtype if tensor.is_cpu else (tensor.dtype, tensor.device)
+                small.setdefault(kind, []).append((name, tensor))
             else:
                 large.append((name, tensor))
         for group in small.values():
@@ -78,16 +78,16 @@ class Seens(dict[str, Seen]):
             return []
         readings = new.readings(tensors)
         changed = []
-        for i, (name, tensor) in enumerate(named):
-            last = lasts[i]
+        for i, ((name, tensor), last, reading) in enumerate(
+            zip(named, lasts, readings, strict=True)
+        ):
             # Other readings, other values. The same reading may be a permutation.
-            alike = last is not None and (last.reading == readings[i] or hides(readings[i]))
-            if last is not None and alike and last.has_values_of(tensor):
+            if last is not None and last.may_read(reading) and last.has_values_of(tensor):
                 last.renew(tensor)
                 continue
             seen = self._seen_anew(name, tensor)
             seen.forget()
-            seen.pack, seen.place, seen.reading = new, i, readings[i]
+            seen.pack, seen.place, seen.reading = new, i, reading
             changed.append(name)
         return changed
 
@@ -134,7 +134,7 @@ class Seens(dict[str, Seen]):
 
     def _read(self, named: Sequence[tuple[str, Tensor]]) -> list[Reading | None]:
         try:
-            return read_all([tensor for _, tensor in named])
+            return read_all([tensor for _, tensor in named], sure=True)
         except (RuntimeError, NotImplementedError) as failure:
             if not is_ours(failure):
                 raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
+from operator import is_
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from companion.isolation.objects import attributes, is_a
 from companion.measure.modules import (
     children,
+    is_training,
     named_buffers,
     named_modules,
     named_parameters,
@@ -65,7 +67,8 @@ class Tree:
                 self.parameters[name] = tensor
         modules = list(self.modules.values())
         self._structure = _Held([*map(children, modules), *map(own_parameters, modules)])
-        self._kept = [None if is_a(m, torch.jit.ScriptModule) else attributes(m) for m in modules]
+        scripted = any(is_a(m, torch.jit.ScriptModule) for m in modules)
+        self._kept = None if scripted else list(map(attributes, modules))
         self.names = {id(p): name for name, p in self.parameters.items()}
         self.has_leaves_only = all(p.is_leaf for p in self.parameters.values())
         self._walk_buffers()
@@ -112,10 +115,9 @@ class Tree:
 
     def training(self) -> list[bool]:
         """Whether each module is in training mode."""
-        return [
-            bool(module.training) if kept is None else kept.get("training") is True
-            for module, kept in zip(self.modules.values(), self._kept, strict=True)
-        ]
+        if self._kept is None:
+            return list(map(is_training, self.modules.values()))
+        return [kept.get("training") is True for kept in self._kept]
 
     def refresh(self) -> bool:
         """Walk again if the networks' layers or Parameter objects are not the same any more."""
@@ -129,18 +131,18 @@ class Tree:
 
 
 class _Held:
-    """What some dicts hold, told in one pass. The objects are kept, so that ids stay their own."""
+    """What some dicts hold, told in one pass. The objects are kept, to be known again."""
 
     def __init__(self, dicts: Sequence[dict[str, Any]]) -> None:
         self._dicts = dicts
-        self._values = [*chain.from_iterable(map(dict.values, dicts))]
-        self._ids = list(map(id, self._values))
+        self._views = list(map(dict.values, dicts))
+        self._values = [*chain.from_iterable(self._views)]
         self._lengths = list(map(len, dicts))
 
     def is_as_it_was(self) -> bool:
         if list(map(len, self._dicts)) != self._lengths:
             return False
-        return list(map(id, chain.from_iterable(map(dict.values, self._dicts)))) == self._ids
+        return all(map(is_, chain.from_iterable(self._views), self._values))
 
 
 def _is_ordinary(module: nn.Module) -> bool:

@@ -44,6 +44,10 @@ def is_plain(tensor: Tensor) -> bool:
 
 _is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor
 
+# Where a context of this is entered, torch's operations record nothing for autograd. That is a
+# saving, too: after a training step all code that they run must be fetched from memory anew.
+kernels_alone = torch._C._AutoDispatchBelowADInplaceOrView
+
 
 def parts(tensor: Tensor) -> tuple[Tensor, ...]:
     """The tensors that a tensor is made of; none where they are torch's own secret."""

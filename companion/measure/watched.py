@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import sys
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
@@ -120,6 +121,8 @@ class Watched:
             others: How many more references to a network there are of ours.
         """
         networks, optimizers = _holders(self.networks), _holders(self.optimizers)
+        if min(networks, default=0) > _ALONE + others and min([*optimizers, math.inf]) > _ALONE:
+            return set()
         left = {
             name for name, n in zip(self.networks, networks, strict=True) if n <= _ALONE + others
         }

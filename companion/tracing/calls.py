@@ -94,10 +94,14 @@ def is_called(frame: FrameType) -> bool:
     known = _codes.get(id(code))
     if known is None:
         known = _codes[id(code)] = code, code.co_code
-    name = dis.opname[known[1][caller.f_lasti]] if caller.f_lasti >= 0 else ""
-    return not name.startswith(("STORE_", "DELETE_", "POP_", "RETURN_", "END_"))
+    return caller.f_lasti < 0 or known[1][caller.f_lasti] not in _DROPPING
 
 
+_DROPPING = {
+    number
+    for number, name in enumerate(dis.opname)
+    if name.startswith(("STORE_", "DELETE_", "POP_", "RETURN_", "END_"))
+}
 _codes: dict[int, tuple[CodeType, bytes]] = {}  # the code is kept, so that its id stays its own
 
 

@@ -194,7 +194,7 @@ class Follower(Listener):
             return False
         if not self.places or self.is_still or not is_called(frame):
             return False
-        if call.matters:
+        if call.matters and self._recorder.heeds(call, frame):
             aside(self._recorder.called, call, frame)
         caller = self.places[-1].frame
         if frame is self.base or (
@@ -268,7 +268,7 @@ class Follower(Listener):
         elif recorder.is_idle():
             self._doze()
         else:
-            place.begin(frame)
+            place.begin(frame, statement)
             recorder.begin(place)
 
     def on_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:

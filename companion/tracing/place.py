@@ -36,7 +36,7 @@ class Place:
         name = getattr(frame.f_code, "co_qualname", frame.f_code.co_name)
         self.function = "" if name.startswith("<") else name
         self.header = header  # the `with trace(...)` or `def ...` that is entered
-        self.begin(frame)
+        self.begin(frame, source.at(frame.f_lineno))
         self.recorded = True  # the line under way on entering has begun before
 
     def note_called(self, frame: FrameType) -> None:
@@ -44,9 +44,9 @@ class Place:
         if self.header is not None and not self.header.spans(frame.f_code.co_firstlineno):
             self.header = None
 
-    def begin(self, frame: FrameType) -> None:
+    def begin(self, frame: FrameType, statement: Statement) -> None:
         """A statement begins."""
-        self.current = self.source.at(frame.f_lineno)
+        self.current = statement
         self.start = frame.f_lasti
         self.recorded = self.current is self.header
         self.raised = self.leaving = self.entered = False
@@ -78,6 +78,8 @@ class Place:
 
     def reaches_past(self) -> bool:
         """Whether the statement under way may write past the version counters."""
+        if not self.uncounted:
+            return False
         lines = range(self.current.first, self.current.last + 1)
         return any(line in self.uncounted for line in lines)
 

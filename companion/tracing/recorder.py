@@ -145,11 +145,19 @@ class Recorder:
             self._meter.guard(variables.reached_by(place.current.text, place.frame))
         self._events += self._readers.before(place)
 
+    def heeds(self, call: Call, frame: FrameType) -> bool:
+        """Whether a call can mean anything here: most are forwards of layers, of no network."""
+        tell, others = call.recogniser, call.past or call.unscaling or call.averaging
+        if others or tell is None or self._readers.listens:
+            return True
+        return is_of_interest(tell, frame, self._known)
+
     def called(self, call: Call, frame: FrameType) -> None:
         """The line under way calls something that matters, or that may write uncounted."""
         seen: Event | None = None
         recogniser = call.recogniser
-        self._events += self._readers.called(frame)
+        if self._readers.listens:
+            self._events += self._readers.called(frame)
         if recogniser is not None and is_of_interest(recogniser, frame, self._known) and is_calm():
             seen = recogniser(local_variables(frame), frame, self._known)
             if seen is not None:

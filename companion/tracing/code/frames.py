@@ -95,10 +95,16 @@ def _count() -> int:
 _ALONE = _count()  # references to such a dict: the frame's, a variable's, a call's
 
 
-def value_of(dotted: str, frame: FrameType) -> Any:
-    """What a variable of a running frame holds; UNKNOWN where only running code could tell."""
+def value_of(dotted: str, frame: FrameType, local: Mapping[str, Any] | None = None) -> Any:
+    """What a variable of a running frame holds; UNKNOWN where only running code could tell.
+
+    Args:
+        dotted: The variable, and attributes of it.
+        frame: The frame.
+        local: Its local variables, if they have been read already.
+    """
     first, *rest = dotted.split(".")
-    value = local_variables(frame).get(first, UNKNOWN)
+    value = (local_variables(frame) if local is None else local).get(first, UNKNOWN)
     if value is UNKNOWN:
         value = dict.get(frame.f_globals, first, UNKNOWN)
     for name in rest:

@@ -77,7 +77,10 @@ class Source:
 
     def at(self, line: int) -> Statement:
         """The statement that `line` belongs to; the same object for each of its lines."""
-        return self._by_line.setdefault(line, Statement(line, line))
+        statement = self._by_line.get(line)
+        if statement is None:
+            statement = self._by_line[line] = Statement(line, line)
+        return statement
 
 
 def lines_of(filename: str) -> list[str]:

@@ -30,6 +30,11 @@ class Clues:
             self._begun.discard(place.line)
         return self._outside.read_by(place.line, place.current.text, place.frame)
 
+    @property
+    def listens(self) -> bool:
+        """Whether a layer that learns nothing is being looked for."""
+        return self._layers.listens
+
     def called(self, frame: FrameType) -> Iterator[Event]:
         """It calls something of torch's."""
         found = self._layers.called(frame) if frame.f_code is CALL else None
@@ -39,7 +44,7 @@ class Clues:
     def after(self, place: Place, events: Sequence[Event], state: State) -> Iterator[Event]:
         """It has ended well, with these events."""
         if any(event.kind == "backward" for event in events):
-            self._layers.note_gradients(state.gradients)
+            self._layers.note_gradients(state.gradients, state.requires_grad)
         if place.line in self._begun:
             return iter(())
         return terms.after(place.current.text, place.frame)

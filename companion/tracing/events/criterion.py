@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 import torch.utils.checkpoint
 
 from companion.isolation.objects import is_a
-from companion.tracing.events.graph import Node, below, shape_of
+from companion.tracing.events.graph import Node, shape_of
 
 NEAR = 40  # nodes below the loss, when its shape is asked for
 _FAR = 200  # nodes that only hand on what they are given: time steps that were collected
@@ -93,9 +94,13 @@ SQUEEZES = {"SoftmaxBackward0": "softmax", "SigmoidBackward0": "sigmoid"}
 _TAKES = {"BinaryCrossEntropyBackward0": "SigmoidBackward0", "LogBackward0": "SoftmaxBackward0"}
 
 
-def taken_twice(loss: Node | None) -> Twice:
-    """What stands right below a criterion that does the like itself."""
-    for node in below([loss], NEAR):
+def taken_twice(near: Sequence[Node]) -> Twice:
+    """What stands right below a criterion that does the like itself.
+
+    Args:
+        near: A loss's own node, and those below it.
+    """
+    for node in near[:NEAR]:
         name = node.name()
         if name not in _OWN and name not in _TAKES:
             continue
@@ -103,7 +108,7 @@ def taken_twice(loss: Node | None) -> Twice:
         if under is None:
             continue
         if name in _OWN and under.name() in SQUEEZES:
-            classes = _classes(node) if _is_mean_of(loss, node) else None
+            classes = _classes(node) if _is_mean_of(near[0], node) else None
             return Twice(SQUEEZES[under.name()], _OWN[name], classes)
         if under.name() == _TAKES.get(name) and _is_again(under):
             return Twice(SQUEEZES[under.name()], "another")
@@ -131,14 +136,14 @@ def _is_mean_of(loss: Node | None, log_softmax: Node) -> bool:
     )
 
 
-def picked_across(loss: Node | None) -> tuple[int, ...] | None:
+def picked_across(near: Sequence[Node]) -> tuple[int, ...] | None:
     """Where each row of a log_softmax over the batch gives one entry, as a likelihood's do.
 
     Returns:
         The dimension that it ran over, that of the classes, and its shape. None for a square,
         whose columns may be meant as well as its rows, as in CLIP.
     """
-    for node in below([loss], NEAR):
+    for node in near[:NEAR]:
         shape = _over_the_batch(node)
         if shape is not None:
             return (0, 1, *shape)

@@ -13,10 +13,9 @@ from torch.optim.optimizer import Optimizer
 from companion.isolation.objects import is_a
 from companion.measure.values import is_lazy
 from companion.measure.watched import groups
-from companion.tracing.events.graph import Node, below
+from companion.tracing.events.graph import Node
 from companion.tracing.events.values import numbers_in
 
-NEAR = 100  # nodes below the loss
 _STEEP = {
     "Sqrt": "sqrt", "Rsqrt": "rsqrt", "Log": "log", "Log2": "log", "Log10": "log", "Log1P": "log",
     "Div": "/", "Reciprocal": "/", "Pow": "**", "Std": "std", "Acos": "acos", "Asin": "asin",
@@ -24,13 +23,18 @@ _STEEP = {
 }  # fmt: skip
 
 
-def of_loss(roots: Sequence[Tensor], nodes: Sequence[Node | None]) -> dict[str, Any]:
-    """Details of a backward: is its loss finite, and what could make its gradient infinite?"""
+def of_loss(roots: Sequence[Tensor], near: Sequence[Node]) -> dict[str, Any]:
+    """Details of a backward: is its loss finite, and what could make its gradient infinite?
+
+    Args:
+        roots: What it begins at.
+        near: The nodes near them.
+    """
     single = [one for one in roots if not is_lazy(one) and not one.is_nested and one.numel() == 1]
     counts = [numbers_in(root)[1] for root in single]
     found: dict[str, None] = {}
     ignored = None
-    for node in below(nodes, NEAR):
+    for node in near:
         kind = node.name().partition("Backward")[0]
         if kind in _STEEP and not _is_power(node):
             found[_STEEP[kind]] = None

@@ -37,9 +37,10 @@ def below(
     for node in todo:
         yield node
         if len(todo) < most and through(node):
-            fresh = [n for n, _ in node.next_functions if n is not None and n not in seen]
-            todo += dict.fromkeys(fresh)
-            seen.update(fresh)
+            for under, _ in node.next_functions:
+                if under is not None and under not in seen:
+                    seen.add(under)
+                    todo.append(under)
 
 
 def shape_of(node: Node) -> tuple[int, ...] | None:
@@ -73,9 +74,9 @@ class Spent:
         self._near, self._most = near, most
         self._numbers: dict[int, None] = {}  # a set that knows which are its oldest
 
-    def note(self, roots: Iterable[Node | None]) -> None:
-        """A backward begins here, and will free what it goes through."""
-        numbers = map(number_of, below(roots, self._near))
+    def note(self, nodes: Iterable[Node]) -> None:
+        """A backward will free these, and what is below them."""
+        numbers = map(number_of, nodes)
         self._numbers.update((number, None) for number in numbers if number is not None)
         while len(self._numbers) > self._most:
             del self._numbers[next(iter(self._numbers))]

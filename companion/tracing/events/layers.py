@@ -42,15 +42,21 @@ class Layers:
         self._sizes: set[int] = set()  # of its outputs
         self._given: set[int] = set()  # the storages of what the network was called with
         self._without: set[str] = set()  # layers whose gradients the last backward left at 0
+        self.listens = False  # one of those that are to learn got nothing at the last backward
 
-    def note_gradients(self, gradients: Mapping[str, Reading | None]) -> None:
-        """A backward is over."""
+    def note_gradients(
+        self, gradients: Mapping[str, Reading | None], wanted: Mapping[str, bool]
+    ) -> None:
+        """A backward is over; which parameters want a gradient."""
         moved: dict[str, bool] = {}
         for name, reading in gradients.items():
             if reading is not None:
                 layer = name.rpartition(".")[0]
                 moved[layer] = moved.get(layer, False) or reading.norm != 0
         self._without = {layer for layer, any_moved in moved.items() if not any_moved}
+        self.listens = bool(self._without) or any(
+            reading is None and wanted.get(name) for name, reading in gradients.items()
+        )
 
     def called(self, frame: FrameType) -> Event | None:
         """A module is called; torch's own code, whose variables may be looked at as they are."""

@@ -20,12 +20,17 @@ from torch.optim.optimizer import Optimizer
 
 from companion.isolation.objects import attributes, is_a, own_of, types_of
 from companion.measure.marks import mark
-from companion.measure.modules import children, named_parameters, own_parameters, parameters
+from companion.measure.modules import (
+    children,
+    is_training,
+    named_parameters,
+    own_parameters,
+    parameters,
+)
 from companion.measure.values import is_lazy
 from companion.measure.watched import held
 from companion.records.line import Event
 from companion.tracing.events.around import made_of
-from companion.tracing.events.modes import is_training
 
 DEEP = 60  # modules around one another that are looked through
 FRESH = 2  # times that torch's own layers write a parameter when they are built, at most

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import torch
-import torch.utils.checkpoint
 from torch import nn
 
 from companion.isolation.objects import attributes, is_a
-from companion.measure.modules import named_modules, parameters
+from companion.measure.modules import is_training, named_modules, parameters
 
 # Modules whose forward differs between train() and eval().
 _MODAL = (nn.modules.batchnorm._NormBase, nn.modules.dropout._DropoutNd, nn.RReLU, nn.RNNBase)
-
-
-def is_training(module: nn.Module) -> bool:
-    """Whether a module is in training mode."""
-    if is_a(module, torch.jit.ScriptModule):
-        return bool(module.training)
-    return attributes(module).get("training") is True
 
 
 def modal_kinds(net: nn.Module, *, training: bool) -> tuple[str, ...]:

@@ -31,6 +31,11 @@ class Readers:
         yield from self._once.before(place)
         yield from self._clues.before(place)
 
+    @property
+    def listens(self) -> bool:
+        """Whether calls of layers are of interest, too."""
+        return self._clues.listens
+
     def called(self, frame: FrameType) -> Iterator[Event]:
         """It calls something of torch's."""
         return self._clues.called(frame)

@@ -22,7 +22,7 @@ from torch.optim import lr_scheduler
 from torch.optim.optimizer import Optimizer
 
 from companion.isolation.objects import attributes, is_a
-from companion.measure.modules import parameters
+from companion.measure.modules import is_training, parameters
 from companion.measure.values import is_plain
 from companion.measure.watched import Watched
 from companion.records.line import Event
@@ -35,7 +35,7 @@ from companion.tracing.events.finite import of_loss
 from companion.tracing.events.forwards import Forwards
 from companion.tracing.events.graph import Node, Spent, below, grad_fn, number_of
 from companion.tracing.events.idle import loads_itself
-from companion.tracing.events.modes import is_training, modal_kinds
+from companion.tracing.events.modes import modal_kinds
 from companion.tracing.events.pairs import LOSSES, compared, spreads
 from companion.tracing.events.reached import Reached
 
@@ -82,6 +82,7 @@ Recogniser: TypeAlias = Callable[[Mapping[str, Any], FrameType, Known], Event | 
 
 MOST_NODES = 20_000  # of a graph, when its size is asked for
 NEAR = 40  # nodes below a backward's roots by which its graph is known again
+FAR = 100  # in which a criterion, or what may be too steep, is looked for
 MOST_SPENT = 100_000  # nodes that are remembered so
 
 
@@ -125,12 +126,13 @@ def _is_recomputed_later(frame: FrameType | None) -> bool:
 def _backward(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event:
     roots = _roots(local["tensors"])
     nodes = [grad_fn(root) for root in roots]
+    near = [list(below([node], FAR)) for node in nodes]
     kept = local.get("retain_graph"), local.get("create_graph")
     retained = _is_true(kept[0])
     if all(one is None or one is False for one in kept):
-        known.spent.note(nodes)
+        known.spent.note(near[0][:NEAR] if len(near) == 1 else below(nodes, NEAR))
     spread = next((found for node in nodes for found in spreads(node)), None)
-    twice = next((found for found in map(taken_twice, nodes) if found.what), Twice())
+    twice = next((found for found in map(taken_twice, near) if found.what), Twice())
     reached = {} if known.forwards is None else {"reaches": known.forwards.reached(nodes)}
     return Event(
         "backward",
@@ -140,13 +142,13 @@ def _backward(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event
             "twice": twice.what,
             "before": twice.before,
             "classes": twice.classes,
-            "across": next((found for found in map(picked_across, nodes) if found), None),
+            "across": next((found for found in map(picked_across, near) if found), None),
             "spread": None if spread is None else spread.whole,
             "part": None if spread is None else spread.part,
             "cut": bool(roots) and all(root.is_leaf and root.requires_grad for root in roots),
             "nodes": _nodes(nodes) if retained else None,
             "inputs": local.get("inputs") is not None,
-            **of_loss(roots, nodes),
+            **of_loss(roots, near[0] if len(near) == 1 else list(below(nodes, FAR))),
             **reached,
             "strangers": known.reached.backward(roots, frame),
         },

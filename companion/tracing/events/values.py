@@ -12,10 +12,10 @@ from torch import Tensor
 
 from companion.isolation.objects import is_a
 from companion.isolation.wall import is_calm
-from companion.measure.values import has_values, is_lazy, is_plain
+from companion.measure.values import has_values, is_lazy, is_plain, kernels_alone
 from companion.records.syntax import bound
 from companion.records.value import Value
-from companion.tracing.code.frames import value_of
+from companion.tracing.code.frames import local_variables, value_of
 from companion.tracing.events.graph import Node, grad_fn, number_of
 from companion.tracing.place import Place
 
@@ -44,10 +44,11 @@ class Values:
         if not names or not is_calm():
             return ()
         found = []
+        local = local_variables(place.frame)
         for name, is_loop in names:
             if is_loop and not place.entered:
                 continue
-            value = value_of(name, place.frame)
+            value = value_of(name, place.frame, local)
             if is_a(value, Tensor):
                 found.append(self._tensor(name, value, parameters, requires_grad))
             elif type(value) in (int, float) and not is_loop:
@@ -159,12 +160,12 @@ def numbers_in(tensor: Tensor) -> tuple[float | None, int | None]:
         return None, None
     if tensor.is_mkldnn or not has_values(tensor):
         return None, None
-    values = tensor.detach()
     if tensor.numel() == 1:
-        number = _float(values.item())
+        number = _float(tensor.item())
         return number, None if number is None else int(not math.isfinite(number))
     if not tensor.is_floating_point() or tensor.itemsize == 1:
         return None, None if tensor.is_floating_point() else 0
-    if not tensor.numel() or math.isfinite(values.sum().item()):
-        return None, 0
-    return None, int((~values.isfinite()).sum().item())
+    with kernels_alone():
+        if not tensor.numel() or math.isfinite(tensor.sum().item()):
+            return None, 0
+    return None, int((~tensor.detach().isfinite()).sum().item())

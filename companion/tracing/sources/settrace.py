@@ -25,15 +25,22 @@ class Settrace(Source):
     def __init__(self, listener: Listener) -> None:
         super().__init__(listener)
         self._previous: Any = None
+        self._quiet: set[int] = set()  # the ids of codes whose calls mean nothing, as nearly all
         self._handed_back: dict[int, Any] = {}
         self._dropped = False  # by Python, as an exception came out of it
 
     def take(self) -> bool:
         """Remember who has Python's trace function: `install` takes it."""
         self._handed_back, self._dropped = {}, False
+        self._quiet = set()
         self._previous = still_running(sys.gettrace())
         _running.add(self)
         return True
+
+    def forget(self) -> None:
+        """Keep no code alive."""
+        super().forget()
+        self._quiet = set()
 
     def install(self) -> None:
         """Become Python's trace function."""
@@ -116,6 +123,8 @@ class Settrace(Source):
         local, listener = None, self.listener
         try:
             code = frame.f_code
+            if id(code) in self._quiet and self._previous is None:
+                return None
             if self._previous is not None:
                 local = self._previous(frame, event, arg)
                 watches = listener.running and not listener.is_still
@@ -128,7 +137,9 @@ class Settrace(Source):
                     return local
                 call = self.meaning(code)
             if call is PLAIN and frame is not listener.base and code is not listener.code:
-                return local  # as nearly all calls are
+                if listener.base is None or code is not listener.base.f_code:
+                    self._quiet.add(id(code))
+                return local
             return self.on_local_event if listener.on_call(frame, call, local) else local
         except BaseException as error:
             if listener.passes(error):

@@ -101,3 +101,15 @@ def test_read_all_needs_no_graph_and_leaves_none() -> None:
     read_all([p, loss])
     loss.backward()
     assert p._version == version
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.int64, torch.bfloat16])
+def test_reading_a_pack_leaves_its_copy_and_the_tensors_as_they_are(dtype: torch.dtype) -> None:
+    tensors = [torch.arange(2.0, 5.0).to(dtype), torch.tensor([[7.0]]).to(dtype)]
+    pack = Pack(tensors)
+    for _ in range(2):
+        sums = [reading.sum for reading in pack.readings(tensors) if reading is not None]
+        assert sums == [9.0, 7.0]
+    assert pack.entries(0).tolist() == tensors[0].tolist() == [2, 3, 4]
+    assert pack.entries(1).tolist() == [7]
+    assert [tensor._version for tensor in tensors] == [0, 0]

@@ -27,6 +27,7 @@ from matplotlib import pyplot
 from torch import nn
 
 from companion import Event, LineRecord, Reading, State, Trace, trace
+from companion.records.kinds import KINDS
 from companion.records.saving import FORMAT
 
 
