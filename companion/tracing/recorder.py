@@ -24,10 +24,11 @@ from companion.tracing.code.frames import local_variables
 from companion.tracing.code.uncounted import counts_no_writes
 from companion.tracing.events import variables
 from companion.tracing.events.holdings import Holdings, unregistered, wrapper_of
+from companion.tracing.events.known import what_is_known
 from companion.tracing.events.misnamed import misnamed
 from companion.tracing.events.reached import Built, Reached
 from companion.tracing.events.readers import Readers
-from companion.tracing.events.recognise import is_of_interest, what_is_known
+from companion.tracing.events.recognise import is_of_interest
 from companion.tracing.events.values import Values
 from companion.tracing.options import Options
 from companion.tracing.place import Place

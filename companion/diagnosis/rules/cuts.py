@@ -32,7 +32,7 @@ def constant_term(ledger: Ledger) -> Iterator[Sighting]:
     flow = ledger.flow
     told = {one.record.place for one in cut_between(ledger)} if seen else set()
     for (_, term), found in seen.items():
-        numbers = {event.details["value"] for _, event in found}
+        numbers = {event.details["amount"] for _, event in found}
         if len(found) < 2:
             continue
         same = len(numbers) == 1 and numbers != {""}
@@ -42,7 +42,7 @@ def constant_term(ledger: Ledger) -> Iterator[Sighting]:
             cut = _cut_of_term(flow, record, term)
             if cut is None or (same and not cut.is_stepwise) or cut.line.place in told:
                 continue  # the same each time: a constant on purpose
-            number = event.details["value"]
+            number = event.details["amount"]
             whole = event.name or "what is returned"
             sure = cut.is_stepwise and not cut.is_on_purpose
             of = f"it was made of {cut.made_of}, which has one"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from types import CodeType, FrameType
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 import torch.utils.checkpoint
@@ -24,66 +24,22 @@ from torch.optim.optimizer import Optimizer
 from companion.isolation.objects import attributes, is_a
 from companion.measure.modules import is_training, parameters
 from companion.measure.values import is_plain
-from companion.measure.watched import Watched
 from companion.records.line import Event
 from companion.tracing.events import dropouts, loaders
-from companion.tracing.events.beside import Beside, beside
 from companion.tracing.events.clips import clip
 from companion.tracing.events.criterion import Twice, is_mean, picked_across, taken_twice
 from companion.tracing.events.feeds import CRITERIA, fed
 from companion.tracing.events.finite import of_loss
-from companion.tracing.events.forwards import Forwards
-from companion.tracing.events.graph import Node, Spent, below, grad_fn, number_of
+from companion.tracing.events.graph import Node, below, grad_fn, number_of
 from companion.tracing.events.idle import loads_itself
+from companion.tracing.events.known import NEAR, Known
 from companion.tracing.events.modes import modal_kinds
 from companion.tracing.events.pairs import LOSSES, compared, spreads
-from companion.tracing.events.reached import Reached
-
-
-class Known(NamedTuple):
-    """What a trace knows.
-
-    Attributes:
-        names: The names of what it watches, by id.
-        spent: The graphs that a backward has gone through.
-        parameters: Gives the watched parameters, by name.
-        beside: The networks that only take part, by id.
-        loaders: What the data loaders have fetched.
-        forwards: Those of the only network that no backward has reached yet.
-        reached: The parameters that the losses have reached.
-    """
-
-    names: Mapping[int, str]
-    spent: Spent
-    parameters: Callable[[], Mapping[str, Tensor]]
-    beside: Mapping[int, Beside]
-    loaders: loaders.Loaders
-    forwards: Forwards | None
-    reached: Reached
-
-
-def what_is_known(
-    watched: Watched, ours_now: Callable[[], Mapping[str, Tensor]], reached: Reached
-) -> Known:
-    """What a trace of these knows at its beginning; `ours_now` gives the parameters, by name."""
-    ours = [*watched.networks.items(), *watched.optimizers.items()]
-    return Known(
-        {id(one): name for name, one in ours},
-        Spent(NEAR, MOST_SPENT),
-        ours_now,
-        beside(watched),
-        loaders.Loaders(),
-        Forwards() if len(watched.networks) == 1 else None,
-        reached,
-    )
-
 
 Recogniser: TypeAlias = Callable[[Mapping[str, Any], FrameType, Known], Event | None]
 
 MOST_NODES = 20_000  # of a graph, when its size is asked for
-NEAR = 40  # nodes below a backward's roots by which its graph is known again
 FAR = 100  # in which a criterion, or what may be too steep, is looked for
-MOST_SPENT = 100_000  # nodes that are remembered so
 
 
 def _forward(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event | None:

@@ -95,7 +95,7 @@ def _returned(expression: ast.expr, frame: FrameType) -> Iterator[Event]:
 def _event(target: str, term: ast.expr, frame: FrameType) -> Iterator[Event]:
     number, text = _number(term, frame), unparsed(term)
     if number is not None and text is not None:
-        yield Event("constant term", target, {"term": text, "value": number})
+        yield Event("constant term", target, {"term": text, "amount": number})
 
 
 def _added(expression: ast.expr) -> Iterator[ast.expr]:
