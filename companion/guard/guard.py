@@ -11,14 +11,14 @@ from time import perf_counter, thread_time
 from typing import Any
 
 import torch
-import torch.optim.optimizer as torch_optimizer
 from torch import Tensor, nn
-from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
+from torch.optim.optimizer import Optimizer
 
 from companion.guard.late import Idle, Thawed
 from companion.guard.one import One
 from companion.guard.pace import Pace
 from companion.guard.scales import Scales
+from companion.isolation.stepping import AFTER
 from companion.isolation.wall import aside, is_calm, is_ours, keep_out_dynamo, leave_out_us
 from companion.measure.modules import named_parameters
 from companion.measure.watched import Watched
@@ -80,7 +80,7 @@ class Guard:
         """Have torch tell of each step; else somebody calls `on_step`."""
         self._here()
         if self._by_id:
-            register_optimizer_step_post_hook(self.on_step)
+            AFTER.add(self.on_step)
 
     def begin(self) -> None:
         """From here on nobody else looks."""
@@ -163,9 +163,7 @@ class Guard:
     def end(self, *, wait: bool = True) -> None:
         """Look no more, and put into words what was seen; `wait` for what a GPU still computes."""
         try:
-            hooks = torch_optimizer._global_optimizer_post_hooks
-            for key in [key for key, hook in [*hooks.items()] if hook == self.on_step]:
-                del hooks[key]
+            AFTER.remove(self.on_step)
             if self._begun is None or not self._is_here():
                 return
             if self._by_id and is_calm():

@@ -10,9 +10,9 @@ from types import CodeType, FrameType
 from typing import Any
 
 import torch
-import torch.optim.optimizer as torch_optimizer
-from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
+from torch.optim.optimizer import Optimizer
 
+from companion.isolation.stepping import AFTER
 from companion.isolation.wall import aside, is_ours, keep_out_dynamo, leave_out_us
 from companion.isolation.words import words_of
 from companion.tracing.calls import Call, is_called, meaning_of
@@ -53,7 +53,7 @@ class Follower(Listener):
         self._source = source_for(self, self._source)
         self.phase = "paused" if enough else "watching"
         if self._options.hooks:
-            register_optimizer_step_post_hook(self.on_step)
+            AFTER.add(self.on_step)
 
     def install(self, after: Source | None = None) -> None:
         """Hear of calls from now on; `after` is a source that is over, and whose place is free."""
@@ -148,9 +148,7 @@ class Follower(Listener):
         try:
             self._source.end(places)
         finally:
-            hooks = torch_optimizer._global_optimizer_post_hooks
-            for key in [key for key, hook in [*hooks.items()] if hook == self.on_step]:
-                del hooks[key]
+            AFTER.remove(self.on_step)
 
     def _pause(self) -> None:
         """Watch nothing until `_resume`: only the optimizers' step hook is left."""

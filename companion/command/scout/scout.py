@@ -16,11 +16,7 @@ from typing import Any
 import torch
 import torch.utils.data
 from torch import nn
-from torch.optim.optimizer import (
-    Optimizer,
-    register_optimizer_step_post_hook,
-    register_optimizer_step_pre_hook,
-)
+from torch.optim.optimizer import Optimizer
 
 from companion.command.scout.found import Found, others, variables
 from companion.command.scout.loaders import CODES, Loaders
@@ -30,6 +26,7 @@ from companion.command.scout.unwatched import Unwatched
 from companion.guard.guard import Guard
 from companion.isolation.budget import Budget
 from companion.isolation.objects import attributes, is_a
+from companion.isolation.stepping import AFTER, BEFORE
 from companion.isolation.wall import aside, is_calm, is_ours, keep_out_dynamo, leave_out_us
 from companion.isolation.words import words_of
 from companion.measure.modules import parameters
@@ -102,18 +99,16 @@ class Scout(Listener):
         self._top = sys._getframe(1)
         # From here to the end: what torch.compile makes of a step is compiled anew where hooks are
         # others than before.
-        self._hooks = [
-            register_optimizer_step_pre_hook(self._on_step),
-            register_optimizer_step_post_hook(self._on_stepped),
-        ]
+        BEFORE.add(self._on_step)
+        AFTER.add(self._on_stepped)
         self._source = source_for(self, self._source)
         self.phase = "watching"
         self._source.install()
 
     def stop(self, error: BaseException | None) -> None:
         """The script is over."""
-        for hook in self._hooks:
-            hook.remove()
+        BEFORE.remove(self._on_step)
+        AFTER.remove(self._on_stepped)
         if self._follower is not None and self._follower.running:
             self._follower.stop(error)
         self.abandon()

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 import companion
 from companion import Trace, gradient_sums, parameter_sums, trace
+from companion.isolation import wall
 from companion.isolation.budget import Budget
 from companion.measure.seen import Room
 
@@ -234,7 +235,7 @@ def test_an_exception_of_a_signal_passes_without_us(
     calls = []
 
     class Raises:
-        """In place of torch._C._get_tracing_state, which `is_calm` asks."""
+        """In place of torch's own function, which `is_calm` asks."""
 
         def __call__(self) -> None:
             calls.append(1)
@@ -242,7 +243,7 @@ def test_an_exception_of_a_signal_passes_without_us(
                 signal.raise_signal(signal.SIGUSR1)
 
     try:
-        monkeypatch.setattr(torch._C, "_get_tracing_state", Raises())
+        monkeypatch.setattr(wall, "_tracing", Raises())
         with pytest.raises(error) as caught, trace(net, optimizer, into=[several]) as routine:
             several(net, optimizer)
     finally:
