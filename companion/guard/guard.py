@@ -87,7 +87,7 @@ class Guard:
         try:
             if self._begun is None:
                 self._begun = self._made
-                self._thawed = Thawed(_parameters(self._networks))
+                self._thawed = Thawed(partial(_parameters, self._networks))
                 self._note_scale()
         except BaseException as error:
             if self._passes(error):

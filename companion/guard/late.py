@@ -5,8 +5,7 @@ And what never begins: an optimizer whose parameters get gradients makes no step
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -26,12 +25,13 @@ class Thawed:
     """Parameters that were frozen in the watched steps, and require a gradient now.
 
     Args:
-        parameters: The networks' parameters, by name.
+        parameters: Gives the networks' parameters, by name, as they are now.
     """
 
-    def __init__(self, parameters: Iterable[tuple[str, Tensor]]) -> None:
-        frozen = [(n, p) for n, p in parameters if not p.requires_grad and is_plain(p)]
-        self._frozen = [(name, weakref.ref(p)) for name, p in frozen[:MOST]]
+    def __init__(self, parameters: Callable[[], Iterable[tuple[str, Tensor]]]) -> None:
+        self._parameters = parameters
+        frozen = {name for name, p in parameters() if not p.requires_grad and is_plain(p)}
+        self._frozen = frozen if len(frozen) <= MOST else set()
         self._seen: dict[str, tuple[int, Any]] = {}  # name → looks, and what it held at the first
         self._first = 0
         self.sighting: Sighting | None = None
@@ -40,11 +40,11 @@ class Thawed:
         """An optimizer has made this step; its name."""
         if self.sighting is not None or not self._frozen:
             return
-        found: list[tuple[str, Tensor]] = []
-        for name, ref in self._frozen:
-            p = ref()
-            if p is not None and p.requires_grad and gradient_of(p) is not None:
-                found.append((name, p))
+        found = [
+            (name, p)
+            for name, p in self._parameters()
+            if name in self._frozen and p.requires_grad and gradient_of(p) is not None
+        ]
         if not self._seen:
             self._first = step
         lasting = []
@@ -58,7 +58,7 @@ class Thawed:
         everything = {number for one in alive(Optimizer) for number in held(one)}
         names = [name for name, p in lasting if id(p) not in everything]
         if not names:  # another optimizer has them, that was built meanwhile
-            self._frozen = []
+            self._frozen = set()
             return
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         what = (

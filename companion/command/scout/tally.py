@@ -49,12 +49,15 @@ class _Named:
 
     name: str
     optimizer: weakref.ref[Optimizer]
-    held: dict[str, tuple[weakref.ref[Tensor], int | None]]
+    held: dict[str, tuple[int, int | None]]  # by name: its id, and how often it was written
 
-    @property
-    def is_written(self) -> bool:
-        living = [(ref(), version) for ref, version in self.held.values()]
-        return any(p is None or version is None or _version(p) != version for p, version in living)
+    def is_written(self, optimizer: Optimizer) -> bool:
+        """Whether any of them was, or is gone from the optimizer."""
+        now = held(optimizer)
+        return any(
+            key not in now or version is None or _version(now[key]) != version
+            for key, version in self.held.values()
+        )
 
 
 class Tally:
@@ -76,7 +79,7 @@ class Tally:
         for name, optimizer in watched.optimizers.items():
             ids = held(optimizer)
             names = {
-                one: (weakref.ref(p), _version(p))
+                one: (id(p), _version(p))
                 for one, p in [*mine.items(), *watched.loose.items()]
                 if id(p) in ids
             }
@@ -138,7 +141,7 @@ class Tally:
                     "tail": steps.tail,
                     "zero": is_zero(optimizer),
                     "others": others,
-                    "written": one.is_written,
+                    "written": one.is_written(optimizer),
                 },
             )
 

@@ -46,16 +46,17 @@ class Leaf:
         name: The user's, where no watched network has it.
     """
 
-    def __init__(self, tensor: Tensor) -> None:
-        self._ref = weakref.ref(tensor)
+    def __init__(self, tensor: Tensor, *, watched: bool) -> None:
+        self._key = id(tensor)
+        # A script can count the weak references to its parameters: a watched one gets none.
+        self._ref = None if watched else weakref.ref(tensor)
         self.last = self.order = self.steps = 0
         self.name: str | None = None
         self._mark: tuple[Any, ...] | None = None
 
-    @property
-    def tensor(self) -> Tensor | None:
-        """The parameter, unless it is gone."""
-        return self._ref()
+    def tensor(self, watched: Mapping[int, Tensor]) -> Tensor | None:
+        """The parameter, unless it is gone; `watched` are those of the networks, by id."""
+        return watched.get(self._key) if self._ref is None else self._ref()
 
     def has_moved(self, tensor: Tensor) -> bool:
         """Whether it was written since this was first asked."""

@@ -81,6 +81,11 @@ class Reached:
         self._frozen.update(id(p) for p in names.values() if not p.requires_grad)
         return {id(p): name for name, p in names.items()}
 
+    def _by_id(self) -> dict[int, Tensor]:
+        """The watched parameters as they are now, by id."""
+        watched = None if self._watched is None else self._watched.parameters.values()
+        return {id(p): p for p in watched or ()}
+
     def made(self, frame: FrameType) -> None:
         """A parameter is made; of interest where a network's forward is under way."""
         if len(self._made) < 8:
@@ -93,7 +98,7 @@ class Reached:
         self._backwards += 1
         if self._has_stepped:
             self._has_stepped, self._start = False, self._backwards
-        ours = self._note_frozen()
+        ours, tensors = self._note_frozen(), self._by_id()
         elsewhere = 0
         unnamed: list[tuple[Leaf, int]] = []
         if len(self._leaves) > MOST_LEAVES:
@@ -101,8 +106,8 @@ class Reached:
         for order, tensor in enumerate(_leaves(roots)):
             key = id(tensor)
             known = self._leaves.get(key)
-            if known is None or known.tensor is not tensor:
-                known = self._leaves[key] = Leaf(tensor)
+            if known is None or known.tensor(tensors) is not tensor:
+                known = self._leaves[key] = Leaf(tensor, watched=key in ours)
                 if key not in ours:
                     unnamed.append((known, key))
             known.last, known.order = self._backwards, order
@@ -126,16 +131,18 @@ class Reached:
         self._has_stepped = True
         made, self._made = self._made, []
         self._making_steps += bool(made)
-        names = self._note_frozen()
+        names, tensors = self._note_frozen(), self._by_id()
         known = [*optimizers, *(one for one in (r() for r in self._others.values()) if one)]
         if not any(one is optimizer for one in known):
             self._others[id(optimizer)] = weakref.ref(optimizer)
             known.append(optimizer)
         everything = {number for one in known for number in held(one)}
         since = [leaf for leaf in self._leaves.values() if leaf.last >= self._start]
-        fresh = [(leaf, p) for leaf in since if (p := leaf.tensor) is not None]
+        fresh = [(leaf, p) for leaf in since if (p := leaf.tensor(tensors)) is not None]
         gone = len(since) - len(fresh)  # with its graph: nobody held it
-        self._leaves = {key: leaf for key, leaf in self._leaves.items() if leaf.tensor is not None}
+        self._leaves = {
+            key: leaf for key, leaf in self._leaves.items() if leaf.tensor(tensors) is not None
+        }
         loose = [
             (leaf, p)
             for leaf, p in fresh
