@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from threading import get_ident
+from types import FrameType
 from typing import Any, TypeAlias
 
 import torch.optim.optimizer as torch_optimizer
@@ -21,7 +22,7 @@ from torch.optim.optimizer import (
     register_optimizer_step_pre_hook,
 )
 
-from companion.isolation.wall import keep_out_dynamo
+from companion.isolation.wall import keep_out_dynamo, leave_out_us
 
 Listener: TypeAlias = Callable[[Optimizer, Any, Any], None]
 
@@ -49,15 +50,20 @@ class Steps:
             handle.remove()
 
     def _tell(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        for listener in self._listeners:
-            listener(optimizer, args, kwargs)
+        try:
+            for listener in self._listeners:
+                listener(optimizer, args, kwargs)
+        except BaseException as error:  # not one of our own: listeners keep those to themselves
+            leave_out_us(error)
+            raise
 
 
 def _steps_elsewhere() -> bool:
     """Whether another thread is in an optimizer's step: it may be going through the hooks."""
-    mine = get_ident()
-    for thread, innermost in sys._current_frames().items():
-        frame = innermost if thread != mine else None
+    frames = sys._current_frames()
+    del frames[get_ident()]  # this one's own: to keep it would keep all that is around it alive
+    for innermost in frames.values():
+        frame: FrameType | None = innermost
         while frame is not None:
             code = frame.f_code
             if code.co_name == "wrapper" and code.co_filename == torch_optimizer.__file__:

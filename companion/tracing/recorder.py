@@ -57,7 +57,7 @@ class Recorder:
         self._watched, self._options, self._reached = watched, options, Reached(built)
         self.records: list[LineRecord] = []
         self.unwatched: list[str] = []
-        self._known = what_is_known(watched, lambda: self._meter.parameters, self._reached)
+        self._known = what_is_known(watched, self._reached)
         self._steps = Steps(watched.optimizers)
         self._events: list[Event] = []
         self._holdings = Holdings()

@@ -24,15 +24,19 @@ _RISEN = 100  # the same of the gradients
 )
 def not_finite(ledger: Ledger) -> Iterator[Sighting]:
     """Parameters become NaN or infinite, or the loss of a step does: and where that began."""
+    losses: list[Sighting] = []
     for record in ledger.records:
         if record.raised and "returned nan values in its" in record.raised:
             yield _raised(ledger, record)
             return
         spoilt = _spoilt(record)
-        if spoilt:
+        if spoilt and (not losses or _has_grown(ledger, record)):
             yield _of_parameters(ledger, record, spoilt)
             return
-        yield from _of_loss(ledger, record)
+        if spoilt:
+            break  # it began with a loss
+        losses += _of_loss(ledger, record)
+    yield from losses
 
 
 def _spoilt(record: LineRecord) -> list[str]:

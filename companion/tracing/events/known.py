@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
-
-from torch import Tensor
 
 from companion.measure.watched import Watched
 from companion.tracing.events import loaders
@@ -24,7 +22,6 @@ class Known(NamedTuple):
     Attributes:
         names: The names of what it watches, by id.
         spent: The graphs that a backward has gone through.
-        parameters: Gives the watched parameters, by name.
         beside: The networks that only take part, by id.
         loaders: What the data loaders have fetched.
         forwards: Those of the only network that no backward has reached yet.
@@ -33,22 +30,18 @@ class Known(NamedTuple):
 
     names: Mapping[int, str]
     spent: Spent
-    parameters: Callable[[], Mapping[str, Tensor]]
     beside: Mapping[int, Beside]
     loaders: loaders.Loaders
     forwards: Forwards | None
     reached: Reached
 
 
-def what_is_known(
-    watched: Watched, ours_now: Callable[[], Mapping[str, Tensor]], reached: Reached
-) -> Known:
-    """What a trace of these knows at its beginning; `ours_now` gives the parameters, by name."""
+def what_is_known(watched: Watched, reached: Reached) -> Known:
+    """What a trace of these knows at its beginning."""
     ours = [*watched.networks.items(), *watched.optimizers.items()]
     return Known(
         {id(one): name for name, one in ours},
         Spent(NEAR, MOST_SPENT),
-        ours_now,
         beside(watched),
         loaders.Loaders(),
         Forwards() if len(watched.networks) == 1 else None,

@@ -77,14 +77,18 @@ class Reached:
 
     def _note_frozen(self) -> dict[int, str]:
         """Which watched parameters require no gradient now; the names of all, by id."""
-        names = {} if self._watched is None else self._watched.parameters
+        names = self.watched
         self._frozen.update(id(p) for p in names.values() if not p.requires_grad)
         return {id(p): name for name, p in names.items()}
 
+    @property
+    def watched(self) -> Mapping[str, Tensor]:
+        """The watched parameters as they are now, by name."""
+        return {} if self._watched is None else self._watched.parameters
+
     def _by_id(self) -> dict[int, Tensor]:
         """The watched parameters as they are now, by id."""
-        watched = None if self._watched is None else self._watched.parameters.values()
-        return {id(p): p for p in watched or ()}
+        return {id(p): p for p in self.watched.values()}
 
     def made(self, frame: FrameType) -> None:
         """A parameter is made; of interest where a network's forward is under way."""

@@ -142,7 +142,7 @@ def _nodes(roots: Iterable[Node | None]) -> tuple[int, int, int]:
 
 
 def _clip(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event:
-    return clip(local, frame, known.parameters())
+    return clip(local, frame, known.reached.watched)
 
 
 def _clear(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event | None:
