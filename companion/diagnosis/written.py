@@ -22,14 +22,7 @@ def as_written(ledger: Ledger, name: str) -> str | None:
 
 def parameter(ledger: Ledger, name: str) -> str | None:
     """An expression for a parameter: "net.head.weight", 'net.get_parameter("0.weight")'."""
-    network, _, inner = name.partition(".")
-    watched = any(name in record.after.parameters for record in ledger.records[-1:])
-    networks = {event.name for _, event in ledger.of("forward")}
-    if watched and network not in networks:  # the only network's name is left out
-        if len(networks) != 1:
-            return None
-        network, inner = networks.pop(), name
-    owner = as_written(ledger, network)
+    owner, inner = _owner(ledger, name)
     if owner is None or not inner:
         return owner
     parts = inner.split(".")
@@ -38,9 +31,21 @@ def parameter(ledger: Ledger, name: str) -> str | None:
     return f'{owner}.get_parameter("{inner}")'
 
 
+def _owner(ledger: Ledger, name: str) -> tuple[str | None, str]:
+    """An expression for the network that has a parameter, and the name that it has there."""
+    network, _, inner = name.partition(".")
+    watched = any(name in record.after.parameters for record in ledger.records[-1:])
+    networks = {event.name for _, event in ledger.of("forward")}
+    if watched and network not in networks:  # the only network's name is left out
+        if len(networks) != 1:
+            return None, inner
+        network, inner = networks.pop(), name
+    return as_written(ledger, network), inner
+
+
 def added(ledger: Ledger, optimizer: str, names: tuple[str, ...]) -> str | None:
     """Code that gives an optimizer more parameters; None where some name is not the reader's."""
-    own = as_written(ledger, optimizer)
+    own = ledger.words.optimizer(optimizer) or as_written(ledger, optimizer)
     parts = [parameter(ledger, name) for name in names[:4]]
     if own is None or None in parts or not parts:
         return None
@@ -52,14 +57,10 @@ def built_anew(
     ledger: Ledger, optimizer: str, kind: str | None, names: tuple[str, ...]
 ) -> str | None:
     """Code that builds an optimizer from the networks of these parameters."""
-    own = as_written(ledger, optimizer)
-    parts = dict.fromkeys(parameter(ledger, name) for name in names)
-    networks = dict.fromkeys(_NETWORK.sub("", part) for part in parts if part is not None)
-    if own is None or kind is None or None in parts or not networks:
+    own = ledger.words.optimizer(optimizer) or as_written(ledger, optimizer)
+    networks = dict.fromkeys(_owner(ledger, name)[0] for name in names)
+    if own is None or kind is None or None in networks or not networks:
         return None
     given = [f"{network}.parameters()" for network in networks]
     whole = given[0] if len(given) == 1 else f"[{', '.join('*' + one for one in given)}]"
     return f"{own} = {kind}({whole}, lr=...)  # once the network in use is there"
-
-
-_NETWORK = re.compile(r"\.get_parameter\(.*")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from companion.diagnosis.ledger import Ledger
 from companion.diagnosis.rules.table import STEPS, Sighting, at, norm, rule, some
-from companion.diagnosis.written import added, as_written, built_anew
+from companion.diagnosis.written import added, built_anew
 from companion.records.line import Event, LineRecord
 
 _WHY = {
@@ -38,7 +38,7 @@ def in_no_optimizer(ledger: Ledger) -> Iterator[Sighting]:
         elif why not in _WHY or (why == "own" and hidden) or _is_replaced(record, event, names):
             continue
         else:
-            words = _WHY[why].format(optimizer=optimizer)
+            words = _WHY[why].format(optimizer=ledger.words.stepping(optimizer))
         if why == "copy":
             cure = "self.w = nn.Parameter(values.to(device))  # the Parameter comes last"
         yield Sighting(
@@ -112,8 +112,8 @@ def instead(ledger: Ledger) -> Iterator[Sighting]:
         if event.details["why"] == "instead":
             yield Sighting(
                 record,
-                f"{event.name} moved nothing: no loss has reached any of its parameters. It holds "
-                f"others than {some(names)}, which the loss reaches and no optimizer holds",
+                f"{ledger.words.stepping(event.name)} moved nothing: no loss has reached any of its "
+                f"parameters. It holds others than {some(names)}, which the loss reaches and no optimizer holds",
                 cure=built_anew(ledger, event.name, event.details.get("optimizer"), names),
             )
 
@@ -229,11 +229,11 @@ def steps_twice(ledger: Ledger) -> Iterator[Sighting]:
                 continue
             before, names = last.get(event.name), set(event.details["held"])
             if before is not None and before.place != record.place and _moved(record, names):
-                own = as_written(ledger, event.name)
+                own = ledger.words.optimizer(event.name)
                 yield Sighting(
                     record,
-                    f"{event.name} had stepped on {at(before)}, and no gradient has changed since "
-                    f"(norm {norm(record, before=True, only=names)})",
+                    f"{ledger.words.stepping(event.name)} had stepped on {at(before)}, and no "
+                    f"gradient has changed since (norm {norm(record, before=True, only=names)})",
                     cure=None if own is None else f"{own}.step()  # once for every backward()",
                 )
         if "step" in kinds and not _NEW.intersection(kinds[kinds.index("step") :]):
