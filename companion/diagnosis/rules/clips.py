@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from companion.diagnosis.backwards import Backward, Clip, Use
 from companion.diagnosis.ledger import Ledger
 from companion.diagnosis.rules.gradients import one_batch_each, who
-from companion.diagnosis.rules.table import STEPS, Sighting, at, norm, rule
+from companion.diagnosis.rules.table import PAGE, STEPS, Sighting, at, norm, rule
 from companion.diagnosis.words import statement
 from companion.records.line import LineRecord
 
@@ -66,7 +66,7 @@ def _is_early(ledger: Ledger, clip: Clip) -> bool:
     why="Clipping limits what stands in .grad at that moment. What backward() adds later is not "
     "limited, or not alike.",
     cure="loss.backward()\ntorch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)\noptimizer.step()",
-    section=f"{STEPS}#order-around-the-step",
+    section=f"{PAGE}#clip-before-backward",
 )
 def clip_before_backward(ledger: Ledger) -> Iterator[Sighting]:
     """Gradients are clipped before the backward that computes them, or while more are added."""

@@ -9,7 +9,7 @@ from companion.diagnosis.cut import Cut, cut_of, is_stepwise, networks_of
 from companion.diagnosis.flow import Flow
 from companion.diagnosis.ledger import Ledger
 from companion.diagnosis.rules.holders import empty_steps
-from companion.diagnosis.rules.table import GRADIENTS, STEPS, Sighting, at, rule, some
+from companion.diagnosis.rules.table import PAGE, Sighting, at, rule, some
 from companion.records.flow import reads
 from companion.records.line import Event, LineRecord
 from companion.records.value import Value
@@ -22,7 +22,7 @@ _MOST_TIMES = 50  # that the same is looked into: a long trace has many steps
     "constant-term",
     why="To backward() a term without a graph is a constant: it moves the loss, not the training.",
     cure="loss = fit + weight * penalty  # the penalty computed of what has a graph",
-    section=f"{GRADIENTS}#graphs-that-are-cut",
+    section=f"{PAGE}#constant-term",
 )
 def constant_term(ledger: Ledger) -> Iterator[Sighting]:
     """One term of the loss has no graph, and was made of something that has one."""
@@ -126,7 +126,7 @@ def _cut_above(flow: Flow, record: LineRecord, line: LineRecord, name: str) -> C
     why="No gradient goes past the cut: what lies before it stays as it is, though an optimizer "
     "holds it.",
     cure="# no .detach(), .data, argmax or no_grad between the two",
-    section=f"{GRADIENTS}#graphs-that-are-cut",
+    section=f"{PAGE}#cut-between",
 )
 def cut_between(ledger: Ledger) -> Iterator[Sighting]:
     """Parameters that take part and are held, and the graph is cut between them and the loss."""
@@ -246,7 +246,7 @@ def _is_reached(ledger: Ledger, name: str, layer: str) -> bool:
     why="A ReLU that gives 0 for every input has the slope 0 everywhere: what lies before it gets "
     "no gradient, and cannot come back.",
     cure="nn.LeakyReLU()  # in place of nn.ReLU(); or a smaller lr, or torch's own initial values",
-    section=f"{STEPS}#gradients-that-explode",
+    section=f"{PAGE}#dead-layer",
 )
 def dead_layer(ledger: Ledger) -> Iterator[Sighting]:
     """What follows a layer gets nothing but zeros, and its gradients are 0 at every step."""

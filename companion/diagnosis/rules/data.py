@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from companion.diagnosis.ledger import Ledger
-from companion.diagnosis.rules.table import STEPS, Sighting, rule
+from companion.diagnosis.rules.table import PAGE, Sighting, rule
 from companion.records.line import Event, LineRecord
 
 _FIRST = re.compile(r"\bnext\(\s*iter\(\s*([A-Za-z_][\w.]*)\s*\)\s*\)")
@@ -16,7 +16,7 @@ _FIRST = re.compile(r"\bnext\(\s*iter\(\s*([A-Za-z_][\w.]*)\s*\)\s*\)")
     "same-batch",
     why="iter() begins a loader anew, and next() takes its first batch: no step sees the rest.",
     cure="batches = iter(loader)  # once, before the loop\nx, y = next(batches)",
-    section=f"{STEPS}#losses-that-are-fed-wrong",
+    section=f"{PAGE}#same-batch",
 )
 def same_batch(ledger: Ledger) -> Iterator[Sighting]:
     """A loader is begun anew for every step, and each step learns from the same first batch."""

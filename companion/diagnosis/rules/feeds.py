@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 
 from companion.diagnosis.ledger import Ledger
-from companion.diagnosis.rules.table import STEPS, Sighting, rule
+from companion.diagnosis.rules.table import PAGE, STEPS, Sighting, rule
 from companion.records.line import Event, LineRecord
 from companion.records.operands import called_with, operands, with_part, with_side, with_variable
 
@@ -164,7 +164,7 @@ def _generic(target: bool, change: str, loss: str) -> str:
     why="The criterion takes log-probabilities; of anything else it makes a number that can fall "
     "below 0, and that says little of how wrong the network is.",
     cure="loss = criterion(torch.log_softmax(scores, dim=1), targets)",
-    section=_SECTION,
+    section=f"{PAGE}#log-missing",
 )
 def log_missing(ledger: Ledger) -> Iterator[Sighting]:
     """Probabilities, or raw scores, in NLLLoss, KLDivLoss or CTCLoss."""
@@ -205,7 +205,7 @@ def _fed(record: LineRecord, event: Event, position: int, change: str, name: str
     why="What is normalised must be the classes of one example; over the batch, each example's "
     "probabilities depend on the others', and do not sum to 1.",
     cure="torch.log_softmax(scores, dim=1)",
-    section=_SECTION,
+    section=f"{PAGE}#softmax-across",
 )
 def softmax_across(ledger: Ledger) -> Iterator[Sighting]:
     """A softmax over the batch, or over another dimension that is not the classes'."""
@@ -235,7 +235,7 @@ def softmax_across(ledger: Ledger) -> Iterator[Sighting]:
     "targets-outside",
     why="With such targets the loss has no least value: it falls for ever as the outputs grow.",
     cure="targets = (labels > 0).float()  # 0 and 1",
-    section=_SECTION,
+    section=f"{PAGE}#targets-outside",
 )
 def targets_outside(ledger: Ledger) -> Iterator[Sighting]:
     """Targets below 0 or above 1 in a binary cross entropy, raw scores as a cross entropy's."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from companion.diagnosis.ledger import Ledger
-from companion.diagnosis.rules.table import STEPS, Sighting, at, norm, rule, some
+from companion.diagnosis.rules.table import PAGE, Sighting, at, norm, rule, some
 from companion.diagnosis.written import added, built_anew
 from companion.records.line import Event, LineRecord
 
@@ -23,7 +23,7 @@ _POSSIBLE = ("rest", "own")
     "in-no-optimizer",
     why="No optimizer was given them: they get gradients and stay as they are.",
     cure="optimizer = torch.optim.SGD([*net.parameters(), *criterion.parameters()], lr=0.1)",
-    section=f"{STEPS}#parameters-nobody-moves",
+    section=f"{PAGE}#in-no-optimizer",
 )
 def in_no_optimizer(ledger: Ledger) -> Iterator[Sighting]:
     """A loss reaches parameters that nobody holds, and something says that this is not meant."""
@@ -83,7 +83,7 @@ def _is_replaced(record: LineRecord, unheld: Event, names: tuple[str, ...]) -> b
     "made-in-forward",
     why="A layer made in forward() has new random weights in each call, and no optimizer knows it.",
     cure="def __init__(self):\n    super().__init__()\n    self.layer = nn.Linear(8, 8)  # once",
-    section=f"{STEPS}#parameters-nobody-moves",
+    section=f"{PAGE}#made-in-forward",
 )
 def made_in_forward(ledger: Ledger) -> Iterator[Sighting]:
     """Each forward makes parameters, and the loss reaches them."""
@@ -112,8 +112,9 @@ def instead(ledger: Ledger) -> Iterator[Sighting]:
         if event.details["why"] == "instead":
             yield Sighting(
                 record,
-                f"{ledger.words.stepping(event.name)} moved nothing: no loss has reached any of its "
-                f"parameters. It holds others than {some(names)}, which the loss reaches and no optimizer holds",
+                f"{ledger.words.stepping(event.name)} moved nothing: no loss has reached any of "
+                f"its parameters. It holds others than {some(names)}, which the loss reaches and "
+                "no optimizer holds",
                 cure=built_anew(ledger, event.name, event.details.get("optimizer"), names),
             )
 
@@ -214,7 +215,7 @@ def detached(ledger: Ledger) -> Iterator[Sighting]:
     why="The same gradient moves the parameters twice: as with a larger learning rate, and twice "
     "in every average that the optimizer keeps.",
     cure="optimizer.step()  # once for every backward()",
-    section=f"{STEPS}#order-around-the-step",
+    section=f"{PAGE}#steps-twice",
 )
 def steps_twice(ledger: Ledger) -> Iterator[Sighting]:
     """Two lines step the same optimizer, and nothing has changed a gradient between them."""

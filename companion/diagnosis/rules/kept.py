@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from companion.diagnosis.ledger import Ledger
-from companion.diagnosis.rules.table import GRADIENTS, Sighting, at, rule
+from companion.diagnosis.rules.table import GRADIENTS, PAGE, Sighting, at, rule
 from companion.records.keeping import appended, summand, with_detached
 from companion.records.line import Event, LineRecord
 
@@ -95,7 +95,7 @@ def _cure(source: str, event: Event) -> str | None:
     "graph-unused",
     why="A forward with gradients enabled keeps what its backward would need: here for nothing.",
     cure="with torch.no_grad():\n    outputs = net(inputs)",
-    section=f"{GRADIENTS}#graphs-that-live-too-long",
+    section=f"{PAGE}#graph-unused",
 )
 def graph_unused(ledger: Ledger) -> Iterator[Sighting]:
     """Batch after batch in eval mode with a graph, then training goes on from another forward.

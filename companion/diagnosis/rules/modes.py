@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from companion.diagnosis.beside import Network, counterpart, networks
 from companion.diagnosis.ledger import Ledger
-from companion.diagnosis.rules.table import GRADIENTS, STEPS, Sighting, at, rule, some
+from companion.diagnosis.rules.table import PAGE, Sighting, at, rule, some
 from companion.records.line import LineRecord
 from companion.records.reading import Reading
 
@@ -19,7 +19,7 @@ from companion.records.reading import Reading
     why="requires_grad=False stops autograd, not dropout, and not the running statistics of "
     "BatchNorm: its outputs are random, or drift away from what it has learnt.",
     cure="teacher.eval()  # requires_grad_(False) does not do this",
-    section=f"{STEPS}#train-and-eval",
+    section=f"{PAGE}#frozen-in-train-mode",
 )
 def frozen_in_train_mode(ledger: Ledger) -> Iterator[Sighting]:
     """A network that nobody trains runs in training mode: a teacher, a feature extractor."""
@@ -98,7 +98,7 @@ def _own(name: str, record: LineRecord) -> str:
     why="In eval mode BatchNorm uses its running statistics, which are buffers, not parameters: "
     "these stay those of the beginning.",
     cure="for ours, theirs in zip(teacher.buffers(), student.buffers()):\n    ours.copy_(theirs)",
-    section=f"{STEPS}#train-and-eval",
+    section=f"{PAGE}#average-without-buffers",
 )
 def average_without_buffers(ledger: Ledger) -> Iterator[Sighting]:
     """A moving average or target follows in its parameters alone, and runs in eval mode."""
@@ -135,7 +135,7 @@ def average_without_buffers(ledger: Ledger) -> Iterator[Sighting]:
     why="eval() switches off what asks for the mode: a registered layer, or a call that is given "
     "training=self.training. All else stays random when the network is tested.",
     cure="x = F.dropout(x, p=0.5, training=self.training)",
-    section=f"{STEPS}#train-and-eval",
+    section=f"{PAGE}#dropout-in-eval",
 )
 def dropout_in_eval(ledger: Ledger) -> Iterator[Sighting]:
     """A dropout is on inside a network in eval mode."""
@@ -164,7 +164,7 @@ def dropout_in_eval(ledger: Ledger) -> Iterator[Sighting]:
     "frozen-by-hand",
     why="requires_grad=False stops autograd, not a line that writes into the parameters itself.",
     cure="for p in net.parameters():\n    if p.requires_grad:\n        ...",
-    section=f"{GRADIENTS}#none-and-zero",
+    section=f"{PAGE}#frozen-by-hand",
 )
 def frozen_by_hand(ledger: Ledger) -> Iterator[Sighting]:
     """A line moves frozen parameters along with those that learn, step after step."""

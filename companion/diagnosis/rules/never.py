@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from companion.diagnosis.ledger import Ledger
 from companion.diagnosis.rules.evidence import has_gradient, reads_gradients, times
-from companion.diagnosis.rules.table import STEPS, Sighting, at, rule, some
+from companion.diagnosis.rules.table import PAGE, STEPS, Sighting, at, rule, some
 
 NOWHERE = f"{STEPS}#parameters-nobody-moves"
 
@@ -17,7 +17,7 @@ NOWHERE = f"{STEPS}#parameters-nobody-moves"
     "not-called",
     why="Without parentheses a method is named, and nothing is done.",
     cure="loss.backward()",
-    section=NOWHERE,
+    section=f"{PAGE}#not-called",
 )
 def not_called(ledger: Ledger) -> Iterator[Sighting]:
     """`loss.backward`, `optimizer.step`: a line that only names what it should call."""
@@ -33,7 +33,7 @@ def not_called(ledger: Ledger) -> Iterator[Sighting]:
     "never-steps",
     why="backward() only computes gradients; the parameters are moved by step().",
     cure="loss.backward()\noptimizer.step()",
-    section=NOWHERE,
+    section=f"{PAGE}#never-steps",
 )
 def never_steps(ledger: Ledger) -> Iterator[Sighting]:
     """A script computes gradients for an optimizer, clears them, and no step ever follows."""
@@ -71,7 +71,7 @@ def never_steps(ledger: Ledger) -> Iterator[Sighting]:
     "no-batch",
     why="A loop without a pass trains nothing, and says nothing of it.",
     cure="print(len(loader.dataset), len(loader))  # examples, and batches",
-    section=NOWHERE,
+    section=f"{PAGE}#no-batch",
 )
 def no_batch(ledger: Ledger) -> Iterator[Sighting]:
     """A script trains in a loop over a DataLoader that gives nothing."""
@@ -94,7 +94,7 @@ def no_batch(ledger: Ledger) -> Iterator[Sighting]:
     "used-up",
     why="An iterator gives each item once: from the second epoch on there is no batch.",
     cure="batches = list(batches)  # before the first epoch",
-    section=NOWHERE,
+    section=f"{PAGE}#used-up",
 )
 def used_up(ledger: Ledger) -> Iterator[Sighting]:
     """A loop over a zip, a map, a generator, in a loop over epochs that comes back to it."""
@@ -119,7 +119,7 @@ def used_up(ledger: Ledger) -> Iterator[Sighting]:
     why="GradScaler skips a step whose gradients have NaN or infinity in them.",
     cure="with torch.autograd.detect_anomaly():  # names the operation that gives the first NaN\n"
     "    scaler.scale(loss).backward()",
-    section=f"{STEPS}#order-around-the-step",
+    section=f"{PAGE}#all-skipped",
 )
 def all_skipped(ledger: Ledger) -> Iterator[Sighting]:
     """A GradScaler skipped every step of a script."""
@@ -148,7 +148,7 @@ def all_skipped(ledger: Ledger) -> Iterator[Sighting]:
     "no-backward",
     why="step() skips every parameter whose gradient is None.",
     cure="loss.backward()\noptimizer.step()",
-    section=NOWHERE,
+    section=f"{PAGE}#no-backward",
 )
 def no_backward(ledger: Ledger) -> Iterator[Sighting]:
     """Forward and step, and no gradient was ever computed."""
@@ -184,7 +184,7 @@ def no_backward(ledger: Ledger) -> Iterator[Sighting]:
     "clears-and-no-more",
     why="Nothing is learned without a backward and a step.",
     cure="loss.backward()\noptimizer.step()",
-    section=NOWHERE,
+    section=f"{PAGE}#clears-and-no-more",
 )
 def clears_and_no_more(ledger: Ledger) -> Iterator[Sighting]:
     """Forward and zero_grad, batch after batch, and neither a backward nor a step."""

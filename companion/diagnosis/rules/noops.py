@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from companion.diagnosis.ledger import Ledger
-from companion.diagnosis.rules.table import STEPS, Sighting, at, rule
+from companion.diagnosis.rules.table import PAGE, STEPS, Sighting, at, rule
 from companion.records.idle import loaded
 from companion.records.line import LineRecord
 
@@ -17,7 +17,7 @@ ORDER = f"{STEPS}#order-around-the-step"
     "no-effect",
     why="Python works out what the line says, and throws it away: everything stays as it was.",
     cure="x = x.to(device)  # a tensor's methods give a new one",
-    section=ORDER,
+    section=f"{PAGE}#no-effect",
 )
 def no_effect(ledger: Ledger) -> Iterator[Sighting]:
     """A tensor or a context that is made for nobody."""
@@ -61,7 +61,7 @@ def _taken(source: str, name: str, method: str) -> str:
     "copies-itself",
     why="Source and target are the same tensors, so that nothing is copied.",
     cure="target.load_state_dict(net.state_dict())",
-    section=f"{STEPS}#parameters-nobody-moves",
+    section=f"{PAGE}#copies-itself",
 )
 def copies_itself(ledger: Ledger) -> Iterator[Sighting]:
     """A state is loaded that consists of the network's own tensors, or an average is its source."""
@@ -147,7 +147,7 @@ def _is_into_itself(record: LineRecord) -> bool:
     "misnamed",
     why="Python lets anybody set any attribute; torch reads only those that it knows.",
     cure="p.requires_grad = False  # of each parameter; a module has requires_grad_(False)",
-    section=f"{STEPS}#parameters-nobody-moves",
+    section=f"{PAGE}#misnamed",
 )
 def misnamed(ledger: Ledger) -> Iterator[Sighting]:
     """An attribute is set that nobody reads, instead of a parameter's `requires_grad`."""

@@ -9,7 +9,7 @@ from itertools import pairwise
 from companion.diagnosis.backwards import Use
 from companion.diagnosis.ledger import Ledger
 from companion.diagnosis.rules.evidence import has_gradient
-from companion.diagnosis.rules.table import STEPS, Sighting, rule
+from companion.diagnosis.rules.table import PAGE, STEPS, Sighting, rule
 from companion.records.line import LineRecord
 
 NOWHERE = f"{STEPS}#parameters-nobody-moves"
@@ -62,7 +62,7 @@ def _leading(flags: Sequence[bool]) -> int:
     "zero-lr",
     why="A step multiplies what it does by the learning rate: with 0 it moves nothing.",
     cure='for group in optimizer.param_groups:\n    print(group["lr"])',
-    section=NOWHERE,
+    section=f"{PAGE}#zero-lr",
 )
 def zero_lr(ledger: Ledger) -> Iterator[Sighting]:
     """Steps with a learning rate of 0: all of them, most of them, or the first ones."""
@@ -129,7 +129,7 @@ def _in_batches(scheduled: Sequence[LineRecord]) -> str:
     "short-schedule",
     why="A scheduler counts calls of its step(), whatever its length was meant in.",
     cure="scheduler = CosineAnnealingLR(optimizer, T_max=epochs * len(loader))",
-    section=f"{STEPS}#order-around-the-step",
+    section=f"{PAGE}#short-schedule",
 )
 def short_schedule(ledger: Ledger) -> Iterator[Sighting]:
     """A cosine that is stepped for every batch and comes to 0, and up again, many times."""

@@ -9,7 +9,7 @@ from functools import lru_cache
 from companion.diagnosis.backwards import Backward, Use
 from companion.diagnosis.ledger import Ledger
 from companion.diagnosis.rules.evidence import reads_gradients, times
-from companion.diagnosis.rules.table import GRADIENTS, Sighting, at, norm, rule
+from companion.diagnosis.rules.table import PAGE, Sighting, at, norm, rule
 from companion.records.line import LineRecord
 from companion.records.parse import statement
 
@@ -23,7 +23,7 @@ _PRINTS = ("print", "float")
     why="zero_grad() clears what the batches before have computed: of all but the last nothing "
     "is learned.",
     cure="loss.backward()\noptimizer.step()  # in the same loop, once for every batch",
-    section=f"{GRADIENTS}#gradients-that-are-lost",
+    section=f"{PAGE}#step-outside-loop",
 )
 def step_outside_loop(ledger: Ledger) -> Iterator[Sighting]:
     """zero_grad and backward for every batch, and a step after the loop."""
@@ -89,7 +89,7 @@ def _kinds(record: LineRecord) -> set[str]:
     why="Each pass of the loop binds the name anew: the losses before, and what they would have "
     "taught, are gone.",
     cure="loss.backward()  # in the loop, once for every batch\noptimizer.step()",
-    section=f"{GRADIENTS}#gradients-that-are-lost",
+    section=f"{PAGE}#backward-outside-loop",
 )
 def backward_outside_loop(ledger: Ledger) -> Iterator[Sighting]:
     """Losses of many batches, and a backward after the loop: of the last one."""
