@@ -18,7 +18,7 @@ from torch.optim.optimizer import Optimizer
 
 from companion.isolation.objects import is_a
 from companion.measure.values import is_plain
-from companion.measure.watched import held
+from companion.measure.watched import groups, held
 from companion.records.line import Event
 from companion.tracing.events.around import layer_under_way, names_around
 from companion.tracing.events.graph import grad_fn
@@ -67,6 +67,7 @@ class Reached:
         self._made: list[str] = []  # what a forward has made since the last step
         self._start = self._backwards + 1  # the first backward since a step
         self._has_stepped = False
+        self._sound: tuple[Any, ...] = ()
 
     def begin(self, watched: Named) -> None:
         """Watch from here on; what there is now is no younger than the optimizers."""
@@ -85,6 +86,12 @@ class Reached:
     def watched(self) -> Mapping[str, Tensor]:
         """The watched parameters as they are now, by name."""
         return {} if self._watched is None else self._watched.parameters
+
+    def _state(self, optimizer: Optimizer) -> tuple[Any, ...]:
+        """What the last answer hung on: what was reached, and what this optimizer holds."""
+        since = frozenset(key for key, leaf in self._leaves.items() if leaf.last >= self._start)
+        lists = [group.get("params") for group in groups(optimizer)]
+        return id(optimizer), since, [(id(one), len(one)) for one in lists if type(one) is list]
 
     def _by_id(self) -> dict[int, Tensor]:
         """The watched parameters as they are now, by id."""
@@ -133,6 +140,8 @@ class Reached:
             optimizers: Those that are watched.
         """
         self._has_stepped = True
+        if not self._made and self._sound == self._state(optimizer):
+            return []  # as at the step before: all that was reached is held
         made, self._made = self._made, []
         self._making_steps += bool(made)
         names, tensors = self._note_frozen(), self._by_id()
@@ -164,6 +173,8 @@ class Reached:
         alone = not any(id(p) in everything for _, p in fresh)
         makes = made and self._making_steps > 1 and bool(anew or gone)
         key = (id(optimizer), idle, alone, *((id(p) for _, p in lasting) if not makes else made))
+        if not (loose or made or gone):
+            self._sound = self._state(optimizer)
         if not (lasting or makes) or (key not in self._told and self._looks >= MOST_LOOKS):
             return []
         if key in self._told:  # the same as at the step before, which was looked into

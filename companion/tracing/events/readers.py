@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from types import FrameType
 
 from torch import nn
 
+from companion.records.bare import bare
 from companion.records.line import Event, State
+from companion.records.syntax import read_grads
 from companion.tracing.events import pairs, variables
 from companion.tracing.events.clues import Clues
 from companion.tracing.events.graph import Spent
 from companion.tracing.events.once import Once
 from companion.tracing.events.uncalled import uncalled
 from companion.tracing.place import Place
+
+
+@lru_cache(maxsize=4096)
+def _is_told(text: str) -> bool:
+    """Whether any of those that look before a line would look at this one."""
+    return bool(read_grads(text) or bare(text) or text.startswith("for "))
 
 
 class Readers:
@@ -26,9 +35,10 @@ class Readers:
     def before(self, place: Place) -> Iterator[Event]:
         """A line is about to run."""
         text = place.current.text
-        yield from variables.before(text, place.frame)
-        yield from uncalled(text, place.frame)
-        yield from self._once.before(place)
+        if _is_told(text):
+            yield from variables.before(text, place.frame)
+            yield from uncalled(text, place.frame)
+            yield from self._once.before(place)
         yield from self._clues.before(place)
 
     @property
