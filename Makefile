@@ -9,7 +9,7 @@ READY := $(VENV)/ready
 INSTALL := $(if $(UV_TORCH_BACKEND),uv pip install --python $(PY),$(PY) -m pip install --disable-pip-version-check)
 BOOK := _build/html/index.html
 
-.PHONY: address audit candidate check fresh matrix book test test-all then times notebooks bench bench-trace lighthouse serve pdf zip lab constraints clean help
+.PHONY: address audit candidate check fresh matrix book rules test test-all then times notebooks bench bench-trace lighthouse serve pdf zip lab constraints clean help
 
 help:
 	@echo "make book       build the course into $(dir $(BOOK))"
@@ -17,6 +17,7 @@ help:
 	@echo "make check      lint, type check, and the tests of the package that run no whole script: in about a minute"
 	@echo "make test-all   every test, also those that take longest"
 	@echo "make times      as make test, and write what is guaranteed where into tests/README.md"
+	@echo "make rules      write the page of the diagnosis's rules anew"
 	@echo "make notebooks  execute every chapter in place"
 	@echo "make then       run the post of 2020 as it was, by Python 3.7 and PyTorch 1.5.1, and write the page about it"
 	@echo "make bench      time our optimizers beside torch's and write the table"
@@ -59,6 +60,10 @@ check: $(READY)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy & types=$$! ; $(PYTEST) -q tests/package $(SCRIPTS) ; tests=$$? ; wait $$types && exit $$tests
+
+# The page of the rules, from the loops that `companion explain` runs.
+rules: $(READY)
+	@$(PY) tools/rules.py
 
 notebooks: $(READY)
 	@$(PY) tools/execute.py

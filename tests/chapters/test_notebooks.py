@@ -219,4 +219,5 @@ def test_every_finding_leads_to_a_section_of_the_course() -> None:
         prose = "\n".join(c.source for c in load(path).cells if c.cell_type == "markdown")
         headings = re.findall(r"^#+ (.*)$", prose, re.M)
         addresses |= {f"{path.stem}.html#{make_id(heading)}" for heading in headings}
-    assert {rule.section for rule in RULES} <= addresses
+    in_chapters = {rule.section for rule in RULES if not rule.section.startswith("rules.html")}
+    assert in_chapters <= addresses

@@ -1,0 +1,33 @@
+"""The page of the rules: what stands there is what comes out when its loops run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from docutils.nodes import make_id
+
+from companion.diagnosis.rules import RULES
+from tests import ROOT
+from tests.package.running import forks
+
+PAGE = (ROOT / "book/rules.md").read_text(encoding="utf-8")
+CODE = f"import runpy; print(runpy.run_path({str(ROOT / 'tools/rules.py')!r})['page'](), end='')"
+
+
+def test_the_page_is_what_the_tool_writes(tmp_path: Path) -> None:
+    assert forks().run(tmp_path, CODE, how="code").well().out == PAGE
+
+
+def test_every_rule_has_a_section() -> None:
+    headings = re.findall(r"^### `([\w-]+)`$", PAGE, re.M)
+    assert sorted(headings) == sorted(rule.name for rule in RULES)
+    assert all(make_id(name) == name for name in headings)
+
+
+def test_every_finding_leads_to_the_page_or_to_a_chapter() -> None:
+    """That those into chapters lead to a section is tested there."""
+    for rule in RULES:
+        page, _, section = rule.section.partition("#")
+        assert page == "rules.html" or page[0] == "0", rule.name
+        assert page != "rules.html" or section == rule.name
