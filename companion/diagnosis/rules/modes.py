@@ -36,7 +36,7 @@ def frozen_in_train_mode(ledger: Ledger) -> Iterator[Sighting]:
                 continue
             drift = ""
             if one.drifts:
-                name = one.drifts[0]
+                name = _telling(one.drifts)
                 drift = f"; its {name} went from {_norms(one.statistics[name])}"
             yield Sighting(
                 record,
@@ -80,6 +80,11 @@ def _is_left_alone(one: Network, others: list[Network]) -> bool:
     return not all(was in seen for was, _ in one.parameters.values() if was and was.norm)
 
 
+def _telling(names: list[str]) -> str:
+    """One of these statistics, and not a mere counter if there is another."""
+    return next((name for name in names if not name.endswith("num_batches_tracked")), names[0])
+
+
 def _norms(pair: tuple[Reading | None, Reading | None]) -> str:
     return " to ".join(map(_norm, pair)) + " (norm)"
 
@@ -114,15 +119,14 @@ def average_without_buffers(ledger: Ledger) -> Iterator[Sighting]:
             left = [name for name in one.statistics if pairs.get(name) in other.drifts]
             if not left or other.beside:
                 continue
-            name = left[0]
+            name = _telling(left)
             theirs = other.statistics[pairs[name]]
             for record in one.moves:
                 yield Sighting(
                     record,
                     f"it moves parameters of {one.name} towards those of {other.name}, and no "
-                    f"buffer: {name} stayed at a norm of {_norm(one.statistics[name][0])}, that of "
-                    f"{other.name} went from {_norms(theirs)}, and {one.name} ran in eval mode on "
-                    f"{at(used[0])}",
+                    f"buffer: {name} stayed as it was, that of {other.name} went from "
+                    f"{_norms(theirs)}, and {one.name} ran in eval mode on {at(used[0])}",
                     settle="whether these statistics are meant to stay, or are copied later, such "
                     "as at the end of an epoch",
                     cure=f"for ours, theirs in zip({one.name}.buffers(), {other.name}.buffers()):\n"

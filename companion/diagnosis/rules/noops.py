@@ -73,7 +73,7 @@ def copies_itself(ledger: Ledger) -> Iterator[Sighting]:
         owner, given, is_taken_there = said
         observed = (
             f"load_state_dict was given the very tensors that {owner} consists of "
-            f"({event.details.get('tensors', 0)} of them)"
+            f"({event.details.get('copies', 0)} of them)"
         )
         if not is_taken_there:
             moved = _moved(ledger, record)
@@ -155,11 +155,12 @@ def misnamed(ledger: Ledger) -> Iterator[Sighting]:
         details = event.details
         key, value, source = details["key"], details["value"], details.get("source", "")
         on_module = details.get("on_module", False)
-        which = f"{'modules' if on_module else 'parameters'} have"
-        more = f", as {details['several']} {which}" if details.get("several", 1) > 1 else ""
-        still = f"its parameters require {'a' if not value else 'no'} gradient all the same"
+        several = details.get("several", 1)
+        what = "modules" if on_module else "parameters"
+        more = f" ({several} {what} have it so)" if several > 1 else ""
+        still = f"its parameters required {'a' if not value else 'no'} gradient all the same"
         if not on_module:
-            still = f"its requires_grad is {not value} all the same"
+            still = f"its requires_grad was {not value} all the same"
         yield Sighting(
             replace(record, file=details["file"], line=details["line"], source=source),
             f"{event.name} has an attribute {key}, which is {value}{more}; when "

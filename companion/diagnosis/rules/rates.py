@@ -153,8 +153,8 @@ def short_schedule(ledger: Ledger) -> Iterator[Sighting]:
         yield Sighting(
             calls[-1][0],
             f"{_COSINE} comes to 0 after T_max={span} calls and then rises again; it was called "
-            f"for every step of {end.name}, {end.details['still']} of {end.details['steps']} "
-            "steps had a learning rate of 0",
+            f"for every step of {end.name}, and {end.details['still']} of "
+            f"{end.details['steps']} steps had a learning rate of 0",
             settle=f"whether a cosine of {span} batches is meant, or one of {span} epochs",
             cure=_in_batches([calls[-1][0]]),
         )
