@@ -91,10 +91,12 @@ def made_in_forward(ledger: Ledger) -> Iterator[Sighting]:
         if event.details["why"] == "forward":
             makers = event.details["parameters"]
             bare = all(maker.startswith("Parameter in ") for maker in makers)
+            number = event.details["number"]
+            what, which = ("1 parameter", "it") if number == 1 else (f"{number} parameters", "them")
             yield Sighting(
                 record,
-                f"the loss reaches {event.details['number']} parameters, made since the step "
-                f"before, that no optimizer holds: {some(makers)} makes them anew",
+                f"the loss reaches {what}, made since the step before, that no optimizer holds: "
+                f"{some(makers)} makes {which} anew",
                 settle="whether it is no weight, but something of the batch whose gradient is "
                 "wanted: then x.requires_grad_() says so"
                 if bare

@@ -12,6 +12,7 @@ from companion.diagnosis.rules.evidence import reads_gradients, times
 from companion.diagnosis.rules.table import PAGE, Sighting, at, rule
 from companion.records.line import LineRecord
 from companion.records.parse import statement
+from companion.records.statements import bare
 
 # What only looks at a number.
 _LOOKS = ("item", "detach", "tolist")
@@ -53,7 +54,7 @@ def step_outside_loop(ledger: Ledger) -> Iterator[Sighting]:
             f"it ran {times(len(uses))} for {len(backwards)} backward calls of {at(record)}: "
             f"{at(clear)} cleared what {len(lost)} of them had computed, and "
             f"{'the' if len(uses) == 1 else 'each'} step used only the last before it",
-            cure=f"{caller.source}\n{last.source}  # as far in as the line above it",
+            cure=f"{bare(caller.source)}\n{bare(last.source)}  # as far in as the line above it",
         )
 
 

@@ -9,6 +9,10 @@ import pytest
 from tests.package.diagnosis.test_diagnosis import run
 
 SAID = [
+    ("broken_25_made_in_forward", "broken_parameter", "observed", r"1 parameter, .* makes it anew"),
+    ("broken_26_graph_unused", "broken", "cure", r"no_grad\(\):\n    logits = net\(x\)$"),
+    ("broken_62_learning_rate", "broken_zero", "cure", r"in optimizer\.param_groups"),
+    ("broken_62_learning_rate", "broken_zero_too_soon", "cure", r"^schedule\.step\(\)  # once"),
     ("broken_25_does_nothing", "broken_loads_itself", "observed", r"consists of \(4 of them\)"),
     ("broken_25_does_nothing", "broken_best", "observed", r"consists of \(4 of them\)"),
     ("broken_26_steps_twice", "broken", "cure", r"optimizer\.step\(\)  # line \d+ alone: once"),
@@ -32,7 +36,7 @@ SAID = [
         "broken_52_average_without_buffers",
         "broken",
         "observed",
-        r"1\.running_mean stayed as it was, that of student went from 0 to",
+        r"1\.running_mean stayed as it was, that of Sequential went from 0",
     ),
     (
         "broken_24_constant_term",
