@@ -50,6 +50,7 @@ def section(rule: Rule) -> str:
     """What stands there of one rule."""
     example = EXAMPLES[rule.name]
     found = "\n".join(str(one) for one in judged(rule.name, example))
+    found = found.replace(f"\n    explained in: {PAGE.stem}.html#{rule.name}", "")  # it is here
     assert judged(rule.name, example, repaired=True) == []
     return f"""\
 ### `{rule.name}`

@@ -47,7 +47,7 @@ class Cut:
                 "has no graph"
             )
         if self.inline:
-            return f"line {self.line.line} cut {self.made_of} off from what it is used for"
+            return f"line {self.line.line} cut {self.made_of} off from what is made of it"
         of = f"what {self.made_of} returned" if self.inside else self.made_of
         return f"line {self.line.line} made {what} of {of}, and {what} has no graph"
 

@@ -199,7 +199,7 @@ KINDS = {
         "A term of a sum of losses has no graph; the sum's variable.",
         {
             "term": Detail("text", "the term, as it is written", needed=True),
-            "amount": Detail("text", 'its number; "" where it is not known', needed=True),
+            "amount": Detail("text", 'the number of its tensor; "" if not known', needed=True),
         },
     ),
     "cut between": Kind(

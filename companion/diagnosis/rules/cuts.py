@@ -42,7 +42,8 @@ def constant_term(ledger: Ledger) -> Iterator[Sighting]:
             cut = _cut_of_term(flow, record, term)
             if cut is None or (same and not cut.is_stepwise) or cut.line.place in told:
                 continue  # the same each time: a constant on purpose
-            number = event.details["amount"]
+            is_product = any(sign in term for sign in "*/-")  # then it is one factor's number
+            number = "" if is_product else event.details["amount"]
             whole = event.name or "what is returned"
             sure = cut.is_stepwise and not cut.is_on_purpose
             of = f"it was made of {cut.made_of}, which has one"

@@ -234,7 +234,7 @@ def softmax_across(ledger: Ledger) -> Iterator[Sighting]:
 @rule(
     "targets-outside",
     why="With such targets the loss has no least value: it falls for ever as the outputs grow.",
-    cure="targets = (labels > 0).float()  # 0 and 1",
+    cure="targets = (targets + 1) / 2  # 0 where it was -1",
     section=f"{PAGE}#targets-outside",
 )
 def targets_outside(ledger: Ledger) -> Iterator[Sighting]:
@@ -242,8 +242,9 @@ def targets_outside(ledger: Ledger) -> Iterator[Sighting]:
     for record, event in ledger.of("fed"):
         by = event.details["by"]
         if by == "targets":
-            observed = f"{event.name} takes targets from 0 to 1; these go from "
-            yield Sighting(record, observed + event.details.get("range", "below 0"))
+            given = event.details.get("range", "below 0")
+            observed = f"{event.name} takes targets from 0 to 1; these go from {given}"
+            yield Sighting(record, observed, cure=_into_0_to_1(given))
         elif by == "target scores":
             dim = event.details.get("dim", 1)
             yield Sighting(
@@ -251,3 +252,12 @@ def targets_outside(ledger: Ledger) -> Iterator[Sighting]:
                 f"{event.name} was given raw scores as its targets, some below 0: no probabilities",
                 cure=_fed(record, event, 1, f"torch.softmax(_, dim={dim})", "outputs, targets"),
             )
+
+
+def _into_0_to_1(given: str) -> str | None:
+    """How targets of this range come between 0 and 1; None for what the rule says."""
+    if given == "-1 to 1":
+        return None
+    if given.startswith("-") or given == "below 0":
+        return "# targets from 0 to 1; or a criterion for others, such as nn.MSELoss()"
+    return "# classes counted from 0, pixels divided by 255: the targets from 0 to 1"

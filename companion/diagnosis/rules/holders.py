@@ -91,10 +91,12 @@ def made_in_forward(ledger: Ledger) -> Iterator[Sighting]:
         if event.details["why"] == "forward":
             makers = event.details["parameters"]
             bare = all(maker.startswith("Parameter in ") for maker in makers)
+            number = event.details["number"]
+            what, which = ("1 parameter", "it") if number == 1 else (f"{number} parameters", "them")
             yield Sighting(
                 record,
-                f"the loss reaches {event.details['number']} parameters that were made since the "
-                f"step before, and no optimizer holds: {some(makers)} makes them anew",
+                f"the loss reaches {what}, made since the step before, that no optimizer holds: "
+                f"{some(makers)} makes {which} anew",
                 settle="whether it is no weight, but something of the batch whose gradient is "
                 "wanted: then x.requires_grad_() says so"
                 if bare
@@ -230,12 +232,12 @@ def steps_twice(ledger: Ledger) -> Iterator[Sighting]:
                 continue
             before, names = last.get(event.name), set(event.details["held"])
             if before is not None and before.place != record.place and _moved(record, names):
-                own = ledger.words.optimizer(event.name)
+                first = ledger.words.lines(before)
                 yield Sighting(
                     record,
                     f"{ledger.words.stepping(event.name)} had stepped on {at(before)}, and no "
                     f"gradient has changed since (norm {norm(record, before=True, only=names)})",
-                    cure=None if own is None else f"{own}.step()  # once for every backward()",
+                    cure=first and f"{first}  # {at(before)} alone: once for every backward()",
                 )
         if "step" in kinds and not _NEW.intersection(kinds[kinds.index("step") :]):
             last |= {e.name: record for e in record.events if e.kind == "step"}

@@ -34,16 +34,17 @@ def frozen_in_train_mode(ledger: Ledger) -> Iterator[Sighting]:
         for record, event in one.calls:
             if not event.details["modal"]:
                 continue
+            name = ledger.words.network(one.name) or one.name
             drift = ""
             if one.drifts:
-                name = one.drifts[0]
-                drift = f"; its {name} went from {_norms(one.statistics[name])}"
+                which = _telling(one.drifts)
+                drift = f"; its {which} went from {_norms(one.statistics[which])}"
             yield Sighting(
                 record,
-                f"{one.name}, which nothing trains, ran in training mode, and has "
+                f"{name}, which nothing trains, ran in training mode, and has "
                 f"{some(sorted(kinds))}{drift}",
                 settle="whether its randomness, or statistics of this data, are meant",
-                cure=f"{_own(one.name, record)}.eval()  # requires_grad_(False) does not do this",
+                cure=f"{_own(name, record)}.eval()  # requires_grad_(False) does not do this",
             )
 
 
@@ -80,6 +81,11 @@ def _is_left_alone(one: Network, others: list[Network]) -> bool:
     return not all(was in seen for was, _ in one.parameters.values() if was and was.norm)
 
 
+def _telling(names: list[str]) -> str:
+    """One of these statistics, and not a mere counter if there is another."""
+    return next((name for name in names if not name.endswith("num_batches_tracked")), names[0])
+
+
 def _norms(pair: tuple[Reading | None, Reading | None]) -> str:
     return " to ".join(map(_norm, pair)) + " (norm)"
 
@@ -114,18 +120,18 @@ def average_without_buffers(ledger: Ledger) -> Iterator[Sighting]:
             left = [name for name in one.statistics if pairs.get(name) in other.drifts]
             if not left or other.beside:
                 continue
-            name = left[0]
-            theirs = other.statistics[pairs[name]]
+            name = _telling(left)
+            moved = _norms(other.statistics[pairs[name]])
+            mean, net = (ledger.words.network(n) or n for n in (one.name, other.name))
             for record in one.moves:
                 yield Sighting(
                     record,
-                    f"it moves parameters of {one.name} towards those of {other.name}, and no "
-                    f"buffer: {name} stayed at a norm of {_norm(one.statistics[name][0])}, that of "
-                    f"{other.name} went from {_norms(theirs)}, and {one.name} ran in eval mode on "
-                    f"{at(used[0])}",
+                    f"it moves parameters of {mean} towards those of {net}, and no "
+                    f"buffer: {name} stayed as it was, that of {net} went from "
+                    f"{moved}, and {mean} ran in eval mode on {at(used[0])}",
                     settle="whether these statistics are meant to stay, or are copied later, such "
                     "as at the end of an epoch",
-                    cure=f"for ours, theirs in zip({one.name}.buffers(), {other.name}.buffers()):\n"
+                    cure=f"for ours, theirs in zip({mean}.buffers(), {net}.buffers()):\n"
                     "    ours.copy_(theirs)",
                 )
 

@@ -8,7 +8,10 @@ from itertools import pairwise
 
 from companion.diagnosis.ledger import Ledger
 from companion.diagnosis.rules.evidence import has_gradient, reads_gradients, times
+from companion.diagnosis.rules.origins import how_many, origin
 from companion.diagnosis.rules.table import PAGE, STEPS, Sighting, at, rule, some
+from companion.records.line import LineRecord
+from companion.records.statements import bare
 
 NOWHERE = f"{STEPS}#parameters-nobody-moves"
 
@@ -63,7 +66,7 @@ def never_steps(ledger: Ledger) -> Iterator[Sighting]:
             f"backward() ran {times(len(own))} here, {at(clears[-1])} cleared what it had "
             f"computed, and {end.name} made no step in the whole script{elsewhere}: none of its "
             f"{len(held)} parameters was moved",
-            cure=f"{last.source}\n{end.name}.step()",
+            cure=f"{bare(last.source)}\n{end.name}.step()",
         )
 
 
@@ -82,7 +85,7 @@ def no_batch(ledger: Ledger) -> Iterator[Sighting]:
         name = event.name or "loader"
         drop = ""
         if size and event.details.get("drop"):
-            drop = f"; drop_last=True leaves out what is fewer than {size} examples"
+            drop = f"; drop_last=True leaves out a last batch of fewer than {size} examples"
         yield Sighting(
             record,
             f"the loop began {began}, and its DataLoader gave no batch: nothing was trained{drop}",
@@ -131,16 +134,33 @@ def all_skipped(ledger: Ledger) -> Iterator[Sighting]:
         return
     first, last = tried[0], tried[-1]
     bad = [name for name, one in last.before.gradients.items() if one is not None and one.nonfinite]
-    scale = "" if last.before.scale is None else f"; the scale is {last.before.scale:g} by now"
-    what = f", at last for NaN or infinity in the gradients of {some(bad)}" if bad else ""
+    scale = "" if last.before.scale is None else f" (the scale was {last.before.scale:g} by then)"
+    what = f", the last for NaN or infinity in the gradients of {some(bad)}{scale}" if bad else ""
+    cause, cure = _before_the_backward(ledger, last)
     yield Sighting(
         first,
-        f"all {len(tried)} steps were skipped{what}{scale}; the script is over, and no parameter "
+        f"all {len(tried)} steps were skipped{what}; {cause}the script is over, and no parameter "
         "was moved",
         settle=None
         if len(tried) >= 5
         else "whether the script is only this short to try it out: a scale that is too large is "
         "halved at each skipped step",
+        cure=cure,
+    )
+
+
+def _before_the_backward(ledger: Ledger, step: LineRecord) -> tuple[str, str | None]:
+    """The line that bound the first value with NaN or infinity for the last step, if one did."""
+    backward = next(
+        (r for r, _ in reversed([*ledger.of("backward")]) if r.index < step.index), None
+    )
+    found = None if backward is None else origin(ledger.flow, backward)
+    if found is None:
+        return "", None
+    line, value = found
+    return (
+        f"{how_many(value)} by {at(line)}, before any backward; ",
+        f"assert {value.name}.isfinite().all()  # after {at(line)}: then what it is made of",
     )
 
 
@@ -173,9 +193,9 @@ def no_backward(ledger: Ledger) -> Iterator[Sighting]:
     number = sum(e["steps"] for e in ends) or len(uses)
     yield Sighting(
         last.record,
-        f"none of the {number} steps found a gradient: no backward() ran, and all of "
-        f"{len(last.held)} parameters stayed as they were",
-        cure=f"loss.backward()\n{last.record.source}",
+        f"none of the {number} steps found a gradient: no backward() ran, and none of "
+        f"{len(last.held)} parameters was moved",
+        cure=f"loss.backward()\n{bare(last.record.source)}",
         settle=None if ends or len(uses) > 2 else "whether a backward comes later",
     )
 

@@ -9,6 +9,7 @@ from companion.diagnosis.ledger import Ledger
 from companion.diagnosis.rules.table import PAGE, STEPS, Sighting, at, rule
 from companion.records.idle import loaded
 from companion.records.line import LineRecord
+from companion.records.statements import bare
 
 ORDER = f"{STEPS}#order-around-the-step"
 
@@ -38,7 +39,7 @@ def no_effect(ledger: Ledger) -> Iterator[Sighting]:
                 f"{method} gives a tensor and leaves {name} as it is; nothing takes that tensor"
                 + (f", which here is no other than {name}" if same else ""),
                 settle=f"whether {name} can ever be another one than it is here" if same else None,
-                cure=_taken(record.source, name, method),
+                cure=_taken(bare(record.source), name, method),
             )
 
 
@@ -65,7 +66,8 @@ def _taken(source: str, name: str, method: str) -> str:
 )
 def copies_itself(ledger: Ledger) -> Iterator[Sighting]:
     """A state is loaded that consists of the network's own tensors, or an average is its source."""
-    networks = list(dict.fromkeys(event.name for _, event in ledger.of("forward")))
+    called = dict.fromkeys(event.name for _, event in ledger.of("forward"))
+    networks = [ledger.words.network(name) or name for name in called]
     for record, event in ledger.of("loads itself"):
         said = loaded(record.source)
         if said is None or record.raised:
@@ -73,7 +75,7 @@ def copies_itself(ledger: Ledger) -> Iterator[Sighting]:
         owner, given, is_taken_there = said
         observed = (
             f"load_state_dict was given the very tensors that {owner} consists of "
-            f"({event.details.get('tensors', 0)} of them)"
+            f"({event.details.get('copies', 0)} of them)"
         )
         if not is_taken_there:
             moved = _moved(ledger, record)
@@ -87,7 +89,7 @@ def copies_itself(ledger: Ledger) -> Iterator[Sighting]:
             yield Sighting(
                 record,
                 f"{observed}: {owner} is loaded into itself",
-                cure=_from_another(record.source, owner, networks),
+                cure=_from_another(bare(record.source), owner, networks),
             )
         else:
             yield Sighting(
@@ -155,11 +157,12 @@ def misnamed(ledger: Ledger) -> Iterator[Sighting]:
         details = event.details
         key, value, source = details["key"], details["value"], details.get("source", "")
         on_module = details.get("on_module", False)
-        which = f"{'modules' if on_module else 'parameters'} have"
-        more = f", as {details['several']} {which}" if details.get("several", 1) > 1 else ""
-        still = f"its parameters require {'a' if not value else 'no'} gradient all the same"
+        several = details.get("several", 1)
+        what = "modules" if on_module else "parameters"
+        more = f" ({several} {what} have it so)" if several > 1 else ""
+        still = f"its parameters required {'a' if not value else 'no'} gradient all the same"
         if not on_module:
-            still = f"its requires_grad is {not value} all the same"
+            still = f"its requires_grad was {not value} all the same"
         yield Sighting(
             replace(record, file=details["file"], line=details["line"], source=source),
             f"{event.name} has an attribute {key}, which is {value}{more}; when "

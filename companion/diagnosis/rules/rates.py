@@ -11,6 +11,7 @@ from companion.diagnosis.ledger import Ledger
 from companion.diagnosis.rules.evidence import has_gradient
 from companion.diagnosis.rules.table import PAGE, STEPS, Sighting, rule
 from companion.records.line import LineRecord
+from companion.records.statements import bare
 
 NOWHERE = f"{STEPS}#parameters-nobody-moves"
 _COSINE = "CosineAnnealingLR"
@@ -70,10 +71,11 @@ def zero_lr(ledger: Ledger) -> Iterator[Sighting]:
     alone = len(every) == 1 and len({use.optimizer for use in ledger.uses}) == 1
     alone = alone or all(one.is_zero and one.is_over for one in every)
     for one in every:
-        name, first = one.uses[0].optimizer, one.uses[0].record
+        optimizer, first = one.uses[0].optimizer, one.uses[0].record
+        name = ledger.words.stepping(optimizer)
         if not any(map(has_gradient, one.uses)) or _moves_at_zero(one.uses):
             continue
-        scheduled = [record for record, event in ledger.of("schedule") if event.name == name]
+        scheduled = [record for record, event in ledger.of("schedule") if event.name == optimizer]
         if one.is_zero and one.tail and one.steps >= (2 if one.is_over else 3):
             certain = one.is_over and alone
             if not one.is_over and not alone:
@@ -121,7 +123,7 @@ def _in_batches(scheduled: Sequence[LineRecord]) -> str:
     if not scheduled:
         return 'print(group["lr"])  # where it is set'
     return (
-        f"{scheduled[-1].source}  # once an epoch, if its length is a number of epochs;\n"
+        f"{bare(scheduled[-1].source)}  # once an epoch, if its length is a number of epochs;\n"
         "# called for every batch, it has to last epochs * len(loader) calls"
     )
 
@@ -153,8 +155,8 @@ def short_schedule(ledger: Ledger) -> Iterator[Sighting]:
         yield Sighting(
             calls[-1][0],
             f"{_COSINE} comes to 0 after T_max={span} calls and then rises again; it was called "
-            f"for every step of {end.name}, {end.details['still']} of {end.details['steps']} "
-            "steps had a learning rate of 0",
+            f"for every step of {end.name}, and {end.details['still']} of "
+            f"{end.details['steps']} steps had a learning rate of 0",
             settle=f"whether a cosine of {span} batches is meant, or one of {span} epochs",
             cure=_in_batches([calls[-1][0]]),
         )

@@ -9,9 +9,10 @@ from functools import lru_cache
 from companion.diagnosis.backwards import Backward, Use
 from companion.diagnosis.ledger import Ledger
 from companion.diagnosis.rules.evidence import reads_gradients, times
-from companion.diagnosis.rules.table import PAGE, Sighting, at, norm, rule
+from companion.diagnosis.rules.table import PAGE, Sighting, at, rule
 from companion.records.line import LineRecord
 from companion.records.parse import statement
+from companion.records.statements import bare
 
 # What only looks at a number.
 _LOOKS = ("item", "detach", "tolist")
@@ -51,9 +52,9 @@ def step_outside_loop(ledger: Ledger) -> Iterator[Sighting]:
         yield Sighting(
             last,
             f"it ran {times(len(uses))} for {len(backwards)} backward calls of {at(record)}: "
-            f"{at(clear)} cleared {len(lost)} of them, and the step used only the last before "
-            f"it, norm {norm(uses[-1].backwards[0].record)}",
-            cure=f"{caller.source}\n{last.source}  # as far in as the line above it",
+            f"{at(clear)} cleared what {len(lost)} of them had computed, and "
+            f"{'the' if len(uses) == 1 else 'each'} step used only the last before it",
+            cure=f"{bare(caller.source)}\n{bare(last.source)}  # as far in as the line above it",
         )
 
 
@@ -117,8 +118,19 @@ def backward_outside_loop(ledger: Ledger) -> Iterator[Sighting]:
             record,
             f"it went back from the last of {len(losses)} losses that {at(losses[0])} has bound to "
             f"{name}, each with a graph of its own; the {len(losses) - 1} others were never used",
-            cure=f"{record.source}  # as far in as line {losses[0].line}",
+            cure=_inside(ledger, record, losses),
         )
+
+
+def _inside(ledger: Ledger, backward: LineRecord, losses: Sequence[LineRecord]) -> str | None:
+    """The lines from the last loss to the step, which are to stand in the loop."""
+    step = next(use.record for use in ledger.uses if use.record.index >= backward.index)
+    between = ledger.records[losses[-1].index + 1 : step.index + 1]
+    wanted = {"clear", "backward", "step", "scaler step"}
+    lines = [r for r in between if r.depth == backward.depth and not wanted.isdisjoint(_kinds(r))]
+    whole = ledger.words.lines(*lines)
+    whose = "all " if len(lines) > 2 else "both " if len(lines) > 1 else ""
+    return None if whole is None else f"{whole}  # {whose}as far in as {at(losses[0])}"
 
 
 def _binds(record: LineRecord, name: str | None) -> bool:

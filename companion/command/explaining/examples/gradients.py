@@ -82,4 +82,16 @@ for inputs, labels in batches:
 """,
         {"outputs = net(inputs)\n": "outputs = net(inputs)\n    outputs.retain_grad()\n"},
     ),
+    "dead-layer": Example(
+        """\
+for p in net.parameters():
+    nn.init.zeros_(p)
+for inputs, labels in batches:
+    optimizer.zero_grad()
+    loss = criterion(net(inputs), labels)  # <-
+    loss.backward()
+    optimizer.step()
+""",
+        {"zeros_(p)": "normal_(p, std=0.3)"},
+    ),
 }

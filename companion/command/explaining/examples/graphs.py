@@ -59,4 +59,47 @@ for inputs, labels in batches:
 """,
         {"total += loss": "total += loss.item()"},
     ),
+    "graph-unused": Example(
+        """\
+for epoch in range(2):
+    net.train()
+    for inputs, labels in batches[:4]:
+        optimizer.zero_grad()
+        criterion(net(inputs), labels).backward()
+        optimizer.step()
+    net.eval()
+    for inputs, labels in batches[4:]:
+        outputs = net(inputs)  # <-
+        print((outputs.argmax(dim=1) == labels).sum().item())
+""",
+        {
+            "        outputs = net(inputs)": "        with torch.no_grad():\n"
+            "            outputs = net(inputs)"
+        },
+    ),
+    "constant-term": Example(
+        """\
+for inputs, labels in batches:
+    optimizer.zero_grad()
+    decay = sum(p.data.norm() for p in net.parameters())  # <-
+    loss = criterion(net(inputs), labels) + 0.01 * decay
+    loss.backward()
+    optimizer.step()
+""",
+        {"p.data.norm()": "p.norm()"},
+    ),
+    "cut-between": Example(
+        """\
+first, second = nn.Linear(4, 8), nn.Linear(8, 3)
+parameters = [*first.parameters(), *second.parameters()]
+optimizer = torch.optim.SGD(parameters, lr=0.1)
+for inputs, labels in batches:
+    optimizer.zero_grad()
+    hidden = first(inputs).relu().detach()  # <-
+    loss = criterion(second(hidden), labels)
+    loss.backward()
+    optimizer.step()
+""",
+        {".detach()": ""},
+    ),
 }

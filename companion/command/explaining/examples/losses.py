@@ -1,13 +1,8 @@
-"""What goes into the loss, and which mode the network is in."""
+"""What goes into the loss."""
 
 from __future__ import annotations
 
 from companion.command.explaining.example import Example
-
-_NET = """\
-net = nn.Sequential(nn.Linear(4, 8), nn.Dropout(), nn.Linear(8, 3))
-optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
-"""
 
 EXAMPLES = {
     "softmax-twice": Example(
@@ -34,32 +29,60 @@ for inputs, _ in batches:
 """,
         {"net(inputs) - targets": "net(inputs).squeeze(1) - targets"},
     ),
-    "eval-mode": Example(
-        _NET
-        + """\
+    "log-missing": Example(
+        """\
+criterion = nn.NLLLoss()
 for inputs, labels in batches:
     optimizer.zero_grad()
-    loss = criterion(net(inputs), labels)
+    outputs = net(inputs).softmax(dim=1)
+    loss = criterion(outputs, labels)  # <-
     loss.backward()
-    optimizer.step()  # <-
-    net.eval()
-    with torch.no_grad():
-        correct = (net(inputs).argmax(dim=1) == labels).sum()
+    optimizer.step()
 """,
-        {"for inputs, labels in batches:\n": "for inputs, labels in batches:\n    net.train()\n"},
+        {".softmax(": ".log_softmax("},
     ),
-    "evaluation-in-train-mode": Example(
-        _NET
-        + """\
+    "softmax-across": Example(
+        """\
+criterion = nn.NLLLoss()
 for inputs, labels in batches:
-    net.train()
+    optimizer.zero_grad()
+    outputs = net(inputs).log_softmax(dim=0)
+    loss = criterion(outputs, labels)  # <-
+    loss.backward()
+    optimizer.step()
+""",
+        {"dim=0": "dim=1"},
+    ),
+    "targets-outside": Example(
+        """\
+net = nn.Linear(4, 1)
+optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+criterion = nn.BCEWithLogitsLoss()
+for inputs, _ in batches:
+    targets = inputs[:, :1].sign()
+    optimizer.zero_grad()
+    loss = criterion(net(inputs), targets)  # <-
+    loss.backward()
+    optimizer.step()
+""",
+        {"inputs[:, :1].sign()": "(inputs[:, :1] > 0).float()"},
+    ),
+    "same-batch": Example(
+        """\
+from torch.utils.data import DataLoader, TensorDataset
+
+data = TensorDataset(torch.randn(48, 4), torch.randint(3, (48,)))
+loader = DataLoader(data, batch_size=8)
+for number in range(6):
+    inputs, labels = next(iter(loader))  # <-
     optimizer.zero_grad()
     loss = criterion(net(inputs), labels)
     loss.backward()
     optimizer.step()
-    with torch.no_grad():
-        correct = (net(inputs).argmax(dim=1) == labels).sum()  # <-
 """,
-        {"    with torch.no_grad()": "    net.eval()\n    with torch.no_grad()"},
+        {
+            "for number in range(6):\n    inputs, labels = next(iter(loader))  # <-\n": "for "
+            "inputs, labels in loader:\n"
+        },
     ),
 }

@@ -42,6 +42,20 @@ for inputs, labels in batches:
             "    nn.utils.clip_grad_norm_(net.parameters(), 0.1)\n    optimizer.step()\n"
         },
     ),
+    "clip-before-backward": Example(
+        """\
+for inputs, labels in batches:
+    optimizer.zero_grad()
+    loss = criterion(net(inputs), labels)
+    nn.utils.clip_grad_norm_(net.parameters(), 0.1)  # <-
+    loss.backward()
+    optimizer.step()
+""",
+        {
+            "    nn.utils.clip_grad_norm_(net.parameters(), 0.1)  # <-\n    loss.backward()\n": ""
+            "    loss.backward()\n    nn.utils.clip_grad_norm_(net.parameters(), 0.1)\n"
+        },
+    ),
     "clip-before-unscale": Example(
         _SCALED
         + """\

@@ -4,42 +4,7 @@ from __future__ import annotations
 
 from companion.command.explaining.example import Example
 
-_ROUTINE = """\
-for inputs, labels in batches:
-    optimizer.zero_grad()
-    loss = criterion(net(inputs), labels)
-    loss.backward()
-    optimizer.step()  # <-
-"""
-
 EXAMPLES = {
-    "other-parameters": Example(
-        "net[2] = nn.Linear(8, 3)\n" + _ROUTINE,
-        {
-            "net[2] = nn.Linear(8, 3)\n": "net[2] = nn.Linear(8, 3)\n"
-            "optimizer = torch.optim.SGD(net.parameters(), lr=0.1)\n"
-        },
-    ),
-    "unregistered": Example(
-        """\
-class Deep(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.layers = [nn.Linear(4, 4), nn.Linear(4, 4)]
-        self.last = nn.Linear(4, 3)
-
-    def forward(self, x):
-        for layer in self.layers:
-            x = layer(x).relu()
-        return self.last(x)
-
-
-net = Deep()
-optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
-"""
-        + _ROUTINE,
-        {"[nn.Linear(4, 4), nn.Linear(4, 4)]": "nn.ModuleList([nn.Linear(4, 4), nn.Linear(4, 4)])"},
-    ),
     "never-moves": Example(
         """\
 for inputs, labels in batches:
@@ -66,6 +31,19 @@ for number, (inputs, labels) in enumerate(batches):
     optimizer.step()  # <-
 """,
         {"set_to_none=False": ""},
+    ),
+    "frozen-by-hand": Example(
+        """\
+net[0].requires_grad_(False)
+for inputs, labels in batches:
+    optimizer.zero_grad()
+    loss = criterion(net(inputs), labels)
+    loss.backward()
+    for p in net.parameters():
+        p.data.mul_(0.99)  # <-
+    optimizer.step()
+""",
+        {"        p.data.mul_(0.99)": "        if p.requires_grad:\n            p.data.mul_(0.99)"},
     ),
     "not-finite": Example(
         """\
