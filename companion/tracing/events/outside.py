@@ -20,11 +20,11 @@ MOST_READ = 2  # runs of a line; what it reads later was bound by lines that wer
 
 
 class Outside:
-    """Finds those that are not finite. Each is read once, and nothing of it is kept."""
+    """Finds those that are not finite. Each name is told once, and no tensor is kept."""
 
     def __init__(self) -> None:
         self._runs: dict[tuple[str, int], int] = {}
-        self._read: set[tuple[int, int]] = set()  # id and version
+        self._told: set[str] = set()
 
     def read_by(self, line: tuple[str, int], text: str, frame: FrameType) -> Iterator[Event]:
         """The variables with NaN or infinity in them that a statement is about to read."""
@@ -35,14 +35,10 @@ class Outside:
             value = value_of(name, frame)
             if not is_a(value, Tensor) or not is_plain(value) or is_lazy(value) or value.is_nested:
                 continue
-            if (
-                value.is_inference()
-                or value.numel() > MOST
-                or (key := (id(value), value._version)) in self._read
-            ):
+            if value.numel() > MOST or name in self._told:
                 continue
-            self._read.add(key)
             count = numbers_in(value)[1]
             if count:
+                self._told.add(name)
                 details = {"nonfinite": count, "shape": tuple(value.shape)}
                 yield Event("not finite", name, details)
