@@ -73,7 +73,7 @@ def copies_itself(ledger: Ledger) -> Iterator[Sighting]:
         owner, given, is_taken_there = said
         observed = (
             f"load_state_dict was given the very tensors that {owner} consists of "
-            f"({event.details.get('tensors', 0)} of them)"
+            f"({event.details.get('copies', 0)} of them)"
         )
         if not is_taken_there:
             moved = _moved(ledger, record)
