@@ -105,13 +105,14 @@ class TwoHeads(nn.Module):
 
 def cases() -> list[Case]:
     return [
-        Case(heading, code, *_understood(said))
+        Case(heading, code, *understood(said))
         for heading, text in SECTIONS.items()
         for code, said in CASE.findall(text)
     ]
 
 
-def _understood(said: str) -> tuple[str | None, str | None, bool]:
+def understood(said: str) -> tuple[str | None, str | None, bool]:
+    """What stands behind "Finding: ": of a trace, of a whole script, and whether at its end."""
     found = SAID.fullmatch(said)
     assert found, said
     finding, whole, late = found.groups()
@@ -136,9 +137,6 @@ def names() -> dict[str, Any]:
         "nn": nn,
         "F": F,
         "clip_grad_norm_": clip_grad_norm_,
-        "CosineAnnealingLR": CosineAnnealingLR,
-        "CosineAnnealingLR": CosineAnnealingLR,
-        "CosineAnnealingLR": CosineAnnealingLR,
         "CosineAnnealingLR": CosineAnnealingLR,
         "LambdaLR": LambdaLR,
         "StepLR": StepLR,

@@ -29,6 +29,7 @@ from tests.chapters.symptoms import (
     run,
     script,
     see,
+    understood,
 )
 from tests.package.running import forks, write
 
@@ -52,6 +53,21 @@ def test_all_code_is_a_case() -> None:
     assert max(len(line) for case in CASES for line in case.code.splitlines()) <= 70
 
 
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("none", (None, None, False)),
+        ("[`a-b`](rules.md#a-b)", ("a-b", None, False)),
+        ("none here; of a whole script [`a-b`](rules.md#a-b)", (None, "a-b", False)),
+        ("none here; of a whole script [`a-b`](rules.md#a-b), at its end", (None, "a-b", True)),
+    ],
+)
+def test_what_may_be_said_of_a_case(said: str, meant: tuple[str | None, str | None, bool]) -> None:
+    assert understood(said) == meant
+    with pytest.raises(AssertionError):
+        understood(f"{said}, perhaps")
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.section[:30]} {case.finding}")
 def test_the_diagnosis_finds_what_the_page_says_and_nothing_else(
     case: Case, tmp_path: Path
@@ -70,9 +86,7 @@ def test_the_diagnosis_finds_what_the_page_says_and_nothing_else(
 @pytest.mark.parametrize(
     "case", [case for case in CASES if case.whole], ids=lambda case: str(case.whole)
 )
-def test_the_command_finds_in_a_whole_script_what_the_page_says(
-    case: Case, tmp_path: Path
-) -> None:
+def test_the_command_finds_in_a_whole_script_what_the_page_says(case: Case, tmp_path: Path) -> None:
     write(tmp_path, script(case.code))
     ran = forks().run(tmp_path, "--json", "found.json", "script.py", how="command")
     found = json.loads((tmp_path / "found.json").read_text())["findings"]
