@@ -108,7 +108,8 @@ class Ledger:
                 self._clear(name, record)  # the reader's own `p.grad = ...`
                 self._put(name, Backward(record, {name}, touched=True))
             else:
-                if not ("clip" in kinds and "clip" in record.source):
+                clips = "clip" in kinds and "clip" in record.source
+                if not clips and "unscale" not in kinds:  # that is none of the reader's own
                     self._scaled.add(name)
                 if name in self._content:
                     self._content[name].read()

@@ -6,13 +6,15 @@ import weakref
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from torch import Tensor
 from torch.optim.optimizer import Optimizer
 
 from companion.guard.judges import is_zero
+from companion.measure.marks import mark
 from companion.measure.modules import named_parameters
-from companion.measure.values import gradient_of, inside
+from companion.measure.values import gradient_of
 from companion.measure.watched import Watched, held, parameters_of
 from companion.records.line import Event, LineRecord
 
@@ -49,14 +51,17 @@ class _Named:
 
     name: str
     optimizer: weakref.ref[Optimizer]
-    held: dict[str, tuple[int, int | None]]  # by name: its id, and how often it was written
+    held: dict[str, tuple[int, tuple[Any, ...]]]  # by name: its id, and its first entries
+    steps: _Steps
 
-    def is_written(self, optimizer: Optimizer) -> bool:
-        """Whether any of them was, or is gone from the optimizer."""
+    def is_written(self, optimizer: Optimizer | None) -> bool:
+        """Whether any of them has other values by now, is gone from the optimizer, or with it."""
+        if optimizer is None:
+            return True
         now = held(optimizer)
         return any(
-            key not in now or version is None or _version(now[key]) != version
-            for key, version in self.held.values()
+            key not in now or not first or _first(now[key]) != first
+            for key, first in self.held.values()
         )
 
 
@@ -79,25 +84,21 @@ class Tally:
         for name, optimizer in watched.optimizers.items():
             ids = held(optimizer)
             names = {
-                one: (id(p), _version(p))
+                one: (id(p), _first(p))
                 for one, p in [*mine.items(), *watched.loose.items()]
                 if id(p) in ids
             }
-            self._named.append(_Named(name, weakref.ref(optimizer), names))
+            steps = self._of(optimizer)
+            self._named.append(_Named(name, weakref.ref(optimizer), names, steps))
 
     def begin(self, optimizer: Optimizer) -> None:
         """An optimizer is about to step."""
         self.number += 1
-        steps = self._of(optimizer)
-        if steps is None:
-            self._steps[id(optimizer)] = steps = _Steps(weakref.ref(optimizer))
-        steps.begin(optimizer)
+        self._of(optimizer).begin(optimizer)
 
     def end(self, optimizer: Optimizer) -> None:
         """It has stepped."""
-        steps = self._of(optimizer)
-        if steps is not None:
-            steps.end(optimizer)
+        self._of(optimizer).end(optimizer)
 
     def is_endless(
         self, optimizer: Optimizer, steps: int, watched: set[int], ours: set[int]
@@ -113,9 +114,11 @@ class Tally:
         self._asked[key] += 1
         return self._asked[key] > (4 if mine else 100) * steps
 
-    def _of(self, optimizer: Optimizer) -> _Steps | None:
+    def _of(self, optimizer: Optimizer) -> _Steps:
         steps = self._steps.get(id(optimizer))
-        return steps if steps is not None and steps.optimizer() is optimizer else None
+        if steps is None or steps.optimizer() is not optimizer:
+            self._steps[id(optimizer)] = steps = _Steps(weakref.ref(optimizer))
+        return steps
 
     def close(self, records: list[LineRecord]) -> None:
         """The script is over: its last record says what all of it came to."""
@@ -124,11 +127,9 @@ class Tally:
 
     def _events(self) -> Iterator[Event]:
         """What each watched optimizer did, now that the script is over."""
-        living = [(one, one.optimizer()) for one in self._named]
-        named = [(one, optimizer) for one, optimizer in living if optimizer is not None]
-        counts = [(one, o, self._of(o) or _Steps(weakref.ref(o))) for one, o in named]
-        others = self.number - sum(steps.number for _, _, steps in counts)
-        for one, optimizer, steps in counts:
+        others = self.number - sum(one.steps.number for one in self._named)
+        for one in self._named:
+            steps, optimizer = one.steps, one.optimizer()
             yield Event(
                 "end",
                 one.name,
@@ -139,7 +140,7 @@ class Tally:
                     "still": steps.still,
                     "head": steps.head,
                     "tail": steps.tail,
-                    "zero": is_zero(optimizer),
+                    "zero": bool(steps.tail) if optimizer is None else is_zero(optimizer),
                     "others": others,
                     "written": one.is_written(optimizer),
                 },
@@ -159,7 +160,6 @@ def _has_gradient(optimizer: Optimizer) -> bool:
     return any(gradient_of(p) is not None for p in parameters_of(optimizer))
 
 
-def _version(p: Tensor) -> int | None:
-    """How often its values were written, as torch counts it; None where it does not."""
-    whole = inside(p)
-    return None if whole is None or whole.is_inference() else whole._version
+def _first(p: Tensor) -> tuple[Any, ...]:
+    """A parameter's first entries, as they are written; nothing where they cannot be read."""
+    return mark(p)[2:]

@@ -68,6 +68,7 @@ def zero_lr(ledger: Ledger) -> Iterator[Sighting]:
     """Steps with a learning rate of 0: all of them, most of them, or the first ones."""
     every = [*_rates(ledger)]
     alone = len(every) == 1 and len({use.optimizer for use in ledger.uses}) == 1
+    alone = alone or all(one.is_zero and one.is_over for one in every)
     for one in every:
         name, first = one.uses[0].optimizer, one.uses[0].record
         if not any(map(has_gradient, one.uses)) or _moves_at_zero(one.uses):

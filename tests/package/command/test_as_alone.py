@@ -66,7 +66,7 @@ def test_own_arguments(start: Start, tmp_path: Path) -> None:
     write(tmp_path, "print(1)")
     for given, words in (
         (["none.py"], "no such script: 'none.py'; to run a module: -m none.py"),
-        (["--steps", "0", "script.py"], "must be 1 or more, not 0"),
+        (["--steps", "0", "script.py"], "must be a whole number, 1 or more, not '0'"),
         (["--json", "none/report.json", "script.py"], "no file can be written there"),
         (["--html", ".", "script.py"], "no file can be written there: --html"),
         ([], "the following arguments are required"),

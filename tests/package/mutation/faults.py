@@ -60,27 +60,27 @@ def no_zero_grad(tree: ast.Module) -> bool:
     return remove(tree, is_clear)
 
 
-@fault("no-backward")
+@fault("no-backward", "clears-and-no-more", "none-gradient")
 def no_backward(tree: ast.Module) -> bool:
     return remove(tree, is_backward)
 
 
-@fault("no-step")
+@fault("never-steps", "accumulates")
 def no_step(tree: ast.Module) -> bool:
     return remove(tree, is_step)
 
 
-@fault("no-backward", "never-called")
+@fault("not-called", "no-backward")
 def backward_not_called(tree: ast.Module) -> bool:
     return _not_called(tree, is_backward)
 
 
-@fault("no-step", "never-called")
+@fault("not-called", "never-steps")
 def step_not_called(tree: ast.Module) -> bool:
     return _not_called(tree, is_step)
 
 
-@fault("accumulates", "polluted", "never-called")
+@fault("not-called", "accumulates", "polluted")
 def zero_grad_not_called(tree: ast.Module) -> bool:
     return _not_called(tree, is_clear)
 
@@ -100,7 +100,7 @@ def _not_called(tree: ast.Module, test: Callable[[ast.stmt], bool]) -> bool:
 # What comes in the wrong order.
 
 
-@fault("discarded", "no-gradient")
+@fault("discarded", "accumulates")
 def zero_grad_before_step(tree: ast.Module) -> bool:
     clears = statements(tree, is_clear)
     if not clears:
@@ -169,7 +169,7 @@ def backward_twice(tree: ast.Module) -> bool:
     return insert(tree, is_backward, ast.unparse, after=True)
 
 
-@fault("step-twice")
+@fault("steps-twice")
 def step_twice(tree: ast.Module) -> bool:
     return insert(tree, _plain_step, ast.unparse, after=True)
 
@@ -216,7 +216,7 @@ def root_of_zero(tree: ast.Module) -> bool:
     )
 
 
-@fault("cut-graph", "no-gradient")
+@fault("no-gradient")
 def loss_without_graph(tree: ast.Module) -> bool:
     return insert(
         tree, _loss_backward, lambda stmt: f"{_loss(stmt)} = {_loss(stmt)}.detach()", after=False
@@ -277,7 +277,7 @@ def hidden_not_detached_but_retained(tree: ast.Module) -> bool:
 # What feeds it.
 
 
-@fault("softmax-twice", "softmax-nll")
+@fault("softmax-twice", "log-missing")
 def softmax_first(tree: ast.Module) -> bool:
     text = ast.unparse(tree)
     if "CrossEntropyLoss" not in text and "nll_loss" not in text:
@@ -317,13 +317,17 @@ def _expression(text: str) -> ast.expr:
 
 @fault("other-parameters")
 def network_copied_after(tree: ast.Module) -> bool:
-    found = [one for one in optimizers(tree) if one[2].isidentifier()]
+    found = [
+        (body, i, net)
+        for body, i, net in optimizers(tree)
+        if net.isidentifier() and any(net in ast.unparse(stmt) for stmt in body[i + 1 :])
+    ]
     for body, i, net in reversed(found):
         body[i + 1 : i + 1] = parse(f"import copy\n{net} = copy.deepcopy({net})")
     return bool(found)
 
 
-@fault("frozen-all", "no-gradient", "cut-graph")
+@fault("no-gradient")
 def all_frozen(tree: ast.Module) -> bool:
     found = [one for one in optimizers(tree) if one[2].isidentifier()]
     for body, i, net in reversed(found):
@@ -341,7 +345,7 @@ def layers_in_a_list(tree: ast.Module) -> bool:
     return found
 
 
-@fault("lr-zero")
+@fault("zero-lr")
 def learning_rate_0(tree: ast.Module) -> bool:
     return _learning_rate(tree, 0.0)
 

@@ -41,6 +41,7 @@ def mutants(*, faults: bool) -> Iterator[Mutant]:
     """All that can be made of the scripts, with a mistake or without."""
     for path in SCRIPTS:
         tree = ast.parse(path.read_text(encoding="utf-8"))
+        original = ast.unparse(tree)
         entries = (
             [(name, fault.change, fault.rules) for name, fault in FAULTS.items()]
             if faults
@@ -48,8 +49,9 @@ def mutants(*, faults: bool) -> Iterator[Mutant]:
         )
         for name, change, rules in entries:
             changed = copy.deepcopy(tree)
-            if change(changed):
-                text = ast.unparse(ast.fix_missing_locations(changed))
+            made = change(changed)
+            text = ast.unparse(ast.fix_missing_locations(changed))
+            if made and (text != original or name == "unchanged"):
                 yield Mutant(path.stem, name, rules, text)
 
 
@@ -67,12 +69,17 @@ class Said(NamedTuple):
     error: str
 
     def verdict(self, rules: Sequence[str]) -> str:
-        """Whether one of these is among them: "certain", "possible", "other", or "silent"."""
+        """Whether one of these is among them: "certain", "possible", "other", or "silent".
+
+        Of a script that raises, and has no finding: "raises". Then torch says it itself.
+        """
         if not set(rules).isdisjoint(self.certain):
             return "certain"
         if not set(rules).isdisjoint(self.possible):
             return "possible"
-        return "other" if self.certain or self.possible else "silent"
+        if self.certain or self.possible:
+            return "other"
+        return "raises" if self.error else "silent"
 
 
 def judged(mutant: Mutant, folder: Path) -> Said:
@@ -88,15 +95,15 @@ def judged(mutant: Mutant, folder: Path) -> Said:
     return Said(certain, possible, error)
 
 
-VERDICTS = ("certain", "possible", "other", "silent")
+VERDICTS = ("certain", "possible", "raises", "other", "silent")
 
 
 def table(faulty: Sequence[tuple[Mutant, Said]], sound: Sequence[tuple[Mutant, Said]]) -> str:
     """As Markdown: for each mistake how many mutants, and what was said of them."""
     verdicts = [(mutant, said.verdict(mutant.rules)) for mutant, said in faulty]
     lines = [
-        "| mistake | mutants | certain | possible | another rule | silent |",
-        "|---|---|---|---|---|---|",
+        "| mistake | mutants | certain | possible | raises by itself | another rule | silent |",
+        "|---|---|---|---|---|---|---|",
     ]
     for name in (*FAULTS, ""):
         mine = [verdict for one, verdict in verdicts if not name or one.change == name]
