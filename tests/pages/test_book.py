@@ -244,7 +244,7 @@ def test_sitemap_and_robots(published: Path) -> None:
     listed = re.findall(r"<loc>(.*?)</loc>", text)
     wanted = {
         ADDRESS,
-        *(f"{ADDRESS}{name}.html" for name in [*NOTEBOOKS, "symptoms", "glossary", "api"]),
+        *(f"{ADDRESS}{name}.html" for name in [*NOTEBOOKS, "symptoms", "rules", "glossary", "api"]),
     }
     assert sorted(wanted) == sorted(listed)
     assert f"Sitemap: {ADDRESS}sitemap.xml" in (published / "robots.txt").read_text()
