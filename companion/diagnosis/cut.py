@@ -79,7 +79,9 @@ class Cut:
         if self.inside:
             return f"# in {self.made_of}'s forward(): no .detach(), .data or no_grad on the way"
         if self.is_stepwise:
-            return f"# a loss of {self.made_of} itself, not of what is counted, compared or chosen"
+            is_network = self.made_of in networks_of(self.line)
+            of = f"{self.made_of}'s outputs" if is_network else f"{self.made_of} itself"
+            return f"# a loss of {of}, not of what is counted, compared or chosen"
         if copies:
             return "# no torch.tensor(...) or float(...) of what has a graph: use it as it is"
         return f"# no .detach(), .data, .item() or no_grad between {self.made_of} and the loss"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import re
 import textwrap
 import warnings
@@ -17,7 +18,8 @@ from torch import Tensor, distributed, nn
 from torch._C._distributed_c10d import HashStore
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grad_norm_
-from torch.optim.lr_scheduler import LambdaLR, StepLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, StepLR
+from torch.utils.data import DataLoader, TensorDataset
 
 import companion
 from companion import Trace
@@ -27,6 +29,30 @@ from tests.chapters.glossary import sections
 PAGE = (ROOT / "book/symptoms.md").read_text(encoding="utf-8")
 SECTIONS = sections(PAGE)
 CASE = re.compile(r"^```python\n(.*?)^```\n\nFinding: (.*?)\.$", flags=re.M | re.S)
+LINK = r"\[`([\w-]+)`\]\([^)]+\)"
+# What may stand behind "Finding: ": a rule; none; or none in a trace of the lines that are shown,
+# and a rule when a whole script is run by the command: as it trains, or when it has ended.
+SAID = re.compile(rf"none|{LINK}|none here; of a whole script {LINK}(, at its end)?")
+LOOP = re.compile(r"^for (?:epoch in|.* in .*batches)", flags=re.M)
+SCRIPT = """\
+import copy
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.nn.utils import clip_grad_norm_
+from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, StepLR
+from torch.utils.data import DataLoader, TensorDataset
+
+torch.manual_seed(0)
+net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+criterion = nn.CrossEntropyLoss()
+scaler = torch.amp.GradScaler("cpu")
+samples = torch.randn(48, 4)
+dataset = TensorDataset(samples, samples[:, :3].argmax(dim=1))
+batches = [dataset[i : i + 8] for i in range(0, 48, 8)]
+"""
 
 
 class Case(NamedTuple):
@@ -35,12 +61,16 @@ class Case(NamedTuple):
     Attributes:
         section: The heading above it.
         code: The code.
-        finding: The rule that the page names below it, or None.
+        finding: The rule that the page names below it for a trace of its loop, or None.
+        whole: The rule that it names for a whole script, or None.
+        late: Whether that is found at the script's end only.
     """
 
     section: str
     code: str
     finding: str | None
+    whole: str | None = None
+    late: bool = False
 
 
 class Seen(NamedTuple):
@@ -75,10 +105,18 @@ class TwoHeads(nn.Module):
 
 def cases() -> list[Case]:
     return [
-        Case(heading, code, None if finding == "none" else finding.split("`")[1])
+        Case(heading, code, *understood(said))
         for heading, text in SECTIONS.items()
-        for code, finding in CASE.findall(text)
+        for code, said in CASE.findall(text)
     ]
+
+
+def understood(said: str) -> tuple[str | None, str | None, bool]:
+    """What stands behind "Finding: ": of a trace, of a whole script, and whether at its end."""
+    found = SAID.fullmatch(said)
+    assert found, said
+    finding, whole, late = found.groups()
+    return finding, whole, late is not None
 
 
 def names() -> dict[str, Any]:
@@ -92,19 +130,24 @@ def names() -> dict[str, Any]:
         TwoHeads(),
     )
     inputs = [torch.randn(8, 4) for _ in range(6)]
+    batches = [(x, x[:, :3].argmax(dim=1)) for x in inputs]
     return {
+        "copy": copy,
         "torch": torch,
         "nn": nn,
         "F": F,
         "clip_grad_norm_": clip_grad_norm_,
+        "CosineAnnealingLR": CosineAnnealingLR,
         "LambdaLR": LambdaLR,
         "StepLR": StepLR,
+        "DataLoader": DataLoader,
         "DistributedDataParallel": DistributedDataParallel,
         "trace": companion.trace,
         "net": net,
         "optimizer": torch.optim.SGD(net.parameters(), lr=0.1),
         "criterion": nn.CrossEntropyLoss(),
-        "batches": [(x, x[:, :3].argmax(dim=1)) for x in inputs],
+        "batches": batches,
+        "dataset": TensorDataset(*(torch.cat(parts) for parts in zip(*batches, strict=True))),
         "scaler": torch.amp.GradScaler("cpu"),
         "rnn": rnn,
         "rnn_optimizer": torch.optim.SGD(rnn.parameters(), lr=0.1),
@@ -128,14 +171,23 @@ def see(code: str, folder: Path, steps: int = 1) -> Seen:
         folder: Where it is written, for a trace reads the source.
         steps: How often the six batches come.
     """
-    loop = re.search(r"^for .* in .*batches", code, flags=re.M)
-    before, rest = (code[: loop.start()], code[loop.start() :]) if loop else ("", code)
-    if not loop:
-        rest = "for inputs, labels in batches:\n" + textwrap.indent(rest, "    ")
+    before, rest = _parts(code)
     given = names()
     given["batches"] *= steps
     with alone() if "DistributedDataParallel" in code else contextlib.nullcontext():
         return _see(before, rest, given, folder)
+
+
+def script(code: str) -> str:
+    """Code of the page as a script of its own."""
+    return SCRIPT + "".join(_parts(code))
+
+
+def _parts(code: str) -> tuple[str, str]:
+    """What stands before its loop, and the loop."""
+    if loop := LOOP.search(code):
+        return code[: loop.start()], code[loop.start() :]
+    return "", "for inputs, labels in batches:\n" + textwrap.indent(code, "    ")
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable
@@ -26,18 +27,22 @@ from tests.chapters.symptoms import (
     cases,
     names,
     run,
+    script,
     see,
+    understood,
 )
+from tests.package.running import forks, write
 
 CASES = cases()
 NO_GRAPH = "element 0 of tensors does not require grad and does not have a grad_fn"
 
 
 def test_every_rule_is_reached_and_leads_to_its_section() -> None:
-    found = re.findall(r"\[`([\w-]+)`\]\((\d\d_\w+)\.ipynb(#[\w-]+)\)", PAGE)
+    found = re.findall(r"\[`([\w-]+)`\]\((\d\d_\w+|rules)\.(?:ipynb|md)(#[\w-]+)\)", PAGE)
     leads = {(name, f"{page}.html{section}") for name, page, section in found}
     assert leads == {(rule.name, rule.section) for rule in RULES}
-    assert {case.finding for case in CASES} == {rule.name for rule in RULES} | {None}
+    named = {case.finding for case in CASES} | {case.whole for case in CASES}
+    assert named == {rule.name for rule in RULES} | {None}
 
 
 # The code of the page.
@@ -46,6 +51,21 @@ def test_every_rule_is_reached_and_leads_to_its_section() -> None:
 def test_all_code_is_a_case() -> None:
     assert len(CASES) == PAGE.count("```python") == PAGE.count("\nFinding: ") >= 50
     assert max(len(line) for case in CASES for line in case.code.splitlines()) <= 70
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("none", (None, None, False)),
+        ("[`a-b`](rules.md#a-b)", ("a-b", None, False)),
+        ("none here; of a whole script [`a-b`](rules.md#a-b)", (None, "a-b", False)),
+        ("none here; of a whole script [`a-b`](rules.md#a-b), at its end", (None, "a-b", True)),
+    ],
+)
+def test_what_may_be_said_of_a_case(said: str, meant: tuple[str | None, str | None, bool]) -> None:
+    assert understood(said) == meant
+    with pytest.raises(AssertionError):
+        understood(f"{said}, perhaps")
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.section[:30]} {case.finding}")
@@ -61,6 +81,19 @@ def test_the_diagnosis_finds_what_the_page_says_and_nothing_else(
     elif seen.said:
         known = [*quoted, "The .grad attribute of a Tensor that is not a leaf Tensor"]
         assert all(any(message in plain(said) for message in known) for said in seen.said)
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if case.whole], ids=lambda case: str(case.whole)
+)
+def test_the_command_finds_in_a_whole_script_what_the_page_says(case: Case, tmp_path: Path) -> None:
+    write(tmp_path, script(case.code))
+    ran = forks().run(tmp_path, "--json", "found.json", "script.py", how="command")
+    found = json.loads((tmp_path / "found.json").read_text())["findings"]
+    assert {finding["rule"] for finding in found} == {case.whole}, ran.err
+    first, _, _ = ran.err.partition("now that the script is over")
+    late = f"{case.whole}, line" not in first or "no step was seen" in first
+    assert late == case.late, ran.err
 
 
 def plain(said: str) -> str:

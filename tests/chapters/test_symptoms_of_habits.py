@@ -174,3 +174,29 @@ def test_what_a_fake_batch_needs_is_detach() -> None:
         generator.zero_grad()
         bce(discriminator(made.detach() if detached else made), given["fake"]).backward()
         assert bool(grads(generator)) is not detached
+
+
+def test_a_backbone_in_no_grad_may_be_meant_so(tmp_path: Path) -> None:
+    code = """class Kept(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(4, 8), nn.Linear(8, 3)
+
+    def forward(self, x):
+        with torch.no_grad():
+            features = self.first(x).relu()
+        return self.last(features)
+
+
+net = Kept()
+optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+for inputs, labels in batches:
+    optimizer.zero_grad()
+    loss = criterion(net(inputs), labels)
+    loss.backward()
+    optimizer.step()
+"""
+    assert see(code, tmp_path).rules == set()
+    detached = code.replace("return self.last(features)", "return self.last(features.detach())")
+    detached = detached.replace("        with torch.no_grad():\n    ", "")
+    assert see(detached, tmp_path).rules == {"cut-between"}

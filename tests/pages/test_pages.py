@@ -64,17 +64,8 @@ def look_at_all(
 
 
 def test_every_page_is_looked_at(pages: list[str]) -> None:
-    names = [
-        *NOTEBOOKS,
-        "index",
-        "symptoms",
-        "rules",
-        "glossary",
-        "api",
-        "search",
-        "genindex",
-        "404",
-    ]
+    names = [*NOTEBOOKS, "index", "symptoms", "rules", "glossary", "api", "search"]
+    names += ["genindex", "404"]
     assert {f"{name}.html" for name in names} <= set(pages)
 
 
