@@ -78,6 +78,7 @@ KINDS = {
             "frozen": Detail("flag", "whether none of its parameters requires a gradient"),
             "alike": Detail("flag", "whether its shapes are those of a network that is trained"),
             "elsewhere": Detail("flag", "whether an optimizer that is not watched holds it"),
+            "through": Detail("flag", "whether what it was given has a graph: it is gone through"),
         },
     ),
     "dropout": Kind(

@@ -18,6 +18,8 @@ def modal_kinds(net: nn.Module, *, training: bool) -> tuple[str, ...]:
     that is a backbone kept as it is on purpose.
     """
     modules = [module for _, module in named_modules(net)]
+    if training:
+        modules = [module for module in modules if not _is_counting_anew(module)]
     if not training and any(map(is_training, modules)):
         return ()
     kinds = (
@@ -29,6 +31,12 @@ def modal_kinds(net: nn.Module, *, training: bool) -> tuple[str, ...]:
         and (training or _learns(m))
     )
     return tuple(dict.fromkeys(kinds))
+
+
+def _is_counting_anew(module: nn.Module) -> bool:
+    """Whether a norm takes the plain mean of all batches: statistics made anew, as update_bn does."""
+    kept = attributes(module)
+    return is_a(module, nn.modules.batchnorm._NormBase) and kept.get("momentum", 0) is None
 
 
 def _is_modal(module: nn.Module) -> bool:
