@@ -30,8 +30,7 @@ class Detail:
 
     Attributes:
         type: "text" a str, "flag" a bool, "count" an int of 0 or more, "texts" a tuple of str,
-            "shape" and "counts" a tuple of counts, "counts?" one of three of them; with "?" it may
-            be None.
+            "shape" and "counts" a tuple of counts, "counts?" one of three; with "?" or None.
         meaning: What it says.
         needed: Whether a rule cannot do without it.
     """
@@ -295,7 +294,9 @@ KINDS = {
             "tail": Detail("count", "how many of the last ones in a row were so", needed=True),
             "zero": Detail("flag", "whether the learning rate is 0 in the end", needed=True),
             "others": Detail("count", "steps of optimizers that were not watched", needed=True),
-            "written": Detail("flag", "whether anything wrote into what it holds", needed=True),
+            "written": Detail(
+                "flag", "whether what it holds was written, or has hooks", needed=True
+            ),
         },
     ),
 }

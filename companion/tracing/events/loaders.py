@@ -115,6 +115,7 @@ def digest(tensors: Iterable[Tensor]) -> str | None:
 
 
 def tensors(arguments: object, keywords: object) -> list[Tensor]:
+    """What a module is called with, in containers as well."""
     found: list[Any] = [*arguments] if type(arguments) is tuple else []
     found += dict.values(keywords) if type(keywords) is dict else ()
     for one in found[: 4 * MOST_TENSORS]:
