@@ -59,9 +59,7 @@ KINDS = {
         {
             "grad": Detail("flag", "whether gradients were enabled", needed=True),
             "training": Detail("flag", "whether it was in training mode", needed=True),
-            "modal": Detail(
-                "texts", "classes of its modules that do otherwise in the other mode", needed=True
-            ),
+            "modal": Detail("texts", "what in it does otherwise in the other mode", needed=True),
             "number": Detail("count", "of the only network: which of its forwards with a graph"),
             "batch": Detail("text?", "shape and sums of its inputs, where a loader began anew"),
         },
@@ -71,9 +69,7 @@ KINDS = {
         {
             "grad": Detail("flag", "whether gradients were enabled", needed=True),
             "training": Detail("flag", "whether it was in training mode", needed=True),
-            "modal": Detail(
-                "texts", "classes of its modules that do otherwise in the other mode", needed=True
-            ),
+            "modal": Detail("texts", "what in it does otherwise in the other mode", needed=True),
             "frozen": Detail("flag", "whether none of its parameters requires a gradient"),
             "alike": Detail("flag", "whether its shapes are those of a network that is trained"),
             "elsewhere": Detail("flag", "whether an optimizer that is not watched holds it"),
@@ -294,9 +290,7 @@ KINDS = {
             "tail": Detail("count", "how many of the last ones in a row were so", needed=True),
             "zero": Detail("flag", "whether the learning rate is 0 in the end", needed=True),
             "others": Detail("count", "steps of optimizers that were not watched", needed=True),
-            "written": Detail(
-                "flag", "whether what it holds was written, or has hooks", needed=True
-            ),
+            "written": Detail("flag", "whether it was written to, or has hooks", needed=True),
         },
     ),
 }
