@@ -30,8 +30,7 @@ class Detail:
 
     Attributes:
         type: "text" a str, "flag" a bool, "count" an int of 0 or more, "texts" a tuple of str,
-            "shape" and "counts" a tuple of counts, "counts?" one of three of them; with "?" it may
-            be None.
+            "shape" and "counts" a tuple of counts, "counts?" one of three; with "?" or None.
         meaning: What it says.
         needed: Whether a rule cannot do without it.
     """
@@ -60,9 +59,7 @@ KINDS = {
         {
             "grad": Detail("flag", "whether gradients were enabled", needed=True),
             "training": Detail("flag", "whether it was in training mode", needed=True),
-            "modal": Detail(
-                "texts", "classes of its modules that do otherwise in the other mode", needed=True
-            ),
+            "modal": Detail("texts", "what in it does otherwise in the other mode", needed=True),
             "number": Detail("count", "of the only network: which of its forwards with a graph"),
             "batch": Detail("text?", "shape and sums of its inputs, where a loader began anew"),
         },
@@ -72,12 +69,11 @@ KINDS = {
         {
             "grad": Detail("flag", "whether gradients were enabled", needed=True),
             "training": Detail("flag", "whether it was in training mode", needed=True),
-            "modal": Detail(
-                "texts", "classes of its modules that do otherwise in the other mode", needed=True
-            ),
+            "modal": Detail("texts", "what in it does otherwise in the other mode", needed=True),
             "frozen": Detail("flag", "whether none of its parameters requires a gradient"),
             "alike": Detail("flag", "whether its shapes are those of a network that is trained"),
             "elsewhere": Detail("flag", "whether an optimizer that is not watched holds it"),
+            "through": Detail("flag", "whether what it was given has a graph: it is gone through"),
         },
     ),
     "dropout": Kind(
@@ -294,7 +290,7 @@ KINDS = {
             "tail": Detail("count", "how many of the last ones in a row were so", needed=True),
             "zero": Detail("flag", "whether the learning rate is 0 in the end", needed=True),
             "others": Detail("count", "steps of optimizers that were not watched", needed=True),
-            "written": Detail("flag", "whether anything wrote into what it holds", needed=True),
+            "written": Detail("flag", "whether it was written to, or has hooks", needed=True),
         },
     ),
 }

@@ -101,6 +101,31 @@ def read_grads(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in found if name is not None))
 
 
+@lru_cache(maxsize=4096)
+def takes_grads(text: str) -> bool:
+    """Whether a statement takes a `.grad` anywhere, in a comprehension as well, not to clear it.
+
+    Example:
+        >>> takes_grads("norms = [p.grad.norm() for p in net.parameters()]")
+        True
+        >>> takes_grads("[p.grad.zero_() for p in net.parameters() if p.grad is not None]")
+        False
+    """
+    nodes = list(_nodes(text))
+    idle = [n.value for n in nodes if isinstance(n, ast.Attribute) and n.attr in _CLEARING]
+    idle += [n.left for n in nodes if isinstance(n, ast.Compare)]
+    return any(
+        isinstance(node, ast.Attribute)
+        and node.attr == "grad"
+        and isinstance(node.ctx, ast.Load)
+        and not any(node is one for one in idle)
+        for node in nodes
+    )
+
+
+_CLEARING = {"zero_", "detach_", "requires_grad_"}
+
+
 def _sure(node: ast.AST) -> Iterator[ast.AST]:
     """The nodes of a tree that are surely evaluated, if it ends without an exception."""
     yield node

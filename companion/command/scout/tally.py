@@ -64,6 +64,15 @@ class _Named:
             for key, first in self.held.values()
         )
 
+    def is_hooked(self, optimizer: Optimizer) -> bool:
+        """Whether a hook on any of them takes, or may use up, its gradients."""
+        mine = {key for key, _ in self.held.values()}
+        wholes = (inside(p) for key, p in held(optimizer).items() if key in mine)
+        return any(
+            one is not None and (one._backward_hooks or one._post_accumulate_grad_hooks)
+            for one in wholes
+        )
+
 
 class Tally:
     """Counts every optimizer's steps in a script; it keeps none of its objects alive."""
@@ -142,7 +151,7 @@ class Tally:
                     "tail": steps.tail,
                     "zero": bool(steps.tail) if optimizer is None else is_zero(optimizer),
                     "others": others,
-                    "written": one.is_written(optimizer),
+                    "written": one.is_written(optimizer) or one.is_hooked(optimizer),
                 },
             )
 

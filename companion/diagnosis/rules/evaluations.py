@@ -1,4 +1,4 @@
-"""Forwards that nothing learns from, though gradients were enabled."""
+"""Forwards that nothing learns from: which of them serve a loss all the same."""
 
 from __future__ import annotations
 
@@ -42,6 +42,20 @@ def with_a_graph(ledger: Ledger) -> Iterator[Sighting]:
                 settle="whether the randomness, or new batch statistics, are what this forward is "
                 "for",
             )
+
+
+def that_serve(ledger: Ledger) -> set[tuple[str, int]]:
+    """Lines whose forwards, without gradients, go into a later loss: labels made up, a first pass.
+
+    Once is enough: of the last step the backward may not have been watched.
+    """
+    forwards = {r.index: r for r, e in ledger.of("forward") if not e.details["grad"]}
+    return {
+        line.place
+        for record, _ in (ledger.of("backward") if forwards else ())
+        for _, line, _ in ledger.flow.ancestors(record)
+        if line.index in forwards
+    }
 
 
 def _comes_after(ledger: Ledger, record: LineRecord, step: LineRecord) -> bool:

@@ -31,6 +31,8 @@ def frozen_in_train_mode(ledger: Ledger) -> Iterator[Sighting]:
         if not one.stands or not one.parameters or not _is_left_alone(one, others):
             continue
         kinds = {kind for _, event in one.calls for kind in event.details["modal"]}
+        if all(event.details.get("through") for _, event in one.calls) and not one.statistics:
+            continue  # what comes before it learns with its dropout, as a prompt does
         for record, event in one.calls:
             if not event.details["modal"]:
                 continue

@@ -21,6 +21,7 @@ from companion.measure.modules import named_modules
 from companion.measure.values import has_values, is_lazy, is_plain
 from companion.records.line import Event
 from companion.records.reading import Reading
+from companion.tracing.code.at_times import is_cut_at_times
 
 CALL = inspect.unwrap(nn.Module.__call__).__code__
 LEAST = 64  # entries that are all 0; fewer may be so by chance
@@ -39,6 +40,7 @@ class Layers:
                     self._names.setdefault(id(module), path)
         self._networks = {id(net) for net in networks.values()}
         self._last: str | None = None  # the layer called before, in the same forward
+        self._blank = False  # it was given nothing but zeros itself, and is not dead for that
         self._sizes: set[int] = set()  # of its outputs
         self._given: set[int] = set()  # the storages of what the network was called with
         self._without: set[str] = set()  # layers whose gradients the last backward left at 0
@@ -76,8 +78,11 @@ class Layers:
         sizes = {p.shape[0] for p in own if p.dim()}
         if graded and self._last is not None:
             found = self._between(self._last, name, sizes, list(_tensors(frame.f_locals)))
+            if found is not None and found.kind == "cut between" and is_cut_at_times(frame):
+                found = None
         self._last = name if graded and any(p.requires_grad for p in own) else None
         self._sizes = sizes
+        self._blank = name in self._without and is_calm() and _is_blank(frame.f_locals)
         return found
 
     def _between(self, last: str, name: str, sizes: set[int], inputs: list[Tensor]) -> Event | None:
@@ -94,7 +99,7 @@ class Layers:
             )
             fresh = self._given.isdisjoint(map(_storage, inputs))
             return Event("cut between", last, {"into": name}) if fits and fresh else None
-        if last in self._without and is_calm():
+        if last in self._without and not self._blank and is_calm():
             one = inputs[0]
             large = one.requires_grad and one.numel() >= LEAST and has_values(one)
             if large and not one.detach().count_nonzero().item():
@@ -116,6 +121,14 @@ def _tensors(local: Mapping[str, Any], *, deep: bool = False) -> Iterator[Tensor
         for one in inner:
             if is_a(one, Tensor) and is_plain(one) and not is_lazy(one) and not one.is_nested:
                 yield one
+
+
+def _is_blank(local: Mapping[str, Any]) -> bool:
+    """Whether all that a module is called with is 0."""
+    given = list(_tensors(local))
+    return bool(given) and all(
+        has_values(one) and not one.detach().count_nonzero().item() for one in given
+    )
 
 
 def _storage(tensor: Tensor) -> int:

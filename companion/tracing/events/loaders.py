@@ -68,7 +68,7 @@ class Loaders:
 
     def digest(self, arguments: object, keywords: object) -> str | None:
         """Shapes and sums of what a network is called with, if it is no tensor of before."""
-        found = [one for one in _tensors(arguments, keywords) if _is_readable(one)][:MOST_TENSORS]
+        found = [one for one in tensors(arguments, keywords) if _is_readable(one)][:MOST_TENSORS]
         if not found:
             return None
         first = found[0] if found[0]._base is None else found[0]._base
@@ -114,7 +114,8 @@ def digest(tensors: Iterable[Tensor]) -> str | None:
     return None if not sums or None in sums else "; ".join(filter(None, sums))
 
 
-def _tensors(arguments: object, keywords: object) -> list[Tensor]:
+def tensors(arguments: object, keywords: object) -> list[Tensor]:
+    """What a module is called with, in containers as well."""
     found: list[Any] = [*arguments] if type(arguments) is tuple else []
     found += dict.values(keywords) if type(keywords) is dict else ()
     for one in found[: 4 * MOST_TENSORS]:

@@ -15,9 +15,11 @@ def modal_kinds(net: nn.Module, *, training: bool) -> tuple[str, ...]:
     """The kinds of modules in this mode that do something else in the other one.
 
     None in a network in eval mode with a part in training mode, or whose parameters do not learn:
-    that is a backbone kept as it is on purpose.
+    that is a backbone kept as it is on purpose. None where statistics are made anew.
     """
     modules = [module for _, module in named_modules(net)]
+    if training and any(map(_is_counting_anew, modules)):
+        return ()
     if not training and any(map(is_training, modules)):
         return ()
     kinds = (
@@ -29,6 +31,12 @@ def modal_kinds(net: nn.Module, *, training: bool) -> tuple[str, ...]:
         and (training or _learns(m))
     )
     return tuple(dict.fromkeys(kinds))
+
+
+def _is_counting_anew(module: nn.Module) -> bool:
+    """Whether a norm takes the mean of all batches: statistics made anew, as by update_bn."""
+    kept = attributes(module)
+    return is_a(module, nn.modules.batchnorm._NormBase) and kept.get("momentum", 0) is None
 
 
 def _is_modal(module: nn.Module) -> bool:

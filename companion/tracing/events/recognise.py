@@ -58,6 +58,8 @@ def _forward(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event 
     if beside:
         one = known.beside[id(net)]
         more = {"frozen": frozen, "alike": one.alike, "elsewhere": one.elsewhere}
+        given = loaders.tensors(local.get("args"), local.get("kwargs"))
+        more["through"] = graded and any(one.requires_grad for one in given)
         return Event("takes part", one.name, details | more)
     if graded and training and known.forwards is not None:
         details["number"] = known.forwards.begin()

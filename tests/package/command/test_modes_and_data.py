@@ -102,6 +102,19 @@ def test_a_teacher_in_eval_mode(start: Start, tmp_path: Path) -> None:
     assert not findings(start, tmp_path, TEACHER.replace("network(16))", "network(16).eval())"))
 
 
+def test_what_learns_goes_through_it(start: Start, tmp_path: Path) -> None:
+    """A frozen network whose dropout is that of the training, as with a prompt."""
+    prompt = """
+frozen = nn.Sequential(nn.Linear(3, 5), nn.Dropout(0.1), nn.Linear(5, 3)).requires_grad_(False)
+for _ in range(4):
+    loss = F.mse_loss(frozen(student(torch.randn(16, 4))), torch.randn(16, 3))
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+    assert not findings(start, tmp_path, SETUP + prompt)
+
+
 def test_a_copy_may_be_a_target_that_is_renewed_later(start: Start, tmp_path: Path) -> None:
     """It was made alone, and no step shows what becomes of it; its shapes tell."""
     assert not findings(start, tmp_path, TEACHER.replace("network(16))", "network(8))"))

@@ -142,6 +142,19 @@ for a, b in loader:
 """,
         "no step was seen: backward() was called 12 times, and an optimizer's step() never\n",
     ),
+    "scores by hooks": (
+        """
+kept = []
+for p in net.parameters():
+    p.register_hook(lambda g: kept.append(g.square().sum()))
+for a, b in loader:
+    sgd.zero_grad()
+    loss = cross_entropy(net(a), b)
+    loss.backward()
+print(len(kept))
+""",
+        None,
+    ),
     "norms": (
         """
 for a, b in loader:

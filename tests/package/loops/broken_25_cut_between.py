@@ -1,5 +1,7 @@
 """Two networks, or two layers, and no gradient comes from the second to the first."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -38,23 +40,23 @@ def repaired(trace: Tracing) -> None:
 class Two(nn.Module):
     """A body and a head, and what is between them."""
 
-    def __init__(self, between: str) -> None:
+    def __init__(self, between: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
         self.body, self.head = nn.Linear(4, 8), nn.Linear(8, 3)
         self.between = between
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.body(x).relu()
-        if self.between == "detach":
-            h = h.detach()
-        elif self.between == "copy":
-            h = torch.tensor(h.tolist())
+        h = self.between(self.body(x).relu())
         out: Tensor = self.head(h)
         return out
 
 
+def copied(h: Tensor) -> Tensor:
+    return torch.tensor(h.tolist())
+
+
 def broken_layers(trace: Tracing) -> None:
-    net = Two("detach")
+    net = Two(torch.detach)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     with trace(net, optimizer):
         for x, y in classes():
@@ -65,7 +67,7 @@ def broken_layers(trace: Tracing) -> None:
 
 
 def repaired_layers(trace: Tracing) -> None:
-    net = Two("nothing")
+    net = Two(nn.Identity())
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     with trace(net, optimizer):
         for x, y in classes():
@@ -76,7 +78,7 @@ def repaired_layers(trace: Tracing) -> None:
 
 
 def broken_copy(trace: Tracing) -> None:
-    net = Two("copy")
+    net = Two(copied)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     with trace(net, optimizer):
         for x, y in classes():
@@ -87,7 +89,7 @@ def broken_copy(trace: Tracing) -> None:
 
 
 def repaired_copy(trace: Tracing) -> None:
-    net = Two("nothing")
+    net = Two(nn.Identity())
     net.body.requires_grad_(False)
     optimizer = torch.optim.SGD(net.head.parameters(), lr=0.1)
     with trace(net, optimizer):
