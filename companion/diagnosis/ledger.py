@@ -16,7 +16,7 @@ from companion.diagnosis.backwards import Backward, Clip, Content, Found, Use, l
 from companion.diagnosis.flow import Flow
 from companion.diagnosis.words import Words
 from companion.records.line import Event, LineRecord
-from companion.records.syntax import read_grads
+from companion.records.syntax import looks_at_grads, read_grads
 
 
 @dataclass
@@ -75,7 +75,8 @@ class Ledger:
         if "backward" in kinds and ("step" in kinds or record.changed_parameters):
             self._replay_whole(record)
             return
-        if "clip" in kinds or ("backward" not in kinds and read_grads(record.source)):
+        reads = read_grads(record.source) or looks_at_grads(record.source)
+        if "clip" in kinds or ("backward" not in kinds and reads):
             for content in self._content.values():
                 content.read()
         backward = Backward(record) if "backward" in kinds else None

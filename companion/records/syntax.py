@@ -101,6 +101,34 @@ def read_grads(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in found if name is not None))
 
 
+@lru_cache(maxsize=4096)
+def looks_at_grads(text: str) -> bool:
+    """Whether a statement may make something of gradients, a comprehension in it included.
+
+    Example:
+        >>> looks_at_grads("flat = torch.cat([p.grad.flatten() for p in net.parameters()])")
+        True
+        >>> looks_at_grads("[p.grad.zero_() for p in ps if p.grad is not None]")
+        False
+    """
+    if ".grad" not in text:
+        return False
+    nodes = list(_nodes(text))
+    asked = {id(node.left) for node in nodes if isinstance(node, ast.Compare)}
+    cleared = {
+        id(node.value)
+        for node in nodes
+        if isinstance(node, ast.Attribute) and node.attr in ("zero_", "detach_")
+    }
+    return any(
+        isinstance(node, ast.Attribute)
+        and node.attr == "grad"
+        and isinstance(node.ctx, ast.Load)
+        and id(node) not in asked | cleared
+        for node in nodes
+    )
+
+
 def _sure(node: ast.AST) -> Iterator[ast.AST]:
     """The nodes of a tree that are surely evaluated, if it ends without an exception."""
     yield node
