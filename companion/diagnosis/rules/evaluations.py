@@ -44,6 +44,15 @@ def with_a_graph(ledger: Ledger) -> Iterator[Sighting]:
             )
 
 
+def serving(ledger: Ledger) -> set[object]:
+    """The lines whose values go into a loss: labels that the network makes up, say."""
+    return {
+        line.place
+        for backward, _ in ledger.of("backward")
+        for _, line, _ in ledger.flow.ancestors(backward)
+    }
+
+
 def _comes_after(ledger: Ledger, record: LineRecord, step: LineRecord) -> bool:
     """Whether a line stands below the step in a function that both were called from."""
     mine = {(r.file, r.function): r.line for r in _callers(ledger, record)}

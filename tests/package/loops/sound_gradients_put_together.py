@@ -96,3 +96,33 @@ def sound_scores_and_their_log_sum(trace: Tracing) -> None:
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+
+
+def sound_a_batch_with_a_spike_left_out(trace: Tracing) -> None:
+    net = mlp()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with trace(net, optimizer):
+        for i, (x, y) in enumerate(classes()):
+            loss = F.cross_entropy(net(x), y) * (100 if i == 1 else 1)
+            loss.backward()
+            if loss.item() > 50:
+                optimizer.zero_grad()
+                continue
+            optimizer.step()
+            optimizer.zero_grad()
+
+
+def sound_labels_made_up_without_zero_grad_before(trace: Tracing) -> None:
+    """Pseudo labels come from the network as it is trained: their forward is no evaluation."""
+    net = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with trace(net, optimizer):
+        for _ in range(3):
+            x = torch.randn(8, 4)
+            with torch.no_grad():
+                sure, labels = net(x).softmax(1).max(1)
+            losses = F.cross_entropy(net(x + 0.1 * torch.randn_like(x)), labels, reduction="none")
+            loss = (losses * (sure > 0.4)).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
