@@ -126,3 +126,32 @@ def sound_labels_made_up_without_zero_grad_before(trace: Tracing) -> None:
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+
+
+def sound_a_spike_or_a_step(trace: Tracing) -> None:
+    net = mlp()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with trace(net, optimizer):
+        for i, (x, y) in enumerate(classes()):
+            loss = F.cross_entropy(net(x), y) * (100 if i == 1 else 1)
+            loss.backward()
+            if loss.item() > 50:
+                optimizer.zero_grad()
+            else:
+                optimizer.step()
+                optimizer.zero_grad()
+
+
+def sound_a_loss_for_each_moment(trace: Tracing) -> None:
+    """The sum over a sequence is meant; its state is carried from one moment to the next."""
+    cell, out = nn.GRUCell(3, 8), nn.Linear(8, 1)
+    optimizer = torch.optim.SGD([*cell.parameters(), *out.parameters()], lr=0.1)
+    with trace(cell, out, optimizer):
+        for _ in range(3):
+            h = torch.zeros(4, 8)
+            optimizer.zero_grad()
+            for x in torch.randn(3, 4, 3):
+                h = cell(x, h.detach())
+                loss = F.mse_loss(out(h), x.sum(1, keepdim=True))
+                loss.backward()
+            optimizer.step()
