@@ -14,7 +14,7 @@ from torch.optim.optimizer import Optimizer
 from companion.guard.judges import is_zero
 from companion.measure.marks import mark
 from companion.measure.modules import named_parameters
-from companion.measure.values import gradient_of
+from companion.measure.values import gradient_of, inside
 from companion.measure.watched import Watched, held, parameters_of
 from companion.records.line import Event, LineRecord
 
@@ -64,8 +64,10 @@ class _Named:
             for key, first in self.held.values()
         )
 
-    def is_hooked(self, optimizer: Optimizer) -> bool:
+    def is_hooked(self, optimizer: Optimizer | None) -> bool:
         """Whether a hook on any of them takes, or may use up, its gradients."""
+        if optimizer is None:
+            return False
         mine = {key for key, _ in self.held.values()}
         wholes = (inside(p) for key, p in held(optimizer).items() if key in mine)
         return any(

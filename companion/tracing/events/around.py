@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 from types import FrameType
 
 import torch
@@ -14,6 +15,7 @@ from companion.isolation.objects import attributes, is_a
 from companion.measure.modules import named_parameters, own_parameters
 from companion.measure.watched import alive
 from companion.tracing.code.frames import local_variables
+from companion.tracing.code.source import lines_of
 from companion.tracing.events.graph import Node, grad_fn
 from companion.tracing.events.values import leaf_of
 
@@ -48,6 +50,25 @@ def names_around(frame: FrameType | None) -> dict[int, str]:
                     copies.setdefault(id(leaf), f"({name})")
         frame = frame.f_back
     return {**copies, **names}
+
+
+def is_written_by_hand(name: str, frame: FrameType | None) -> bool:
+    """Whether the user's files write into a variable or ask for its gradient, sooner or later.
+
+    A multiplier of a constraint is moved by its own line, at the end of an epoch, say.
+
+    Args:
+        name: Such as "lam", also for an attribute.
+        frame: The innermost one that runs; the files of those around it are looked through.
+    """
+    own = re.compile(rf"\b{re.escape(name)}\s*(\.(data|grad|(?!requires_grad_)\w+_)\b|[-+*/]=)")
+    files: dict[str, None] = {}
+    for _ in range(DEEP):
+        if frame is None:
+            break
+        files[frame.f_code.co_filename] = None
+        frame = frame.f_back
+    return any(own.search("".join(lines_of(one))) for one in files if not is_in_library(one))
 
 
 def made_of(tensor: Tensor) -> Tensor | None:

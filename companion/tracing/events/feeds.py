@@ -75,7 +75,19 @@ def fed(local: Mapping[str, Any], frame: FrameType) -> Event | None:
     if found is None:
         return None
     kind, details = found
+    if details.get("by") == "scores" and _normalises(frame.f_back):
+        return None
     return Event(kind, name, {**details, "line": line_of_caller(frame)})
+
+
+def _normalises(frame: FrameType | None) -> bool:
+    """Whether the code that calls a criterion has a log-sum-exp of its own to add to it."""
+    while frame is not None and frame.f_code.co_filename in _MODULES:
+        frame = frame.f_back
+    names = frame.f_code.co_names if frame is not None else ()
+    return any(own in names for own in ("logsumexp", "logcumsumexp")) or (
+        "exp" in names and "log" in names
+    )
 
 
 Found = tuple[str, dict[str, Any]]

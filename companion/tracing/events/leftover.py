@@ -8,6 +8,7 @@ nothing by itself. Told is only what such a loop does not have: see `Leftovers.w
 from __future__ import annotations
 
 import gc
+import sys
 import weakref
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,7 +31,7 @@ from companion.measure.modules import (
 from companion.measure.values import is_lazy
 from companion.measure.watched import held
 from companion.records.line import Event
-from companion.tracing.events.around import made_of
+from companion.tracing.events.around import is_written_by_hand, made_of
 
 DEEP = 60  # modules around one another that are looked through
 FRESH = 2  # times that torch's own layers write a parameter when they are built, at most
@@ -161,7 +162,8 @@ class Leftovers:
             if leaf.name is not None and leaf.name.startswith("("):
                 return "copy"
             if leaf.name is not None:
-                return "own" if self._is_near(leaf) else "nowhere"
+                by_hand = is_written_by_hand(leaf.name, sys._getframe(1))
+                return "own" if self._is_near(leaf) and not by_hand else "nowhere"
             return "copy" if self._copy(p) is not None else "nowhere"
         if id(p) in self._evidence.thawed:
             return "thawed"
