@@ -32,9 +32,12 @@ from companion.tracing.tracer import trace
 def __getattr__(name: str) -> str:
     """`__version__`, looked up when somebody asks for it."""
     if name == "__version__":
-        from importlib.metadata import version
+        from importlib.metadata import PackageNotFoundError, version
 
-        return version("training-routine")
+        try:
+            return version("training-routine")
+        except PackageNotFoundError:  # run from its sources
+            return "0+unknown"
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -12,13 +12,13 @@ import platform
 import stat
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import torch
 
+import companion
 from companion.command.explaining.explain import explain, rules
 from companion.command.report import FOUND, Report
 from companion.command.scout.scout import Scout
@@ -121,7 +121,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--json", metavar="FILE", help="write steps and findings as JSON, too")
     parser.add_argument("--html", metavar="FILE", help="write a page that plays the steps, too")
-    parser.add_argument("--version", action="version", version=_versions())
+    parser.add_argument("--version", action=_Versions, help="print the versions, and exit")
     parser.add_argument("-m", dest="module", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("argv", nargs=argparse.PARSER, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
@@ -141,11 +141,17 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     return given
 
 
-def _versions() -> str:
-    return (
-        f"companion {version('training-routine')} "
-        f"(torch {torch.__version__}, Python {platform.python_version()})"
-    )
+class _Versions(argparse.Action):
+    """Looked up only where they are asked for."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *given: object) -> None:
+        """Say them."""
+        others = f"torch {torch.__version__}, Python {platform.python_version()}"
+        print(f"companion {companion.__version__} ({others})")
+        parser.exit()
 
 
 def _can_be_run(script: str) -> bool:

@@ -27,7 +27,7 @@ def is_shared(tensor: Tensor) -> bool:
         return True
     if any(now > alone for now, alone in zip(_holders(tensor), _ALONE, strict=True)):
         return True
-    return tensor.device.type == "cpu" and tensor.is_shared()  # a GPU's memory always "is"
+    return tensor.device.type == "cpu" and bool(Tensor.is_shared(tensor))  # type: ignore[no-untyped-call]  # a GPU's memory always "is"
 
 
 def _holders(tensor: Tensor) -> tuple[int, int]:
