@@ -12,7 +12,7 @@ from torch import Tensor
 
 from companion.isolation.objects import is_a
 from companion.isolation.wall import is_calm
-from companion.measure.values import is_plain
+from companion.measure.values import has_values, is_plain
 from companion.records.line import Event
 from companion.records.operands import Operands, Side, arguments, binds_nothing, operands
 from companion.records.syntax import bound
@@ -59,7 +59,7 @@ def compared(local: Mapping[str, Any], frame: FrameType) -> Event | None:
 
 def _is_constant(target: Tensor) -> bool:
     """Whether all targets are the same: broadcast or not, so is their mean loss."""
-    if target.device.type != "cpu" or not target.numel() or target.layout != torch.strided:
+    if not has_values(target) or not target.numel() or target.layout != torch.strided:
         return False
     flat = target.detach().flatten()
     return bool((flat == flat[0]).all())
