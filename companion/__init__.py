@@ -32,12 +32,9 @@ from companion.tracing.tracer import trace
 def __getattr__(name: str) -> str:
     """`__version__`, looked up when somebody asks for it."""
     if name == "__version__":
-        from importlib.metadata import PackageNotFoundError, version
+        from companion.records.version import installed
 
-        try:
-            return version("training-routine")
-        except PackageNotFoundError:  # run from its sources
-            return "0+unknown"
+        return installed()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

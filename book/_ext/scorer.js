@@ -10,8 +10,11 @@ var Scorer = {
   term: 5,
   partialTerm: 2,
   score: ([page, title, anchor, description, score]) =>
-    anchor && description === null ? score + 8 : score,
+    (anchor && description === null ? score + 8 : score) - isLast(page),
 };
+
+// The rules have short names of their own, such as "eval-mode": who asks for the word comes first.
+const isLast = (page) => (page === "rules" ? 20 : 0);
 
 // Sphinx takes a heading for an answer where the query is half of it, letter by letter. Here it is
 // one also where every word of the query begins a word of it: "nesterov" finds "Nesterov momentum".
@@ -31,7 +34,8 @@ var Scorer = {
         const anchor = id === null ? "" : `#${id}`;
         if (results.some((one) => one[0] === docnames[file] && one[2] === anchor)) continue;
         const name = id === null ? title : `${titles[file]} > ${title}`;
-        const score = Scorer.title - 1 + (8 * terms.size) / words.length; // a method is at 16
+        const most = Scorer.title - 1 + (8 * terms.size) / words.length; // a method is at 16
+        const score = most - isLast(docnames[file]);
         const place = results.findIndex((one) => one[4] > score); // the best are at the end
         results.splice(place < 0 ? results.length : place, 0,
           [docnames[file], name, anchor, null, score, filenames[file]]);

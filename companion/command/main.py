@@ -18,11 +18,11 @@ from typing import Any
 
 import torch
 
-import companion
 from companion.command.explaining.explain import explain, rules
 from companion.command.report import FOUND, Report
 from companion.command.scout.scout import Scout
 from companion.command.starting import place_of, run
+from companion.records.version import installed
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -150,7 +150,7 @@ class _Versions(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *given: object) -> None:
         """Say them."""
         others = f"torch {torch.__version__}, Python {platform.python_version()}"
-        print(f"companion {companion.__version__} ({others})")
+        print(f"companion {installed()} ({others})")
         parser.exit()
 
 

@@ -63,6 +63,7 @@ def _sighting(record: LineRecord, event: Event) -> Sighting:
         record,
         f"it began {loader} anew and took the same {size} rows as the step before, as the inputs "
         f"show; {left} rows after these are never reached",
+        settle="whether this one batch is to be learned by heart, as a test of the loop",
         cure=f"batches = iter({loader})  # once, before the loop\n"
         + record.source.replace(found[0], "next(batches)")
         if found

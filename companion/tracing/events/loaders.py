@@ -106,7 +106,7 @@ def digest(tensors: Iterable[Tensor]) -> str | None:
 
     Example:
         >>> digest([torch.arange(6.0).reshape(3, 2)])
-        '3x2 10 20'
+        '3x2 10 34'
         >>> digest([torch.zeros(3, 2)]) is None
         True
     """
