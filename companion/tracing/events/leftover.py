@@ -219,8 +219,14 @@ class Leftovers:
         # A weight stands behind a node more than its bias: a layer is where its nearest one is.
         orders = [min(self._order(one) for one in layer) for layer in beside]
         mine_at = min(map(self._order, own)) if _is_torchs(owner) else leaf.order
-        if not orders or max(orders) < mine_at:
-            return False  # a head on a backbone that stays
+        if not orders:
+            return False
+        if max(orders) < mine_at:  # a head on a backbone that stays; or half of a small new network
+            all_held = max(map(self._order, held_ones))
+            left = [one for one in inside if id(one) in self._free]
+            split = all(self._order(one) > all_held for one in left)
+            loaded = any(one._version > 1 for one in left)  # it was trained elsewhere
+            return split and not loaded and free <= len(held_ones)
         # The last layer was left out, or few are; where many stay, the others are adapters.
         return free <= len(held_ones) if min(orders) > mine_at else 2 * free <= len(held_ones)
 

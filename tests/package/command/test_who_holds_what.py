@@ -68,7 +68,8 @@ BROKEN = {
     ),
 }
 SOUND = {
-    "a head on a body": "net = Net()\nopt = torch.optim.SGD(net.head.parameters(), lr=0.1)\n",
+    "a head on a body": "net = Net()\nnet.load_state_dict(Net().state_dict())\n"
+    "opt = torch.optim.SGD(net.head.parameters(), lr=0.1)\n",
     "a copy beside": f"net = Net()\n{SGD}old = copy.deepcopy(net)\n",
     "thawed and given": f"net = Net()\n{FROZEN}net.requires_grad_(True)\n{SGD}",
     "a new head, then the optimizer": f"net = Net()\nnet.head = nn.Linear(8, 3)\n{SGD}",

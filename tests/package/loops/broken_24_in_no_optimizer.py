@@ -157,6 +157,21 @@ def repaired_half(trace: Tracing) -> None:
     _train(trace, mlp())
 
 
+def broken_first_half(trace: Tracing) -> None:
+    """The first layer was left out, and is as new as the other."""
+    net = mlp()
+    optimizer = torch.optim.SGD(net[2].parameters(), lr=0.1)
+    with trace(net, optimizer):
+        for x, y in classes()[:4]:
+            optimizer.zero_grad()
+            F.cross_entropy(net(x), y).backward()
+            optimizer.step()  # <- in-no-optimizer
+
+
+def repaired_first_half(trace: Tracing) -> None:
+    _train(trace, mlp())
+
+
 def broken_twins(trace: Tracing) -> None:
     """Both optimizers were given the critic."""
     g, d = nn.Linear(4, 2), nn.Linear(2, 1)

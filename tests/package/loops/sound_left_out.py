@@ -11,8 +11,20 @@ from tests.package.loops.parts import classes, mlp
 
 
 def sound_head_on_a_backbone(trace: Tracing) -> None:
-    """Nothing is frozen: gradients for nothing, and no mistake."""
+    """Nothing is frozen: gradients for nothing, and no mistake. A backbone is the larger part."""
+    net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3))
+    optimizer = torch.optim.SGD(net[4].parameters(), lr=0.1)
+    with trace(net, optimizer):
+        for x, y in classes()[:4]:
+            optimizer.zero_grad()
+            F.cross_entropy(net(x), y).backward()
+            optimizer.step()
+
+
+def sound_head_on_what_was_loaded(trace: Tracing) -> None:
+    """As large as what is trained, and it has been trained before."""
     net = mlp()
+    net.load_state_dict(mlp().state_dict())
     optimizer = torch.optim.SGD(net[2].parameters(), lr=0.1)
     with trace(net, optimizer):
         for x, y in classes()[:4]:
