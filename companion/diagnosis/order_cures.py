@@ -6,8 +6,8 @@ from companion.diagnosis.backwards import Use
 from companion.diagnosis.ledger import Ledger
 from companion.diagnosis.slices import made_by
 from companion.diagnosis.words import statement
+from companion.records.flow import reads
 from companion.records.line import LineRecord
-from companion.records.statements import read
 from companion.records.syntax import bound
 
 
@@ -30,7 +30,7 @@ def backward_first(ledger: Ledger, step: LineRecord, backward: LineRecord) -> st
     fresh: set[str] = set()  # bound after the step
     for record in ledger.records[step.index + 1 : backward.index + 1]:
         if record.function == step.function:
-            names.update(set(read(record.source)) - fresh)
+            names.update(set(reads(record.source)) - fresh)
             fresh.update(name for name, _ in bound(record.source))
     lines = made_by(ledger.records[: step.index], names, step.function, moved)
     if not lines:

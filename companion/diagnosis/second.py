@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from companion.diagnosis.ledger import Ledger
 from companion.diagnosis.slices import made_by
 from companion.diagnosis.words import statement
+from companion.records.flow import reads
 from companion.records.line import LineRecord
-from companion.records.statements import added, as_term, detaching, looped, read, root
+from companion.records.statements import added, as_term, detaching, looped, root
 from companion.records.syntax import added_to, bound
 from companion.records.value import Value
 
@@ -90,7 +91,7 @@ def _last_forward(records: Sequence[LineRecord]) -> LineRecord | None:
 def _again(records: Sequence[LineRecord], first: LineRecord, record: LineRecord) -> tuple[str, str]:
     """The parameters have moved, and nothing was computed with them since."""
     said = "; the parameters have moved since, and no forward came after that"
-    lines = made_by(records[: first.index], read(record.source), record.function)
+    lines = made_by(records[: first.index], reads(record.source), record.function)
     last = statement(record)
     if not lines or last is None:
         return said, ""
@@ -143,7 +144,7 @@ def _kept(
                     made[name] = (one, None)
     containers: list[Kept] = []
     for one in between:
-        for name in read(one.source) if _uses(records, one) or one is between[-1] else ():
+        for name in reads(one.source) if _uses(records, one) or one is between[-1] else ():
             if name in made and made[name][0].function == one.function:
                 line, value = made[name]
                 if value is None:
@@ -209,6 +210,6 @@ def _cut(ledger: Ledger, first: LineRecord, kept: Kept) -> str:
     """The earlier loss is not meant for what made the variable: it takes it detached."""
     for one in ledger.records[kept.made.index + 1 : first.index + 1]:
         same = one.function == kept.made.function
-        if same and kept.name in read(one.source) and _uses(ledger.records, one):
+        if same and kept.name in reads(one.source) and _uses(ledger.records, one):
             return detaching(one.source, kept.name) or ""
     return ""

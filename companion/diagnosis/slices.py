@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from companion.diagnosis.words import statement
+from companion.records.flow import reads
 from companion.records.line import LineRecord
-from companion.records.statements import read
 from companion.records.syntax import bound
 
 MOST = 4  # lines that are shown
@@ -42,7 +42,7 @@ def made_by(
             if source is None or source.endswith(":") or len(found) == MOST:
                 return None
             found.setdefault(one.place, source)
-            needed |= set(read(one.source))
+            needed |= set(reads(one.source))
         needed -= {name for name, _ in bound(one.source)}
     return [*found.values()][::-1]
 

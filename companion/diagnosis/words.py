@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from companion.records.line import LineRecord
-from companion.records.statements import argument, bare, called_as, is_handed, owner
+from companion.records.statements import argument, called_as, is_handed, owner, uncommented
 
 LONGEST = 120  # characters of a line that is shown again
 
 
 def statement(record: LineRecord | None) -> str | None:
     """A line as written, without its comment; None where it is long, or several lines."""
-    source = "" if record is None else bare(record.source)
+    source = "" if record is None else uncommented(record.source)
     return source if source and "\n" not in source and len(source) <= LONGEST else None
 
 

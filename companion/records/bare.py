@@ -6,7 +6,7 @@ import ast
 import re
 from functools import lru_cache
 
-from companion.records.parse import statement
+from companion.records.parse import tree_of
 
 _NAMED = re.compile(r"(?:^|;)\s*[^\W\d]\w*(?:\.[^\W\d]\w*)+\s*(?:$|[;#])|\)\.backward\s*(?:$|[;#])")
 
@@ -21,7 +21,7 @@ def bare(text: str) -> tuple[str, ...]:
     """
     if not _NAMED.search(text):
         return ()
-    tree = statement(text)
+    tree = tree_of(text)
     return tuple(
         ast.unparse(one.value)
         for one in ([] if tree is None else tree.body)

@@ -6,8 +6,7 @@ import ast
 from collections.abc import Iterator
 from functools import lru_cache
 
-from companion.isolation.wall import is_ours
-from companion.records.syntax import LONGEST, _nodes
+from companion.records.parse import nodes_of, unparsed
 
 _OWNERS = {"torch", "F", "math", "np", "functional", "linalg", "special"}  # of functions
 _STEEP = {
@@ -27,7 +26,7 @@ def reads(text: str) -> tuple[str, ...]:
         ('criterion', 'y', 'self.net', 'self', 'x')
     """
     found: dict[str, None] = {}
-    for node in _nodes(text):
+    for node in nodes_of(text):
         if isinstance(node, ast.AugAssign):
             found.update(dict.fromkeys(_prefixes(node.target)))
         elif isinstance(node, (ast.Name, ast.Attribute)) and isinstance(node.ctx, ast.Load):
@@ -56,7 +55,7 @@ def steep(text: str) -> tuple[tuple[str, str], ...]:
         (('sqrt', 'd'), ('/', 'mask.sum()'), ('log', 'p'))
     """
     found: dict[tuple[str, str], None] = {}
-    for node in _nodes(text):
+    for node in nodes_of(text):
         pair: tuple[str, ast.expr] | None = None
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
             if not _is_fixed(node.right):
@@ -69,16 +68,6 @@ def steep(text: str) -> tuple[tuple[str, str], ...]:
         if pair is not None and (of := unparsed(pair[1])) is not None:
             found[pair[0], of] = None
     return tuple(found)
-
-
-def unparsed(node: ast.expr) -> str | None:
-    """An expression as text; None for a number with too many digits to be written."""
-    try:
-        return ast.unparse(node)
-    except ValueError as error:
-        if not is_ours(error):
-            raise
-        return None
 
 
 def _called(call: ast.Call, function: ast.Attribute) -> tuple[str, ast.expr] | None:
@@ -115,9 +104,7 @@ def second_argument(text: str) -> str | None:
         >>> second_argument("loss = criterion(net(x), labels.flatten())")
         'labels.flatten()'
     """
-    if len(text) > LONGEST:
-        return None
-    for node in _nodes(text):
+    for node in nodes_of(text):
         if isinstance(node, ast.Call) and len(node.args) >= 2:
             return unparsed(node.args[1])
     return None
@@ -131,7 +118,7 @@ def mean_of(text: str) -> str | None:
         >>> mean_of("loss = hard.mean()"), mean_of("loss = losses[mask].mean()")
         ('hard', 'losses[mask]')
     """
-    for node in _nodes(text):
+    for node in nodes_of(text):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             inner: ast.AST = node.func.value
             if node.func.attr == "mean" and isinstance(inner, (ast.Name, ast.Subscript)):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from companion.records.syntax import _dotted, _nodes
+from companion.records.parse import dotted, nodes_of
 
 How = Literal["dropped", "unentered"]
 
@@ -59,26 +59,26 @@ def idle(text: str) -> Idle | None:
         >>> idle("net.eval()"), idle("x.clamp_(0)"), idle("y = x.detach()"), idle("loss.item()")
         (None, None, None, None)
     """
-    body = next((node.body for node in _nodes(text) if isinstance(node, ast.Module)), [])
+    body = next((node.body for node in nodes_of(text) if isinstance(node, ast.Module)), [])
     if len(body) != 1 or not isinstance(body[0], ast.Expr):
         return None
     node = body[0].value
     if not isinstance(node, ast.Call):
         return None
-    whole = _dotted(node.func) or ""
+    whole = dotted(node.func) or ""
     before, _, name = whole.rpartition(".")
     if name in _CONTEXTS and before in ("", "torch", "torch.autograd") and not node.args:
         return Idle("unentered", whole, name)
     if name not in PURE or not before or _writes(node):
         return None
     if f"{before}." in _FUNCTIONS:
-        first = _dotted(node.args[0]) if node.args else None
+        first = dotted(node.args[0]) if node.args else None
         owner = None if name in _CASTS else first
     else:
         owner = before
     if owner is None:
         return None
-    given = _dotted(node.args[0]) if node.args and owner == before else None
+    given = dotted(node.args[0]) if node.args and owner == before else None
     if node.args and isinstance(node.args[0], ast.Constant) and type(node.args[0].value) is str:
         given = repr(node.args[0].value)
     return Idle("dropped", _tensor(owner), name, given)
@@ -108,7 +108,7 @@ def in_place(text: str) -> tuple[str, tuple[str, ...]] | None:
     given: dict[str, None] = {}
     written = False
     node: ast.expr | None = None
-    for one in _nodes(text):
+    for one in nodes_of(text):
         if isinstance(one, ast.Expr):
             node = one.value
             break
@@ -123,7 +123,7 @@ def in_place(text: str) -> tuple[str, tuple[str, ...]] | None:
         for part in [*node.args, *(keyword.value for keyword in node.keywords)]:
             given.update(dict.fromkeys(_read(part)))
         node = node.func.value
-    owner = None if node is None else _dotted(node)
+    owner = None if node is None else dotted(node)
     if owner is None or not written:
         return None
     owner = _tensor(owner)
@@ -131,7 +131,7 @@ def in_place(text: str) -> tuple[str, tuple[str, ...]] | None:
 
 
 def _read(node: ast.AST) -> Iterator[str]:
-    name = _dotted(node)
+    name = dotted(node)
     if name is not None:
         yield _tensor(name)
     else:
@@ -149,18 +149,18 @@ def loaded(text: str) -> tuple[str, str, bool] | None:
         >>> loaded("net.load_state_dict(best['model'])")
         ('net', 'best', False)
     """
-    for node in _nodes(text):
+    for node in nodes_of(text):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
             continue
         if node.func.attr != "load_state_dict" or not node.args:
             continue
-        owner, given = _dotted(node.func.value), node.args[0]
+        owner, given = dotted(node.func.value), node.args[0]
         if isinstance(given, ast.Call) and isinstance(given.func, ast.Attribute):
-            other = _dotted(given.func.value)
+            other = dotted(given.func.value)
             taken = given.func.attr == "state_dict"
             return None if owner is None or other is None else (owner, other, taken)
         while isinstance(given, ast.Subscript):
             given = given.value
-        other = _dotted(given)
+        other = dotted(given)
         return None if owner is None or other is None else (owner, other, False)
     return None

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from companion.records.syntax import _dotted, _nodes
+from companion.records.parse import dotted, nodes_of
 
 How = Literal["sum", "cell", "add", "call"]
 ADDING = {"append", "appendleft", "extend", "extendleft", "insert", "add", "update", "setdefault",
@@ -43,16 +43,16 @@ def keepers(text: str) -> tuple[Keeper, ...]:
         ((), (), ())
     """
     found: dict[Keeper, None] = {}
-    nodes = list(_nodes(text))
+    nodes = list(nodes_of(text))
     done = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
     for node in nodes:
         if isinstance(node, ast.AugAssign):
             found.update(dict.fromkeys(_target(node.target, "sum")))
         elif isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            read = {_dotted(one) for one in ast.walk(node.value)}
+            read = {dotted(one) for one in ast.walk(node.value)}
             for target in targets:
-                name = _dotted(target)
+                name = dotted(target)
                 if name is None or name in read:
                     found.update(dict.fromkeys(_target(target, "sum")))
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
@@ -70,7 +70,7 @@ def _target(target: ast.expr, how: How) -> Iterator[Keeper]:
     if isinstance(target, ast.Subscript):
         name, how = _root(target), "cell"
     else:
-        name = _dotted(target)
+        name = dotted(target)
     if name is not None:
         yield Keeper(name, how)
 
@@ -84,7 +84,7 @@ def _root(node: ast.expr) -> str | None:
             node = node.func.value
         else:
             node = node.value
-    name = _dotted(node)
+    name = dotted(node)
     if name is None and isinstance(node, ast.Attribute):  # such as nets[0].losses
         return _root(node.value)
     return name
@@ -99,7 +99,7 @@ def _may_have_graph(given: ast.expr) -> bool:
         return False
     if isinstance(given, ast.Call):
         called = given.func
-        name = called.attr if isinstance(called, ast.Attribute) else _dotted(called)
+        name = called.attr if isinstance(called, ast.Attribute) else dotted(called)
         return name not in _PLAIN
     return True
 
@@ -115,7 +115,7 @@ def handed_over(text: str) -> tuple[str, ...]:
         ()
     """
     found: dict[str, None] = {}
-    for node in _nodes(text):
+    for node in nodes_of(text):
         given: list[ast.expr] = []
         if isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign)) and node.value:
             given = [node.value]
@@ -127,7 +127,7 @@ def handed_over(text: str) -> tuple[str, ...]:
 
 
 def _whole(node: ast.expr) -> Iterator[str]:
-    name = _dotted(node)
+    name = dotted(node)
     if name is not None:
         yield name
     elif isinstance(node, (ast.Tuple, ast.List, ast.Set)):
@@ -151,9 +151,9 @@ def summand(text: str, name: str) -> str | None:
         >>> summand("total += loss", "total"), summand("total += 2 * loss", "total")
         ('loss', None)
     """
-    for node in _nodes(text):
+    for node in nodes_of(text):
         if isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Add):
-            return _dotted(node.value) if _dotted(node.target) == name else None
+            return dotted(node.value) if dotted(node.target) == name else None
     return None
 
 
@@ -164,11 +164,11 @@ def appended(text: str) -> str | None:
         >>> appended("outputs.append(net(x))"), appended("outputs.append(y)")
         ('net(x)', None)
     """
-    node = next((node.value for node in _nodes(text) if isinstance(node, ast.Expr)), None)
+    node = next((node.value for node in nodes_of(text) if isinstance(node, ast.Expr)), None)
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
         return None
     is_one = node.func.attr == "append" and len(node.args) == 1 and not node.keywords
-    made = node.args[0] if is_one and _dotted(node.func.value) else None
+    made = node.args[0] if is_one and dotted(node.func.value) else None
     return ast.get_source_segment(text, made) if isinstance(made, ast.Call) else None
 
 
@@ -181,7 +181,7 @@ def with_detached(text: str, names: Sequence[str]) -> str | None:
         >>> with_detached("total += loss", ("loss",))
         'total += loss.detach()'
     """
-    tree = next(iter(_nodes(text)), None)
+    tree = next(iter(nodes_of(text)), None)
     if not isinstance(tree, ast.Module) or len(tree.body) != 1:
         return None
     wanted = set(names)
@@ -190,7 +190,7 @@ def with_detached(text: str, names: Sequence[str]) -> str | None:
         for node in ast.walk(tree)
         if isinstance(node, (ast.Name, ast.Attribute))
         and isinstance(node.ctx, ast.Load)
-        and _dotted(node) in wanted
+        and dotted(node) in wanted
         and node.end_lineno == node.lineno
     ]
     lines = [line.encode() for line in text.splitlines()]

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from companion.records.parse import parse
-from companion.records.syntax import _dotted, _nodes, _tree
+from companion.records.parse import dotted, nodes_of, parse, tree_of, unparsed
 
 
 class Side(NamedTuple):
@@ -53,10 +52,10 @@ def operands(text: str) -> tuple[Operands, ...]:
         (Operands(text='net(x) - y', left=None, right=Side(...), sign='-', is_turned=False),)
     """
     found = []
-    for node in _nodes(text):
+    for node in nodes_of(text):
         if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Sub, ast.Mult)):
             left, right = _side(node.left), _side(node.right)
-            written = _written(node)
+            written = unparsed(node)
             if (left or right) and written is not None:
                 sign = "-" if isinstance(node.op, ast.Sub) else "*"
                 is_turned = _is_turned(node.left) or _is_turned(node.right)
@@ -74,7 +73,7 @@ def arguments(text: str) -> tuple[Side, ...]:
     """
     found = [
         _side(argument)
-        for node in _nodes(text)
+        for node in nodes_of(text)
         if isinstance(node, ast.Call)
         for argument in node.args
     ]
@@ -93,7 +92,7 @@ def _is_turned(node: ast.expr) -> bool:
 
 def _side(node: ast.expr) -> Side | None:
     keys: list[str | int | None] = []
-    text = _written(node)
+    text = unparsed(node)
     while text is not None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             if node.func.attr not in _SHAPELESS:
@@ -107,7 +106,7 @@ def _side(node: ast.expr) -> Side | None:
             keys.insert(0, key.value if known else None)  # type: ignore[attr-defined]
             node = node.value
         else:
-            name = _dotted(node)
+            name = dotted(node)
             return None if name is None else Side(name, tuple(keys), text)
     return None
 
@@ -115,20 +114,13 @@ def _side(node: ast.expr) -> Side | None:
 @lru_cache(maxsize=4096)
 def binds_nothing(text: str) -> str | None:
     """What a statement is whose value no variable has: "return", "expression"; else None."""
-    tree = _tree(text)
+    tree = tree_of(text)
     body = tree.body if isinstance(tree, ast.Module) else []
     if len(body) != 1:
         return None
     if isinstance(body[0], ast.Return):
         return "return"
     return "expression" if isinstance(body[0], ast.Expr) else None
-
-
-def _written(node: ast.AST) -> str | None:
-    try:
-        return ast.unparse(node)
-    except ValueError:  # a hexadecimal number with too many digits to be written in decimal
-        return None
 
 
 def called_with(text: str, function: str, position: int, change: str) -> str | None:
@@ -146,9 +138,9 @@ def called_with(text: str, function: str, position: int, change: str) -> str | N
         >>> called_with("loss = criterion(net(x), y)", "mse_loss", 0, "_.squeeze(1)")
         'loss = criterion(net(x).squeeze(1), y)'
     """
-    tree = _tree(text)
+    tree = tree_of(text)
     calls = list(_calls(tree)) if tree is not None else []
-    named = [call for call in calls if (_dotted(call.func) or "").split(".")[-1] == function]
+    named = [call for call in calls if (dotted(call.func) or "").split(".")[-1] == function]
     calls = named or [call for call in calls if not _is_torchs(call)]
     if len(calls) != 1 or tree is None:
         return None
@@ -175,7 +167,7 @@ def _calls(tree: ast.AST) -> Iterator[ast.Call]:
 
 def _is_torchs(call: ast.Call) -> bool:
     """Such as `torch.rand(8, 1)`: it compares nothing."""
-    return (_dotted(call.func) or "").startswith(("torch.", "F.", "nn."))
+    return (dotted(call.func) or "").startswith(("torch.", "F.", "nn."))
 
 
 def with_side(text: str, operation: str, left: bool, change: str) -> str | None:
@@ -187,11 +179,11 @@ def with_side(text: str, operation: str, left: bool, change: str) -> str | None:
         >>> with_side("loss = (p - y).abs().mean()", "p - y", True, "_.squeeze(1)")
         'loss = (p.squeeze(1) - y).abs().mean()'
     """
-    tree = _tree(text)
+    tree = tree_of(text)
     found = [
         node
         for node in (ast.walk(tree) if tree is not None else ())
-        if isinstance(node, ast.BinOp) and _written(node) == operation
+        if isinstance(node, ast.BinOp) and unparsed(node) == operation
     ]
     if len(found) != 1 or tree is None:
         return None
@@ -213,12 +205,12 @@ def with_part(text: str, part: str, change: str) -> str | None:
 
     class Once(ast.NodeTransformer):
         def generic_visit(self, node: ast.AST) -> ast.AST:
-            if isinstance(node, ast.expr) and _written(node) == part:
+            if isinstance(node, ast.expr) and unparsed(node) == part:
                 found.append(node)
                 return _changed(node, change)
             return super().generic_visit(node)
 
-    tree = _tree(text)
+    tree = tree_of(text)
     if tree is None:
         return None
     changed = Once().visit(tree)
@@ -238,7 +230,7 @@ def with_variable(text: str, name: str, change: str) -> str | None:
             read = node.id == name and isinstance(node.ctx, ast.Load)
             return _changed(node, change) if read else node
 
-    tree = _tree(text)
+    tree = tree_of(text)
     return None if tree is None else _statement(Everywhere().visit(tree))
 
 
@@ -259,7 +251,7 @@ def _statement(tree: ast.AST) -> str | None:
     body = tree.body if isinstance(tree, ast.Module) else []
     if len(body) != 1 or hasattr(body[0], "body"):
         return None
-    written = _written(tree)
+    written = unparsed(tree)
     return written if written is not None and len(written) <= _LONGEST else None
 
 

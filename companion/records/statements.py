@@ -6,25 +6,23 @@ import ast
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
-from companion.records.parse import parse
-from companion.records.syntax import _dotted, _nodes, read_grads
+from companion.records.keeping import with_detached
+from companion.records.parse import dotted, nodes_of, unparsed
+from companion.records.syntax import read_grads
 
 LONGEST = 120  # characters of an expression that is handed back
 
 
 def _text(node: ast.AST) -> str | None:
-    try:
-        text = ast.unparse(node)
-    except (ValueError, RecursionError):  # a number with too many digits; too deep
-        return None
-    return text if len(text) <= LONGEST and "\n" not in text else None
+    text = unparsed(node)
+    return text if text is not None and len(text) <= LONGEST and "\n" not in text else None
 
 
 def _calls(
     text: str, method: str, nodes: Iterable[ast.AST] | None = None
 ) -> Iterator[tuple[ast.Call, ast.expr]]:
     """Calls of that method, each with what it is called on."""
-    for node in _nodes(text) if nodes is None else nodes:
+    for node in nodes_of(text) if nodes is None else nodes:
         called = node.func if isinstance(node, ast.Call) else None
         if isinstance(called, ast.Attribute) and called.attr == method:
             assert isinstance(node, ast.Call)
@@ -39,7 +37,7 @@ def owner(text: str, method: str) -> str | None:
         >>> owner("self.optimizer.step()", "step"), owner("a.step(); b.step()", "step")
         ('self.optimizer', None)
     """
-    names = {_dotted(value) for _, value in _calls(text, method)}
+    names = {dotted(value) for _, value in _calls(text, method)}
     return names.pop() if len(names) == 1 else None
 
 
@@ -51,7 +49,7 @@ def argument(text: str, method: str) -> str | None:
         >>> argument("scaler.step(opt)", "step"), argument("opt.step()", "step")
         ('opt', None)
     """
-    names = {_dotted(call.args[0]) if call.args else None for call, _ in _calls(text, method)}
+    names = {dotted(call.args[0]) if call.args else None for call, _ in _calls(text, method)}
     return names.pop() if len(names) == 1 else None
 
 
@@ -63,22 +61,8 @@ def called_as(text: str, name: str) -> str | None:
         >>> called_as("loss = criterion(self.model(x), y)", "model")
         'self.model'
     """
-    found = [_dotted(node.func) for node in _nodes(text) if isinstance(node, ast.Call)]
+    found = [dotted(node.func) for node in nodes_of(text) if isinstance(node, ast.Call)]
     return next((one for one in found if one and one.rpartition(".")[2] == name), None)
-
-
-@lru_cache(maxsize=4096)
-def read(text: str) -> tuple[str, ...]:
-    """The variables that a statement reads, with the attributes it takes of them.
-
-    Example:
-        >>> read("pred, self.h = net(x, self.h)")
-        ('net', 'x', 'self', 'self.h')
-    """
-    nodes = [*_nodes(text)]
-    found = [_dotted(node) for node in nodes if _is_read(node)]
-    found += [_dotted(node.target) for node in nodes if isinstance(node, ast.AugAssign)]
-    return tuple(dict.fromkeys(sorted((n for n in found if n), key=lambda name: name.count("."))))
 
 
 @lru_cache(maxsize=4096)
@@ -94,7 +78,7 @@ def root(text: str) -> str | None:
 
 
 def _root(text: str) -> ast.expr | None:
-    nodes = [*_nodes(text)]
+    nodes = [*nodes_of(text)]
     calls = [*_calls(text, "backward", nodes)]
     if len(calls) != 1:
         return None
@@ -164,9 +148,9 @@ def looped(text: str) -> tuple[str, str] | None:
         >>> looped("for loss in losses:"), looped("for i, x in enumerate(xs):")
         (('loss', 'losses'), None)
     """
-    for node in _nodes(text):
+    for node in nodes_of(text):
         if isinstance(node, ast.For):
-            names = _dotted(node.target), _dotted(node.iter)
+            names = dotted(node.target), dotted(node.iter)
             return (names[0], names[1]) if names[0] and names[1] else None
     return None
 
@@ -179,13 +163,13 @@ def added(text: str) -> str | None:
         >>> added("total += loss"), added("total = total + loss"), added("total += a * b")
         ('loss', 'loss', None)
     """
-    for node in _nodes(text):
+    for node in nodes_of(text):
         if isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Add):
-            return _dotted(node.value)
+            return dotted(node.value)
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.BinOp):
             sides = node.value.left, node.value.right
-            targets = {_dotted(target) for target in node.targets}
-            others = [_dotted(side) for side in sides if _dotted(side) not in targets]
+            targets = {dotted(target) for target in node.targets}
+            others = [dotted(side) for side in sides if dotted(side) not in targets]
             return others[0] if len(others) == 1 and isinstance(node.value.op, ast.Add) else None
     return None
 
@@ -198,12 +182,11 @@ def detaching(text: str, name: str) -> str | None:
         >>> detaching("score = netD(fake)", "fake")
         'score = netD(fake.detach())'
     """
-    nodes = [*_nodes(text)]
-    targets = [node for node in nodes if _dotted(node) == name and _is_read(node)]
-    tree = next((node for node in nodes if isinstance(node, ast.Module)), None)
-    if len(targets) != 1 or tree is None or any(isinstance(n, _HEADERS) for n in nodes):
+    nodes = [*nodes_of(text)]
+    reads = sum(dotted(node) == name and _is_read(node) for node in nodes)
+    if reads != 1 or any(isinstance(one, _HEADERS) for one in nodes):
         return None
-    return _text(_Detacher(targets[0]).visit(parse(text)))
+    return with_detached(text, (name,))
 
 
 _HEADERS = (ast.For, ast.While, ast.If, ast.With, ast.FunctionDef, ast.Lambda)
@@ -211,19 +194,6 @@ _HEADERS = (ast.For, ast.While, ast.If, ast.With, ast.FunctionDef, ast.Lambda)
 
 def _is_read(node: ast.AST) -> bool:
     return isinstance(getattr(node, "ctx", None), ast.Load)
-
-
-class _Detacher(ast.NodeTransformer):
-    """Puts `.detach()` behind one expression, which it knows by its place."""
-
-    def __init__(self, target: ast.AST) -> None:
-        self._key = ast.dump(target, include_attributes=True)
-
-    def generic_visit(self, node: ast.AST) -> ast.AST:
-        if ast.dump(node, include_attributes=True) == self._key:
-            method = ast.Attribute(node, "detach", ast.Load())  # type: ignore[arg-type]
-            return ast.copy_location(ast.Call(method, [], []), node)
-        return super().generic_visit(node)
 
 
 @lru_cache(maxsize=4096)
@@ -234,7 +204,7 @@ def subtracting(text: str) -> str | None:
         >>> subtracting("w = w - lr * w.grad"), subtracting("new[name] = old - p.grad")
         ('w -= lr * w.grad', 'p -= p.grad')
     """
-    for node in _nodes(text):
+    for node in nodes_of(text):
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.BinOp):
             right = _text(node.value.right) if isinstance(node.value.op, ast.Sub) else None
             names = () if right is None else read_grads(right)
@@ -244,14 +214,14 @@ def subtracting(text: str) -> str | None:
 
 
 @lru_cache(maxsize=4096)
-def bare(text: str) -> str:
+def uncommented(text: str) -> str:
     """A statement of one line without the comment behind it.
 
     Example:
-        >>> bare("opt.step()  # now"), bare("print('#')")
+        >>> uncommented("opt.step()  # now"), uncommented("print('#')")
         ('opt.step()', "print('#')")
     """
-    nodes = [node for node in _nodes(text) if isinstance(node, ast.stmt)]
+    nodes = [node for node in nodes_of(text) if isinstance(node, ast.stmt)]
     if "#" not in text or "\n" in text or len(nodes) != 1 or isinstance(nodes[0], _HEADERS):
         return text
     end = nodes[0].end_col_offset
@@ -266,10 +236,10 @@ def is_handed(text: str, name: str) -> bool:
         >>> is_handed("opt.step(closure)", "closure"), is_handed("self.step(x)", "step")
         (True, False)
     """
-    nodes = [*_nodes(text)]
+    nodes = [*nodes_of(text)]
     called = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
     return any(
-        id(node) not in called and (_dotted(node) or "").rpartition(".")[2] == name
+        id(node) not in called and (dotted(node) or "").rpartition(".")[2] == name
         for node in nodes
         if isinstance(node, (ast.Name, ast.Attribute))
     )

@@ -6,8 +6,7 @@ import ast
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
-from companion.isolation.wall import is_ours
-from companion.records.parse import parse
+from companion.records.parse import dotted, nodes_of, tree_of
 
 # Attributes that hand out a tensor's memory, or write without counting (torch's own names).
 PAST_THE_COUNTER = frozenset(
@@ -31,51 +30,6 @@ PAST_THE_COUNTER = frozenset(
     }
 )
 
-# Beyond these a statement is not read: code that a machine wrote, or that is meant to do harm.
-# CPython's own parser and what walks its trees are recursive, and before 3.11 could crash.
-LONGEST = 10_000  # characters
-DEEPEST = 100  # levels of its tree
-
-
-def _tree(text: str) -> ast.AST | None:
-    if len(text) > LONGEST:
-        return None
-    for whole in (text, f"{text} pass"):  # a header alone, "for x in y:", is no statement yet
-        try:
-            tree = parse(whole)
-        except SyntaxError:
-            continue
-        except (ValueError, RecursionError, MemoryError) as error:
-            if not is_ours(error):
-                raise
-            return None  # null characters; too many brackets
-        return tree if _is_flat(tree) else None
-    return None
-
-
-def _is_flat(tree: ast.AST) -> bool:
-    level = [tree]
-    for _ in range(DEEPEST):
-        level = [child for node in level for child in ast.iter_child_nodes(node)]
-        if not level:
-            return True
-    return False
-
-
-def _nodes(text: str) -> Iterator[ast.AST]:
-    tree = _tree(text)
-    return iter(()) if tree is None else ast.walk(tree)
-
-
-def _dotted(node: ast.AST) -> str | None:
-    """Such as "loss" or "self.total"; None for anything that would have to be computed."""
-    if isinstance(node, ast.Name):
-        return node.id
-    if isinstance(node, ast.Attribute):
-        owner = _dotted(node.value)
-        return None if owner is None else f"{owner}.{node.attr}"
-    return None
-
 
 @lru_cache(maxsize=4096)
 def read_grads(text: str) -> tuple[str, ...]:
@@ -87,11 +41,11 @@ def read_grads(text: str) -> tuple[str, ...]:
     """
     if ".is_leaf" in text:
         return ()
-    tree = _tree(text)
+    tree = tree_of(text)
     nodes = [] if tree is None else list(_sure(tree))
-    bound = _bound(list(_nodes(text)))
+    bound = _bound(list(nodes_of(text)))
     found = [
-        _dotted(node.value)
+        dotted(node.value)
         for node in nodes
         if isinstance(node, ast.Attribute)
         and node.attr == "grad"
@@ -111,7 +65,7 @@ def takes_grads(text: str) -> bool:
         >>> takes_grads("[p.grad.zero_() for p in net.parameters() if p.grad is not None]")
         False
     """
-    nodes = list(_nodes(text))
+    nodes = list(nodes_of(text))
     idle = [n.value for n in nodes if isinstance(n, ast.Attribute) and n.attr in _CLEARING]
     idle += [n.left for n in nodes if isinstance(n, ast.Compare)]
     return any(
@@ -159,7 +113,7 @@ def _bound(nodes: Sequence[ast.AST]) -> set[str]:
 
 def _starts_with(node: ast.AST, bound: set[str]) -> bool:
     """Whether a dotted name begins with a variable that the statement itself binds."""
-    return (_dotted(node) or "").partition(".")[0] in bound
+    return (dotted(node) or "").partition(".")[0] in bound
 
 
 @lru_cache(maxsize=4096)
@@ -171,17 +125,17 @@ def added_to(text: str) -> tuple[str, ...]:
         (('total',), ('self.losses',))
     """
     found = []
-    for node in _nodes(text):
+    for node in nodes_of(text):
         if isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Add):
-            found.append(_dotted(node.target))
+            found.append(dotted(node.target))
         elif isinstance(node, ast.Assign) and isinstance(node.value, ast.BinOp):
-            operands = {_dotted(operand) for operand in ast.walk(node.value)}
+            operands = {dotted(operand) for operand in ast.walk(node.value)}
             if isinstance(node.value.op, ast.Add):
-                found += [name for t in node.targets if (name := _dotted(t)) in operands]
+                found += [name for t in node.targets if (name := dotted(t)) in operands]
         elif isinstance(node, ast.Call):
             called = node.func
             if isinstance(called, ast.Attribute) and called.attr == "append":
-                found.append(_dotted(called.value))
+                found.append(dotted(called.value))
     return tuple(dict.fromkeys(name for name in found if name is not None))
 
 
@@ -195,7 +149,7 @@ def rebound_with_grad(text: str) -> str | None:
         >>> rebound_with_grad("w -= lr * w.grad") is None
         True
     """
-    for node in _nodes(text):
+    for node in nodes_of(text):
         if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.BinOp):
             continue
         try:
@@ -210,23 +164,6 @@ def rebound_with_grad(text: str) -> str | None:
 
 
 @lru_cache(maxsize=4096)
-def assigned(text: str) -> tuple[str, ...]:
-    """The variables a statement assigns a computed value to.
-
-    Example:
-        >>> assigned("loss = ((outputs - labels) ** 2).mean()"), assigned("a = b")
-        (('loss',), ())
-    """
-    found = [
-        _dotted(target)
-        for node in _nodes(text)
-        if isinstance(node, ast.Assign) and not isinstance(node.value, (ast.Name, ast.Constant))
-        for target in node.targets
-    ]
-    return tuple(name for name in found if name is not None)
-
-
-@lru_cache(maxsize=4096)
 def bound(text: str) -> tuple[tuple[str, bool], ...]:
     """The variables that a statement surely binds to what it computes, and whether in a `for`.
 
@@ -234,7 +171,7 @@ def bound(text: str) -> tuple[tuple[str, bool], ...]:
         >>> bound("outputs, loss = step(x)"), bound("for x, y in loader:"), bound("lr = 0.1")
         ((('outputs', False), ('loss', False)), (('x', True), ('y', True)), ())
     """
-    tree = _tree(text)
+    tree = tree_of(text)
     found: dict[str, bool] = {}
     for node in () if tree is None else _sure(tree):
         targets: list[ast.expr] = []
@@ -258,7 +195,7 @@ def _targets(target: ast.expr) -> Iterator[str]:
         for one in target.elts:
             yield from _targets(one)
     else:
-        name = _dotted(target)
+        name = dotted(target)
         if name is not None:
             yield name
 
@@ -273,7 +210,7 @@ def reached(text: str) -> tuple[str, ...] | None:
         >>> reached("norm = p.data.norm()"), reached("x = batch['data']"), reached("f(x).data")
         (('p',), (), None)
     """
-    nodes = list(_nodes(text))
+    nodes = list(nodes_of(text))
     if not nodes:
         return None
     keys = {id(node.slice) for node in nodes if isinstance(node, ast.Subscript)}
@@ -283,7 +220,7 @@ def reached(text: str) -> tuple[str, ...] | None:
     found: list[str] = []
     for node in nodes:
         if isinstance(node, ast.Attribute) and node.attr in PAST_THE_COUNTER:
-            name = _dotted(node.value)
+            name = dotted(node.value)
             if name is None or name.partition(".")[0] in bound:
                 return None
             found.append(name)

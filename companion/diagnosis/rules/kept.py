@@ -9,7 +9,7 @@ from companion.diagnosis.ledger import Ledger
 from companion.diagnosis.rules.table import GRADIENTS, PAGE, Sighting, at, rule
 from companion.records.keeping import appended, summand, with_detached
 from companion.records.line import Event, LineRecord
-from companion.records.statements import bare
+from companion.records.statements import uncommented
 
 Seen = tuple[int, int, int]  # the step, how many graphs, the newest one's number
 
@@ -130,5 +130,5 @@ def _unused(runs: list[LineRecord], network: str, trained: LineRecord) -> Sighti
         f"{len(runs)} times in a row it called {network} in eval mode with gradients enabled and "
         f"kept a graph in {names}; no backward came before {at(trained)} trained again",
         settle=f"whether anything is differentiated from {names}",
-        cure="with torch.no_grad():\n    " + bare(first.source).replace("\n", "\n    "),
+        cure="with torch.no_grad():\n    " + uncommented(first.source).replace("\n", "\n    "),
     )

@@ -11,7 +11,7 @@ from companion.diagnosis.rules.evidence import has_gradient, reads_gradients, ti
 from companion.diagnosis.rules.origins import how_many, origin
 from companion.diagnosis.rules.table import PAGE, STEPS, Sighting, at, rule, some
 from companion.records.line import LineRecord
-from companion.records.statements import bare
+from companion.records.statements import uncommented
 
 NOWHERE = f"{STEPS}#parameters-nobody-moves"
 
@@ -66,7 +66,7 @@ def never_steps(ledger: Ledger) -> Iterator[Sighting]:
             f"backward() ran {times(len(own))} here, {at(clears[-1])} cleared what it had "
             f"computed, and {end.name} made no step in the whole script{elsewhere}: none of its "
             f"{len(held)} parameters was moved",
-            cure=f"{bare(last.source)}\n{end.name}.step()",
+            cure=f"{uncommented(last.source)}\n{end.name}.step()",
         )
 
 
@@ -195,7 +195,7 @@ def no_backward(ledger: Ledger) -> Iterator[Sighting]:
         last.record,
         f"none of the {number} steps found a gradient: no backward() ran, and none of "
         f"{len(last.held)} parameters was moved",
-        cure=f"loss.backward()\n{bare(last.record.source)}",
+        cure=f"loss.backward()\n{uncommented(last.record.source)}",
         settle=None if ends or len(uses) > 2 else "whether a backward comes later",
     )
 

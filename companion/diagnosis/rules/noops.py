@@ -9,7 +9,7 @@ from companion.diagnosis.ledger import Ledger
 from companion.diagnosis.rules.table import PAGE, STEPS, Sighting, at, rule
 from companion.records.idle import loaded
 from companion.records.line import LineRecord
-from companion.records.statements import bare
+from companion.records.statements import uncommented
 
 ORDER = f"{STEPS}#order-around-the-step"
 
@@ -39,7 +39,7 @@ def no_effect(ledger: Ledger) -> Iterator[Sighting]:
                 f"{method} gives a tensor and leaves {name} as it is; nothing takes that tensor"
                 + (f", which here is no other than {name}" if same else ""),
                 settle=f"whether {name} can ever be another one than it is here" if same else None,
-                cure=_taken(bare(record.source), name, method),
+                cure=_taken(uncommented(record.source), name, method),
             )
 
 
@@ -89,7 +89,7 @@ def copies_itself(ledger: Ledger) -> Iterator[Sighting]:
             yield Sighting(
                 record,
                 f"{observed}: {owner} is loaded into itself",
-                cure=_from_another(bare(record.source), owner, networks),
+                cure=_from_another(uncommented(record.source), owner, networks),
             )
         else:
             yield Sighting(

@@ -11,7 +11,7 @@ from companion.diagnosis.ledger import Ledger
 from companion.diagnosis.rules.evidence import has_gradient
 from companion.diagnosis.rules.table import PAGE, STEPS, Sighting, rule
 from companion.records.line import LineRecord
-from companion.records.statements import bare
+from companion.records.statements import uncommented
 
 NOWHERE = f"{STEPS}#parameters-nobody-moves"
 _COSINE = "CosineAnnealingLR"
@@ -123,7 +123,8 @@ def _in_batches(scheduled: Sequence[LineRecord]) -> str:
     if not scheduled:
         return 'print(group["lr"])  # where it is set'
     return (
-        f"{bare(scheduled[-1].source)}  # once an epoch, if its length is a number of epochs;\n"
+        f"{uncommented(scheduled[-1].source)}  # once an epoch, if its length is a number of "
+        "epochs;\n"
         "# called for every batch, it has to last epochs * len(loader) calls"
     )
 

@@ -11,8 +11,8 @@ from companion.diagnosis.ledger import Ledger
 from companion.diagnosis.rules.evidence import reads_gradients, times
 from companion.diagnosis.rules.table import PAGE, Sighting, at, rule
 from companion.records.line import LineRecord
-from companion.records.parse import statement
-from companion.records.statements import bare
+from companion.records.parse import tree_of
+from companion.records.statements import uncommented
 
 # What only looks at a number.
 _LOOKS = ("item", "detach", "tolist")
@@ -54,7 +54,8 @@ def step_outside_loop(ledger: Ledger) -> Iterator[Sighting]:
             f"it ran {times(len(uses))} for {len(backwards)} backward calls of {at(record)}: "
             f"{at(clear)} cleared what {len(lost)} of them had computed, and "
             f"{'the' if len(uses) == 1 else 'each'} step used only the last before it",
-            cure=f"{bare(caller.source)}\n{bare(last.source)}  # as far in as the line above it",
+            cure=f"{uncommented(caller.source)}\n"
+            f"{uncommented(last.source)}  # as far in as the line above it",
         )
 
 
@@ -153,7 +154,7 @@ def _steps_after(ledger: Ledger, record: LineRecord) -> bool:
 @lru_cache(maxsize=4096)
 def _started(text: str) -> str | None:
     """The variable that a backward of a single name begins at: "loss" in `loss.backward()`."""
-    body: list[ast.stmt] = getattr(statement(text), "body", [])
+    body: list[ast.stmt] = getattr(tree_of(text), "body", [])
     call = body[0].value if len(body) == 1 and isinstance(body[0], ast.Expr) else None
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
         return None
@@ -166,7 +167,7 @@ def _started(text: str) -> str | None:
 @lru_cache(maxsize=4096)
 def _uses(text: str, name: str) -> bool:
     """Whether a statement does more with a variable than to look at its number."""
-    tree = statement(text)
+    tree = tree_of(text)
     if tree is None:
         return name in text
     seen = {id(node) for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == name}
@@ -187,7 +188,7 @@ def _uses(text: str, name: str) -> bool:
 @lru_cache(maxsize=4096)
 def _names(text: str) -> tuple[frozenset[str], frozenset[str]]:
     """The variables that a statement reads, and those that it binds."""
-    tree = statement(text)
+    tree = tree_of(text)
     nodes = [] if tree is None else [n for n in ast.walk(tree) if isinstance(n, ast.Name)]
     read = {n.id for n in nodes if isinstance(n.ctx, ast.Load)}
     bound = {n.id for n in nodes if isinstance(n.ctx, ast.Store)}

@@ -100,21 +100,16 @@ def _nll(x: Tensor, target: object, local: Mapping[str, Any]) -> Found | None:
     classes = 1 if x.dim() > 1 else 0
     if x.shape[classes] < 2:
         return None
-    rows = _rows(x, classes)
-    node = feeding(grad_fn(x))
-    by = SQUEEZES.get(_name(node))
-    if by is None and _are_distributions(rows):
-        by = "probabilities"
-    if by is None and _name(node) in _RAW and bool(rows.max() > 1e-3):
-        by = "scores"
-    if by is not None:
-        return "fed", {"by": by, "dim": classes}
-    return _across(x, target, classes, node)
+    return _likelihood(x, target, classes)
 
 
 def _ctc(x: Tensor, target: object, local: Mapping[str, Any]) -> Found | None:
     """What `ctc_loss` takes are log-probabilities, whose classes stand last."""
-    classes = x.dim() - 1
+    return _likelihood(x, target, x.dim() - 1)
+
+
+def _likelihood(x: Tensor, target: object, classes: int) -> Found | None:
+    """Log-probabilities over this dimension are right; anything else is told."""
     rows, node = _rows(x, classes), feeding(grad_fn(x))
     by = SQUEEZES.get(_name(node))
     if by is None and _are_distributions(rows):

@@ -13,7 +13,7 @@ from typing import Any
 from torch.utils.data.dataloader import _BaseDataLoaderIter
 
 from companion.records.line import Event
-from companion.records.parse import statement
+from companion.records.parse import tree_of
 from companion.tracing.code.frames import UNKNOWN, local_variables, value_of
 from companion.tracing.code.source import Source, Statement
 from companion.tracing.place import Place
@@ -87,19 +87,19 @@ def _around(source: Source, inner: Statement) -> Statement | None:
 @lru_cache(maxsize=1024)
 def _iterated(text: str) -> str | None:
     """The variable that a `for` goes through, if it is one by itself."""
-    tree = statement(text)
+    tree = tree_of(text)
     loop = tree.body[0] if tree is not None and tree.body else None
     over = loop.iter if isinstance(loop, ast.For) else None
     return over.id if isinstance(over, ast.Name) else None
 
 
 def _names(text: str) -> set[str]:
-    tree = statement(text)
+    tree = tree_of(text)
     return set() if tree is None else {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
 
 
 def _binds(text: str, name: str) -> bool:
-    tree = statement(text)
+    tree = tree_of(text)
     if tree is None:  # `else:`, `try:`
         return name in text
     return any(
@@ -110,7 +110,7 @@ def _binds(text: str, name: str) -> bool:
 
 def _passes(text: str, frame: FrameType) -> int | None:
     """How often `for epoch in range(epochs)` comes round, where that can be told."""
-    tree = statement(text)
+    tree = tree_of(text)
     loop = tree.body[0] if tree is not None and tree.body else None
     over = loop.iter if isinstance(loop, ast.For) else None
     if not (isinstance(over, ast.Call) and isinstance(over.func, ast.Name)):

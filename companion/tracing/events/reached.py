@@ -21,7 +21,7 @@ from companion.measure.values import is_plain
 from companion.measure.watched import groups, held
 from companion.records.line import Event
 from companion.tracing.events.around import layer_under_way, names_around
-from companion.tracing.events.graph import grad_fn
+from companion.tracing.events.graph import below, grad_fn
 from companion.tracing.events.leftover import Evidence, Leaf, Leftovers
 from companion.tracing.events.values import leaf_of
 
@@ -196,19 +196,8 @@ class Reached:
 
 def _leaves(roots: Iterable[Tensor]) -> list[Tensor]:
     """The parameters that a backward from there reaches, the nearest first; none if too many."""
-    nodes = [node for node in map(grad_fn, roots) if node is not None]
-    todo, seen = list(nodes), set(nodes)
-    found: list[Tensor] = []
-    for node in todo:
-        variable = leaf_of(node)
-        if variable is not None:
-            if is_a(variable, nn.Parameter) and is_plain(variable):
-                found.append(variable)
-            continue
-        for below, _ in node.next_functions:
-            if below is not None and below not in seen:
-                seen.add(below)
-                todo.append(below)
-        if len(todo) > MOST_NODES:
-            return []
-    return found
+    nodes = list(below(map(grad_fn, roots), MOST_NODES))
+    if len(nodes) >= MOST_NODES:
+        return []
+    leaves = (leaf_of(node) for node in nodes)
+    return [one for one in leaves if is_a(one, nn.Parameter) and is_plain(one)]

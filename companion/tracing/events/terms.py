@@ -13,9 +13,8 @@ from torch import Tensor
 from companion.isolation.objects import is_a
 from companion.isolation.wall import is_calm
 from companion.measure.values import is_lazy, is_plain
-from companion.records.flow import unparsed
 from companion.records.line import Event
-from companion.records.syntax import _dotted, _tree
+from companion.records.parse import dotted, tree_of, unparsed
 from companion.tracing.code.frames import UNKNOWN, value_of
 from companion.tracing.events.graph import Node, grad_fn
 from companion.tracing.events.values import numbers_in
@@ -34,7 +33,7 @@ def is_begun(text: str, frame: FrameType) -> bool:
     target, expression, is_added = _sum(text)
     if not target or expression is None:
         return False
-    own = is_added or any(_dotted(node) == target for node in ast.walk(expression))
+    own = is_added or any(dotted(node) == target for node in ast.walk(expression))
     return own and not is_a(value_of(target, frame), Tensor)
 
 
@@ -65,15 +64,15 @@ def after(text: str, frame: FrameType) -> Iterator[Event]:
 @lru_cache(maxsize=4096)
 def _sum(text: str) -> tuple[str | None, ast.expr | None, bool]:
     """What a statement assigns a sum to, that sum, and whether it is added to what was there."""
-    tree = _tree(text) if "+" in text or "-" in text else None
+    tree = tree_of(text) if "+" in text or "-" in text else None
     body = tree.body if isinstance(tree, ast.Module) else []
     if len(body) == 1:
         one = body[0]
         if isinstance(one, ast.Assign) and len(one.targets) == 1:
             if any(isinstance(node, ast.BinOp) for node in ast.walk(one.value)):
-                return _dotted(one.targets[0]), one.value, False
+                return dotted(one.targets[0]), one.value, False
         elif isinstance(one, ast.AugAssign) and isinstance(one.op, (ast.Add, ast.Sub)):
-            return _dotted(one.target), one.value, True
+            return dotted(one.target), one.value, True
         elif isinstance(one, ast.Return) and isinstance(one.value, ast.BinOp):
             return "", one.value, False
     return None, None, False
@@ -172,10 +171,10 @@ def _value(factor: ast.expr, frame: FrameType) -> Any:
     if isinstance(factor, ast.Constant):
         return factor.value
     if isinstance(factor, ast.Subscript) and isinstance(factor.slice, ast.Constant):
-        name = _dotted(factor.value)
+        name = dotted(factor.value)
         holder = UNKNOWN if name is None else value_of(name, frame)
         return dict.get(holder, factor.slice.value, None) if type(holder) is dict else None
-    name = _dotted(factor)
+    name = dotted(factor)
     return UNKNOWN if name is None else value_of(name, frame)
 
 

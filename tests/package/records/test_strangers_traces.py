@@ -22,7 +22,8 @@ from matplotlib import pyplot
 from torch import nn
 
 from companion import Trace, trace
-from companion.records.syntax import DEEPEST, LONGEST, added_to, read_grads, rebound_with_grad
+from companion.records.parse import DEEPEST, LONGEST
+from companion.records.syntax import added_to, read_grads, rebound_with_grad
 from companion.records.visible import visible
 from companion.render.figure import LARGEST
 from companion.render.text import text
