@@ -20,11 +20,12 @@ def diagnose(records: Sequence[LineRecord]) -> list[Finding]:
         []
     """
     ledger = Ledger(records)
+    seen = {rule.name: list(rule.see(ledger)) for rule in RULES}
+    silent = superseded(ledger, [name for name, sightings in seen.items() if sightings])
     findings = []
-    silent = superseded(ledger)
     for rule in (one for one in RULES if one.name not in silent):
         lines: dict[tuple[str, int], list[Sighting]] = {}
-        for sighting in rule.see(ledger):
+        for sighting in seen[rule.name]:
             lines.setdefault(sighting.record.place, []).append(sighting)
         findings += [_finding(rule, sightings) for sightings in lines.values()]
     return sorted(findings, key=lambda finding: not finding.certain)

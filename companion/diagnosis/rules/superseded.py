@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from companion.diagnosis.ledger import Ledger
-from companion.diagnosis.rules.never import never_steps
-from companion.diagnosis.rules.unused import step_outside_loop
+from collections.abc import Collection
 
-_SUPERSEDED = {
+from companion.diagnosis.ledger import Ledger
+
+# A rule that speaks → those that would say it again.
+_BY_RULE = {"step-outside-loop": {"discarded"}, "never-steps": {"discarded"}}
+# A method that a line names and does not call → what follows from that.
+_BY_METHOD = {
     "backward": {"no-backward", "clears-and-no-more", "no-gradient", "step-outside-loop"},
     "step": {"never-steps", "clears-and-no-more", "accumulates", "discarded"},
     "zero_grad": {"accumulates", "polluted"},
@@ -15,11 +18,16 @@ _SUPERSEDED = {
 }
 
 
-def superseded(ledger: Ledger) -> set[str]:
-    """Names of rules that would say the same again, and less precisely."""
-    rules: set[str] = set()
+def superseded(ledger: Ledger, speaking: Collection[str]) -> set[str]:
+    """Names of rules that would say the same again, and less precisely.
+
+    Args:
+        ledger: The trace.
+        speaking: Names of all rules that see something in it.
+    """
+    silent: set[str] = set()
+    for name in speaking:
+        silent |= _BY_RULE.get(name, set())
     for _, event in ledger.of("not called"):
-        rules |= _SUPERSEDED.get(event.details["method"], set())
-    if any(True for see in (step_outside_loop, never_steps) for _ in see(ledger)):
-        rules.add("discarded")
-    return rules
+        silent |= _BY_METHOD.get(event.details["method"], set())
+    return silent
