@@ -16,6 +16,7 @@ from companion.command.scout.scout import Scout
 from companion.isolation.wall import is_ours
 from companion.isolation.words import words_of
 from companion.records.finding import Finding
+from companion.records.times import times
 from companion.records.visible import encodable, visible
 from companion.render.counts import count_steps, steps_in_words
 from companion.render.narrow import fitting
@@ -103,7 +104,7 @@ class Report:
             self._say("no training loop was watched", *self._unwatched())
         elif self.scout.backwards:
             self._say(
-                f"no training was watched: backward() ran {_times(self.scout.backwards)}, and no "
+                f"no training was watched: backward() ran {times(self.scout.backwards)}, and no "
                 "network was found whose parameters it could reach"
             )
         else:
@@ -142,10 +143,10 @@ class Report:
         what = "nothing called backward()"
         never = ", nor an optimizer's step()"
         if backward:
-            what = f"backward() was called {_times(backward)}"
+            what = f"backward() was called {times(backward)}"
             never = ", and an optimizer's step() never"
         if "scaler step" in kinds:
-            skipped = _times(kinds.count("scaler step"))
+            skipped = times(kinds.count("scaler step"))
             what += f", a GradScaler was to step {skipped}, and no optimizer's step() came of it"
         elif self.scout.tally.number:
             what += ", and the steps that were made are on none of these lines"
@@ -205,10 +206,6 @@ def _awaiting(finding: Finding) -> Finding:
     if finding.rule != "no-backward":
         return finding
     return replace(finding, certain=False, settle="whether a backward comes after these steps")
-
-
-def _times(number: int) -> str:
-    return {1: "once", 2: "twice"}.get(number, f"{number} times")
 
 
 def _count(number: int, what: str) -> str:

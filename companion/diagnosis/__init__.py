@@ -1,7 +1,6 @@
 """Records become findings: the ledger of backward calls, and the rules that read it.
 
 What no rule can tell, because nothing outside shows it: wrong data or labels; a graph that is
-cut for some layers only (unused layers look the same); a learning rate that is merely too large
-or too small; clipping by hand in the wrong place; and mistakes inside code whose lines were
-not watched.
+cut where the watched code does not show it; a learning rate that is merely too large or too
+small; and mistakes inside code whose lines were not watched.
 """

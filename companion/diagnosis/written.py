@@ -43,9 +43,13 @@ def _owner(ledger: Ledger, name: str) -> tuple[str | None, str]:
     return as_written(ledger, network), inner
 
 
+def _optimizer(ledger: Ledger, name: str) -> str | None:
+    return ledger.words.optimizer(name) or as_written(ledger, name)
+
+
 def added(ledger: Ledger, optimizer: str, names: tuple[str, ...]) -> str | None:
     """Code that gives an optimizer more parameters; None where some name is not the reader's."""
-    own = ledger.words.optimizer(optimizer) or as_written(ledger, optimizer)
+    own = _optimizer(ledger, optimizer)
     parts = [parameter(ledger, name) for name in names[:4]]
     if own is None or None in parts or not parts:
         return None
@@ -57,7 +61,7 @@ def built_anew(
     ledger: Ledger, optimizer: str, kind: str | None, names: tuple[str, ...]
 ) -> str | None:
     """Code that builds an optimizer from the networks of these parameters."""
-    own = ledger.words.optimizer(optimizer) or as_written(ledger, optimizer)
+    own = _optimizer(ledger, optimizer)
     networks = dict.fromkeys(_owner(ledger, name)[0] for name in names)
     if own is None or kind is None or None in networks or not networks:
         return None

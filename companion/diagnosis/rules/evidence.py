@@ -9,11 +9,6 @@ from companion.diagnosis.ledger import Ledger
 from companion.records.syntax import read_grads
 
 
-def times(number: int) -> str:
-    """How often, in words."""
-    return {1: "once", 2: "twice"}.get(number, f"{number} times")
-
-
 def has_gradient(use: Use) -> bool:
     """Whether a step found, or made in its closure, any gradient of what its optimizer holds."""
     states = use.record.before, use.record.after
@@ -28,9 +23,8 @@ _HARMLESS = re.compile(
     re.MULTILINE,
 )
 _GRADIENT = re.compile(r"grad|fisher|saliency", re.IGNORECASE)
-_MEASURES = re.compile(
-    r"(?<!^)\bclip_grad_"
-)  # and does not only clip: `norm = clip_grad_norm_(...)`
+# Does not only clip: `norm = clip_grad_norm_(...)`.
+_MEASURES = re.compile(r"(?<!^)\bclip_grad_")
 _CLIPS = re.compile(r"^(?:\w+\.)*(?=clip_grad_)")
 
 

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from companion.diagnosis.ledger import Ledger
-from companion.diagnosis.rules.evidence import has_gradient, reads_gradients, times
+from companion.diagnosis.rules.evidence import has_gradient, reads_gradients
 from companion.diagnosis.rules.origins import how_many, origin
 from companion.diagnosis.rules.table import PAGE, STEPS, Sighting, at, rule, some
 from companion.records.line import LineRecord
 from companion.records.statements import uncommented
+from companion.records.times import times
 
 NOWHERE = f"{STEPS}#parameters-nobody-moves"
 

@@ -8,11 +8,12 @@ from functools import lru_cache
 
 from companion.diagnosis.backwards import Backward, Use
 from companion.diagnosis.ledger import Ledger
-from companion.diagnosis.rules.evidence import reads_gradients, times
+from companion.diagnosis.rules.evidence import reads_gradients
 from companion.diagnosis.rules.table import PAGE, Sighting, at, rule
 from companion.records.line import LineRecord
 from companion.records.parse import tree_of
 from companion.records.statements import uncommented
+from companion.records.times import times
 
 # What only looks at a number.
 _LOOKS = ("item", "detach", "tolist")
