@@ -102,8 +102,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         "[--html FILE] (script.py | -m module) [arguments]\n"
         "       %(prog)s explain RULE\n       %(prog)s rules",
         description="Run a training script, unedited, and report on stderr which of its lines "
-        "changed what in its first steps, and what is wrong with them. Then a guard stays: when "
-        "the script is over it names gradients that were not finite or far larger than before, "
+        "changed what in its first steps, and what is wrong with them. Later, lines that have not "
+        "run before are watched, such as a validation's, and a guard stays: when the script is "
+        "over it names gradients that were not finite or far larger than before, "
         "a learning rate of 0, and steps that a GradScaler skipped.",
         epilog="The exit code is the script's own; if that is 0 and something is certainly "
         f"wrong, it is {FOUND}; not where it is one of several processes.",

@@ -133,6 +133,19 @@ class Watched:
         self.networks, self.optimizers, self.scaler = {}, {}, None
         self.loose, self.others = {}, {}
 
+    def take_up(self, other: Watched, names: Mapping[int, str]) -> bool:
+        """Hold the same again under the names that they had, by id; whether they are the same."""
+        mine: list[dict[str, Any]] = [
+            {names.get(id(one), name): one for name, one in these.items()}
+            for these in (other.networks, other.optimizers, other.others)
+        ]
+        found = {id(one) for these in mine for one in these.values()}
+        if found != set(names) or (other.loose and mine[1] != other.optimizers):
+            return False
+        self.networks, self.optimizers, self.others = mine
+        self.scaler, self.loose = other.scaler, other.loose
+        return True
+
     @property
     def title(self) -> str:
         """The class of the only network, or the names of several."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Sequence
-from time import perf_counter
 from types import CodeType, FrameType
 from typing import Any
 
@@ -93,6 +92,11 @@ class Follower(Listener):
         for place in self.places:
             self._recorder.count(place.frame, place.current.first)
         self._recorder.begin(self.places[-1])
+
+    @property
+    def codes(self) -> list[CodeType]:
+        """Those of the functions that were followed."""
+        return [code for code, _ in self._texts.values()]
 
     @property
     def reached(self) -> bool:
@@ -213,18 +217,16 @@ class Follower(Listener):
 
     def on_line(self, place: Place) -> None:
         """A followed frame comes to a line."""
-        began = perf_counter()
-        aside(self._on_line, place, place.frame)
-        self._recorder.budget.spent += perf_counter() - began
+        with self._recorder.extent.budget:
+            aside(self._on_line, place, place.frame)
 
     def on_return(self, place: Place) -> bool:
         """A followed frame returns, yields or raises: whether it is followed no more."""
         if place is self.places[0]:
             return False
-        began = perf_counter()
-        aside(self._recorder.finish, self.places[-1])
-        self.places.remove(place)
-        self._recorder.budget.spent += perf_counter() - began
+        with self._recorder.extent.budget:
+            aside(self._recorder.finish, self.places[-1])
+            self.places.remove(place)
         return True
 
     def passes(self, error: BaseException) -> bool:
@@ -263,7 +265,7 @@ class Follower(Listener):
             self._pause()
             if recorder.ended:
                 self._options.ended()
-        elif recorder.is_idle():
+        elif recorder.extent.is_idle():
             self._doze()
         else:
             place.begin(frame, statement)

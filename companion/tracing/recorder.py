@@ -30,6 +30,7 @@ from companion.tracing.events.reached import Built, Reached
 from companion.tracing.events.readers import Readers
 from companion.tracing.events.recognise import is_of_interest
 from companion.tracing.events.values import Values
+from companion.tracing.extent import Extent
 from companion.tracing.options import Options
 from companion.tracing.place import Place
 from companion.tracing.shared import Shared
@@ -37,8 +38,6 @@ from companion.tracing.steps import Steps
 
 CALLED = {"forward", "takes part"}
 QUIET = {*CALLED, "dropout", "same rows"}  # a mere evaluation has these, too
-MOST_LINES = 100_000  # then the trace stops watching; it would fill the memory
-MOST_IDLE = 1000  # lines without effect in a row; then nothing is watched until the next backward
 MORE = 1  # reference to a network is the meter's
 
 
@@ -50,7 +49,7 @@ class Recorder:
         unwatched: What was not looked at, and why: a sentence for each.
         ended: Nothing is watched any more: it has seen enough, or could not go on.
         silent: In the rest of the step before a watched one: lines are followed, not recorded.
-        budget: How long all that we do may take; whoever calls this adds the time.
+        extent: How far it goes; whoever calls this adds the time that it takes.
     """
 
     def __init__(self, watched: Watched, options: Options, built: Built | None = None) -> None:
@@ -64,13 +63,10 @@ class Recorder:
         self._values = Values()
         self._readers = Readers(watched.networks, self._known.spent)
         self._shared = Shared()
-        self._watched_steps = 0
-        self._other_steps = 0  # of optimizers that nobody named, with the networks' parameters
         self._last_step = 0
-        self._idle = 0
         self._overlooked: dict[tuple[str, int], None] = {}
         self._copies = Budget(grace=1, share=0.5)  # for keeping and comparing copies
-        self.budget = Budget(grace=3, share=1)
+        self.extent = Extent(options.steps)
         self.ended = self.silent = False
 
     # What there is before a line, and how long it goes on.
@@ -85,7 +81,7 @@ class Recorder:
 
     def forget(self) -> None:
         """Keep nothing of the script's alive; if it is the end, not even what was watched."""
-        self._idle = 0
+        self.extent.idle = 0
         self._holdings.clear()
         self._values.forget()
         if self._known.forwards is not None:
@@ -97,20 +93,23 @@ class Recorder:
 
     def is_enough(self) -> bool:
         """Whether the line that is over was the last one to be watched for now."""
-        every, steps = self._options.every, self._options.steps
-        self.ended |= steps is not None and self._watched_steps >= steps
-        if steps is not None and self._other_steps > 4 * steps:
-            self._end("only an optimizer's first steps are watched")
-        if len(self.records) >= MOST_LINES:
-            self._end(f"only the first {MOST_LINES} lines are watched")
-        if self.budget.is_spent:
-            self._end(f"watching had taken {self.budget.spent:.0f} s, more than the script itself")
-        return self.ended or (self._steps.number % every != 0 and not self.silent)
+        self.ended |= self.extent.is_complete
+        if (why := self.extent.over(len(self.records))) is not None:
+            self._end(why)
+        return self.ended or (self._steps.number % self._options.every != 0 and not self.silent)
 
-    def is_idle(self) -> bool:
-        """Whether lines have changed nothing for so long that they are no training."""
-        self._idle += 1
-        return self._idle > MOST_IDLE
+    def again(self, watched: Watched) -> bool:
+        """Watch to the end of one more step; whether these are what was watched, found again.
+
+        They may have other names by now, as in the function that called the one before.
+        """
+        beside = {number: one.name for number, one in self._known.beside.items()}
+        if not self._watched.take_up(watched, {**self._known.names, **beside}):
+            return False
+        self._last_step = self._steps.number
+        self.extent.widen()
+        self.ended = False
+        return True
 
     def note_gone(self) -> None:
         """End where the networks or the optimizers are to be freed."""
@@ -137,7 +136,7 @@ class Recorder:
         self._steps.begin((id(frame.f_code), first))
         if self._steps.number != self._last_step:
             self._last_step = self._steps.number
-            self._watched_steps += not self.silent
+            self.extent.steps += not self.silent
             self.silent = False
 
     def begin(self, place: Place) -> None:
@@ -180,7 +179,7 @@ class Recorder:
             self._events += self._readers.after(place, self._events, measured.state)
         changed = any(measured[1:])
         if changed or any(event.kind not in QUIET for event in self._events):
-            self._idle = 0
+            self.extent.idle = 0
         if self._meter.overlooked:
             self._meter.overlooked = False
             self._overlook(place)
@@ -277,12 +276,18 @@ class Recorder:
         if name == type(optimizer).__name__ and name in self._watched.optimizers:
             name = f"{name} (not watched)"  # one without a name is called so
         holdings = self._holdings.of(optimizer, self._meter.parameters, self._watched.loose)
-        self._other_steps += bool(holdings["held"])
+        self.extent.others += bool(holdings["held"])
         self._add_step(optimizer, name, holdings)
 
     def note_step(self, optimizer: Optimizer) -> None:
         """A watched optimizer has stepped on a line that was not watched, in a watched step."""
         self._steps.note(self._known.names[id(optimizer)])
+
+    def pass_over(self, optimizer: Optimizer) -> None:
+        """It has stepped after the watched steps."""
+        name = self._known.names.get(id(optimizer))
+        if name is not None:
+            self._steps.skip(name)
 
     def skip(self, optimizer: Optimizer) -> bool:
         """It has stepped between watched steps; whether the next step is to be watched again."""

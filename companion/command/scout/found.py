@@ -17,7 +17,7 @@ from companion.isolation.objects import attributes, is_a
 from companion.measure.modules import named_modules, parameters
 from companion.measure.seen import MOST_BYTES
 from companion.measure.values import is_lazy, is_plain
-from companion.measure.watched import Watchable, alive, held
+from companion.measure.watched import Watchable, Watched, alive, held
 from companion.tracing.code.frames import local_variables
 from companion.tracing.events.around import snapshot
 
@@ -86,6 +86,15 @@ class Found:
                 name += "_"
             named[name] = one
         return named
+
+    def watched(self, frames: list[FrameType]) -> tuple[Watched | None, list[str]]:
+        """The same, fit to be traced together, and the names of what is too large for it."""
+        named = self.named(frames) if frames else {}
+        if not any(isinstance(one, nn.Module) for one in named.values()):
+            return None, []
+        names = variables(frames)
+        beside, large = others(names, named)
+        return Watched((named,), names, beside), large
 
 
 def _has(known: Mapping[int, weakref.ref[Any]], one: object) -> bool:

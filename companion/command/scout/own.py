@@ -59,3 +59,21 @@ def is_in_forward(frame: FrameType) -> bool:
             return True
         outer = outer.f_back
     return False
+
+
+def own_frames(
+    frame: FrameType | None, top: FrameType, place: str | None = None
+) -> list[FrameType]:
+    """The user's frames that are under way, outermost first; none that a network's forward calls.
+
+    Args:
+        frame: The innermost one that runs.
+        top: Ours, that has called them all.
+        place: The script, or the folder of the package, that runs.
+    """
+    frames: list[FrameType] = []
+    while frame is not None and frame is not top:
+        if is_own(frame.f_code, place) and not is_in_forward(frame):
+            frames.insert(0, frame)
+        frame = frame.f_back
+    return frames

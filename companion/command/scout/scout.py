@@ -18,9 +18,10 @@ import torch.utils.data
 from torch import nn
 from torch.optim.optimizer import Optimizer
 
-from companion.command.scout.found import Found, others, variables
+from companion.command.scout.found import Found
+from companion.command.scout.later import Later
 from companion.command.scout.loaders import CODES, Loaders
-from companion.command.scout.own import CALL, is_direct, is_in_forward, is_own, is_special
+from companion.command.scout.own import CALL, is_direct, is_own, is_special, own_frames
 from companion.command.scout.tally import Tally, ends_well
 from companion.command.scout.unwatched import Unwatched
 from companion.guard.guard import Guard
@@ -74,8 +75,9 @@ class Scout(Listener):
         self._source: Source = Settrace(self)
         self._found = Found()
         self._done, self._steps, self._place = done, steps, place
-        self._follower: Follower | None = None
-        self._watched, self._ours = set[int](), set[int]()  # optimizers and parameters, by id
+        self._follower: Follower | None = None  # of the first steps
+        self._later: Later | None = None
+        self._watched, self._ours = set[int](), set[int]()  # optimizers, parameters, by id
         self._missed, self._loaders = Unwatched(place), Loaders(place)
         self._insist: Callable[[], None] | None = None
         self._search = Budget(grace=5, share=0.2)  # for finding the loop
@@ -109,8 +111,8 @@ class Scout(Listener):
         """The script is over."""
         BEFORE.remove(self._on_step)
         AFTER.remove(self._on_stepped)
-        if self._follower is not None and self._follower.running:
-            self._follower.stop(error)
+        if self._later is not None:
+            self._later.stop(error)
         self.abandon()
         if self.guard is not None:
             self.guard.end(wait=error is None)
@@ -165,13 +167,13 @@ class Scout(Listener):
     def _give_up(self, words: str) -> None:
         """The script runs on, as it would alone."""
         self.abandon()
+        if self._later is not None:
+            self._later.abandon()
         if self.routine is not None and self.routine.records:
             self._missed.other.append(f"the rest: companion cannot go on ({words})")
             return
         self.problem = words
-        if self._follower is not None:
-            self._follower.abandon()
-        self.routine = self._follower = self.guard = None
+        self.routine = self._follower = self._later = self.guard = None
 
     def _look(self, frame: FrameType) -> None:
         """Take over, if a call of torch is the training's first."""
@@ -204,18 +206,10 @@ class Scout(Listener):
         )
 
     def _take_over(self, frame: FrameType) -> None:
-        frames: list[FrameType] = []
-        outer: FrameType | None = frame
-        while outer is not None and outer is not self._top:
-            if is_own(outer.f_code, self._place) and not is_in_forward(outer):
-                frames.insert(0, outer)
-            outer = outer.f_back
-        named = self._found.named(frames) if frames else {}
-        if not any(isinstance(one, nn.Module) for one in named.values()):
+        frames = own_frames(frame, self._top, self._place)
+        watched, large = self._found.watched(frames)
+        if watched is None:
             return
-        names = variables(frames)
-        beside, large = others(names, named)
-        watched = Watched((named,), names, beside)
         self._watched = {id(optimizer) for optimizer in watched.optimizers.values()}
         self._ours = {id(p) for net in watched.networks.values() for p in parameters(net)}
         running = {id(frame.f_code): frame.f_code for frame in frames}
@@ -232,20 +226,28 @@ class Scout(Listener):
         self.tally.watch(watched)
         self.routine = Trace(watched.title, recorder.records, recorder.unwatched)
         self._follower = Follower(recorder, options)
+        self._later = Later(self._follower, recorder, self._find, self.passes)
         self.abandon()
         self._follower.start()
         self._follower.follow(frames, begun=True)
         self._follower.install(after=self._source)
         self._follower.record_line_under_way()
 
+    def _find(self, frame: FrameType) -> tuple[list[FrameType], Watched | None]:
+        """The frames to be followed, by the innermost one, and what is to be watched there."""
+        frames = own_frames(frame, self._top, self._place)
+        return frames, self._found.watched(frames)[0]
+
     def _end(self) -> None:
         """As much has been watched as was asked for."""
-        if self._follower is not None:
-            self._follower.stop(None)
-            self._follower = None  # and the copies it has kept
-        if self.guard is not None:
-            self.guard.begin()
-        self._done()
+        follower, self._follower = self._follower, None
+        if follower is not None:
+            follower.stop(None)
+            if self.guard is not None:
+                self.guard.begin()
+            self._done()
+        if self._later is not None and self.guard is not None:
+            self._later.wait()
 
     def _on_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         """Any optimizer is about to step, in any thread."""
@@ -263,6 +265,8 @@ class Scout(Listener):
             aside(self.tally.end, optimizer)
             if self._follower is not None:
                 self._follower.on_step(optimizer, args, kwargs)
+            elif self._later is not None and threading.get_ident() == self.thread:
+                aside(self._later.on_step, optimizer, args, kwargs, sys._getframe(1))
             if self.guard is not None:
                 self.guard.on_step(optimizer, args, kwargs)
         except BaseException as error:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from companion.diagnosis.ledger import Ledger
+from companion.diagnosis.rules.evaluations import below_the_step
 from companion.diagnosis.rules.table import GRADIENTS, PAGE, Sighting, at, rule
 from companion.records.keeping import appended, summand, with_detached
 from companion.records.line import Event, LineRecord
@@ -99,21 +100,22 @@ def _cure(source: str, event: Event) -> str | None:
     section=f"{PAGE}#graph-unused",
 )
 def graph_unused(ledger: Ledger) -> Iterator[Sighting]:
-    """Batch after batch in eval mode with a graph, then training goes on from another forward.
+    """Batch after batch with a graph, then training goes on from another forward.
 
     No backward went through any of them, and nobody asked for gradients in another way. In eval
-    mode: what acts, or looks at several views before a loss, does so in training mode.
+    mode; in training mode what acts, or looks at several views before a loss, does so too: there
+    it is a sum of losses, below the step, of a network that runs alike in both modes.
     """
     waiting: dict[tuple[str, tuple[str, int]], list[LineRecord]] = {}
     reached = {n for _, e in ledger.of("backward") for n in e.details.get("reaches", ())}
+    below = {id(e) for r, e in below_the_step(ledger) if not e.details["modal"] and _is_sum(r)}
     for record in ledger.records:
-        graphs = any(value.graph and value.shape is not None for value in record.values)
         for event in record.events:
             if event.kind in ("backward", "grad asked"):
                 waiting.clear()
             elif event.kind == "forward" and event.details["grad"]:
-                if not event.details["training"]:
-                    if graphs and event.details.get("number") not in reached:
+                if not event.details["training"] or id(event) in below:
+                    if _has_graph(record) and event.details.get("number") not in reached:
                         waiting.setdefault((event.name, record.place), []).append(record)
                     continue
                 for key in [key for key in waiting if key[0] == event.name]:
@@ -122,12 +124,29 @@ def graph_unused(ledger: Ledger) -> Iterator[Sighting]:
                         yield _unused(runs, ledger.words.network(event.name) or event.name, record)
 
 
+def _is_sum(record: LineRecord) -> bool:
+    """Whether a line binds one number with the graphs of several forwards, or adds one to others.
+
+    What is bound to a name that is bound anew for each batch keeps no graph for long.
+    """
+    several = sum(event.kind == "forward" for event in record.events) > 1
+    return (several or "+=" in record.source) and any(
+        value.graph and value.number is not None for value in record.values
+    )
+
+
+def _has_graph(record: LineRecord) -> bool:
+    return any(value.graph and value.shape is not None for value in record.values)
+
+
 def _unused(runs: list[LineRecord], network: str, trained: LineRecord) -> Sighting:
     first = runs[0]
+    calls = [event for event in first.events if event.kind == "forward"]
+    mode = "" if any(event.details["training"] for event in calls) else " in eval mode"
     names = ", ".join(dict.fromkeys(value.name for value in first.values if value.graph))
     return Sighting(
         first,
-        f"{len(runs)} times in a row it called {network} in eval mode with gradients enabled and "
+        f"{len(runs)} times in a row it called {network}{mode} with gradients enabled and "
         f"kept a graph in {names}; no backward came before {at(trained)} trained again",
         settle=f"whether anything is differentiated from {names}",
         cure="with torch.no_grad():\n    " + uncommented(first.source).replace("\n", "\n    "),

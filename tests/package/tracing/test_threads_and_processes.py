@@ -148,7 +148,7 @@ def test_what_a_trace_leaves_behind_is_small() -> None:
 
 
 def test_a_trace_of_too_many_lines_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("companion.tracing.recorder.MOST_LINES", 10)
+    monkeypatch.setattr("companion.tracing.extent.MOST_LINES", 10)
     net = nn.Linear(1, 1)
     with trace(net, steps=None) as routine:
         for _ in range(100):
