@@ -63,9 +63,9 @@ class Report:
             goes_on = self._printed
             self._print()
             if self.scout.routine is not None and self._is_here():
-                self._say(*self._unwatched(), *self._guarded())
                 if goes_on:
                     self._judge_again()
+                self._say(*self._unwatched(), *self._guarded())
                 if self.scout.unwatched or self.scout.guard is not None or goes_on:
                     self._write()
         except Exception as failure:
@@ -168,8 +168,12 @@ class Report:
         return [f"not watched: {words}" for words in self.scout.unwatched]
 
     def _guarded(self) -> list[str]:
-        guard = self.scout.guard
-        return [] if guard is None else [f"guard: {visible(words)}" for words in guard.sentences]
+        """What the guard has seen, and no certain finding says already."""
+        guard, said = self.scout.guard, {one.rule for one in self._findings if one.certain}
+        if guard is None:
+            return []
+        seen = zip(guard.seen, guard.sentences, strict=False)  # no sentences before its end
+        return [f"guard: {visible(words)}" for one, words in seen if one.kind not in said]
 
     def _say(self, *sentences: str) -> None:
         try:

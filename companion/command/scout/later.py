@@ -27,6 +27,9 @@ class Later:
         recorder: And recorded them.
         find: Gives the frames to be followed, by the innermost one, and what is to be watched.
         passes: Asked what to do with an exception of our own work.
+
+    Attributes:
+        first: How many lines were recorded in the first steps, once they are over.
     """
 
     def __init__(
@@ -38,7 +41,8 @@ class Later:
     ) -> None:
         self._follower, self._recorder, self._find = follower, recorder, find
         self._passes = passes
-        self._times = self._first = 0
+        self._times = 0
+        self.first: int | None = None
         self._news: News | None = None
 
     def wait(self) -> None:
@@ -48,8 +52,8 @@ class Later:
         if self._recorder.extent.is_complete and self._times < MOST:
             self._news = news(self._follower.codes, self._go_on, self._passes)
             records = self._recorder.records
-            self._first = self._first or len(records)
-            self._news.learn(records, self._first)
+            self.first = self.first or len(records)
+            self._news.learn(records, self.first)
             self._news.begin()
 
     def _rest(self) -> None:

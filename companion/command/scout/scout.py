@@ -93,7 +93,8 @@ class Scout(Listener):
         """Which lines made an optimizer step unwatched, and why: a sentence for each."""
         if self.routine is None:
             return self._missed.except_for(())
-        return [*self.routine.unwatched, *self._missed.except_for(self.routine.records)]
+        shown = self.routine.records[: self._later.first if self._later else None]
+        return [*self.routine.unwatched, *self._missed.except_for(shown)]
 
     def start(self) -> None:
         """Begin to wait for the training."""

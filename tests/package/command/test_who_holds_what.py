@@ -122,10 +122,20 @@ def test_thawed_when_no_line_is_watched_any_more(
     loop = LOOP.replace("batches:\n", f"batches * 40:\n{THAW}{more}", 1)
     write(tmp_path, SETUP + LATE + loop, "script.py")
     ran = start("script.py")
-    assert ran.code == 0
+    assert ran.code == (3 if told else 0)
+    assert ("in-no-optimizer, line 23: opt.step()" in ran.err) is told
+    assert "frozen in the watched steps" not in ran.err
+
+
+def test_thawed_by_a_hook(start: Start, tmp_path: Path) -> None:
+    """No line of the loop's shows it: the guard does."""
+    hook = "def thaw(module, inputs):\n    thaw.runs = getattr(thaw, 'runs', 0) + 1\n"
+    hook += "    if thaw.runs == 7:\n        net.requires_grad_(True)\n"
+    loop = LOOP.replace("batches:\n", "batches * 40:\n", 1)
+    text = f"{SETUP}{LATE}{hook}net.register_forward_pre_hook(thaw)\n{loop}"
+    write(tmp_path, text, "script.py")
     words = r"opt, by step \d+: body\.weight and 1 more, frozen in the watched steps, get gradients"
-    assert bool(re.search(words, ran.err)) is told
-    assert ("in-no-optimizer" in ran.err) is False
+    assert re.search(words, start("script.py").err)
 
 
 TWO = """\
