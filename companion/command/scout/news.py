@@ -86,7 +86,9 @@ class News(ABC):
             source = self._sources[code.co_filename] = Source(frame)
         one = source.at(frame.f_lineno)
         self._known |= {(code.co_filename, line) for line in range(one.first, one.last + 1)}
-        is_around = any(one.last < line <= one.end for _, line in self._inside)
+        is_around = any(
+            file == code.co_filename and one.last < line <= one.end for file, line in self._inside
+        )
         return not is_around and any(isinstance(node, ast.Call) for node in nodes_of(one.text))
 
 
