@@ -12,6 +12,7 @@ from companion.command.explaining.example import SETUP
 from companion.command.explaining.examples import EXAMPLES, FAMILIES
 from companion.command.explaining.explain import changed, judged, what_it_sees
 from companion.diagnosis.rules import RULES, Rule
+from companion.render.finding import as_text
 
 PAGE = Path(__file__).parents[1] / "book/rules.md"
 
@@ -49,7 +50,7 @@ def page() -> str:
 def section(rule: Rule) -> str:
     """What stands there of one rule."""
     example = EXAMPLES[rule.name]
-    found = "\n".join(str(one) for one in judged(rule.name, example))
+    found = "\n".join(as_text(one) for one in judged(rule.name, example))
     found = found.replace(f"\n    explained in: {PAGE.stem}.html#{rule.name}", "")  # it is here
     assert judged(rule.name, example, repaired=True) == []
     return f"""\

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,11 +19,15 @@ from companion.isolation.words import words_of
 from companion.records.finding import Finding
 from companion.records.times import times
 from companion.records.visible import encodable, visible
+from companion.render.columns import wrapped
 from companion.render.counts import count_steps, steps_in_words
-from companion.render.narrow import fitting
+from companion.render.finding import as_text
+from companion.render.paint import coloured, plain
+from companion.render.terminal import columns_of, wants_colour
 from companion.render.text import text
 from companion.render.written import written
 
+MINE = "companion:"  # begins each of our sentences
 FOUND = 3  # exit code of a script that ends well, with a certain finding
 # One process of several, says the launcher: if one ends with a code, the others are ended, too.
 _RANKS = ("TORCHELASTIC_RUN_ID", "RANK")
@@ -91,13 +96,17 @@ class Report:
         self._judge()
         self._steps = count_steps(self._records)
         if routine is not None and self._records:
-            table = text(
-                self._records, network=routine.network, findings=self._findings, as_written=True
-            )
-            table = fitting(table, self._out.stream)
-            if not routine.network:  # nothing ran that could be shown
-                table = "\n\n".join(map(str, self._findings))
-            self._say(f"{self._verdict()}\n{table}")
+            table = self._told(self._findings)
+            if routine.network:  # else nothing ran that could be shown
+                table = text(
+                    self._records,
+                    network=routine.network,
+                    findings=self._findings,
+                    as_written=True,
+                    width=self._out.columns,
+                    paint=self._out.paint,
+                )
+            self._say(self._verdict(), below=table)
         elif self.scout.problem is not None:
             self._say(f"this script cannot be watched: {self.scout.problem}")
         elif self.scout.unwatched:
@@ -129,9 +138,12 @@ class Report:
         self._judge()
         new = [f for f in self._findings if (f.rule, f.file, f.line, f.certain) not in said]
         if new:
-            words = "\n\n".join(map(str, new))
-            self._say(f"now that the script is over, {_count(len(new), 'finding')}\n{words}")
+            found = _count(len(new), "finding")
+            self._say(f"now that the script is over, {found}", below=self._told(new))
             self._write_page()
+
+    def _told(self, findings: Sequence[Finding]) -> str:
+        return "\n\n".join(as_text(f, self._out.columns, self._out.paint) for f in findings)
 
     def _verdict(self) -> str:
         """What was watched; a training that was not seen is not called sound."""
@@ -175,15 +187,19 @@ class Report:
         seen = zip(guard.seen, guard.sentences, strict=False)  # no sentences before its end
         return [f"guard: {visible(words)}" for one, words in seen if one.kind not in said]
 
-    def _say(self, *sentences: str) -> None:
+    def _say(self, *sentences: str, below: str | None = None) -> None:
+        """Sentences, each for itself; below the last one stands what is laid out already."""
         try:
             if type(sys.stdout) is io.TextIOWrapper:  # another one is the script's own
                 sys.stdout.flush()
         except Exception as error:  # closed, or no file at all
             if not is_ours(error):
                 raise
-        for words in sentences:
-            self._out.say(f"companion: {words}")
+        out = self._out
+        for at, words in enumerate(sentences, 1):
+            lines = "\n".join(wrapped(f"{MINE} {words}", out.columns))
+            whole = out.paint("title", MINE) + lines[len(MINE) :]
+            out.say(f"{whole}\n{below}" if below and at == len(sentences) else whole)
 
     def _write(self) -> None:
         if self._given.json is None:
@@ -217,10 +233,15 @@ def _count(number: int, what: str) -> str:
 
 
 class _Out:
-    """Where a stream goes, by a number of our own: the script may close it, and use its number."""
+    """Where a stream goes, by a number of our own: the script may close it, and use its number.
+
+    What it shows is asked before the script runs, which may change the environment.
+    """
 
     def __init__(self, stream: Any) -> None:
-        self.stream = stream
+        self.columns = columns_of(stream)
+        self.paint = coloured if wants_colour(stream) else plain
+        self._stream = stream
         self._encoding = getattr(stream, "encoding", None)
         try:
             self._number: int | None = os.dup(stream.fileno())
@@ -235,8 +256,8 @@ class _Out:
                 raw = line.replace("\n", os.linesep).encode(self._encoding or "utf-8", "replace")
                 while raw:
                     raw = raw[os.write(self._number, raw) :]
-            elif self.stream is not None:
-                self.stream.write(line)
+            elif self._stream is not None:
+                self._stream.write(line)
         except Exception as error:
             if not is_ours(error):
                 raise

@@ -2,27 +2,52 @@
 
 from __future__ import annotations
 
-import textwrap
+import sys
+from collections.abc import Iterator
 from html import escape
 
 from companion.records.finding import Finding
 from companion.records.visible import visible
+from companion.render.columns import wrapped
+from companion.render.paint import Paint, plain
+from companion.render.terminal import columns_of
 
 WIDTH = 80  # columns of a printed finding; the book's page has little more
+LEAST = 20  # columns of a cure's code, on any terminal
 
 
-def as_text(finding: Finding) -> str:
-    """Which mistake, on which line, what was seen, why it matters, the cure, the chapter."""
+def as_text(finding: Finding, width: int | None = None, paint: Paint = plain) -> str:
+    """Which mistake, on which line, what was seen, why it matters, the cure, the chapter.
+
+    Code is broken only where there is a `width` that has no room for it.
+    """
     source = finding.source.splitlines()[0] if finding.source else "(source not known)"
-    out = [
-        f"{_rule(finding)}, line {finding.line}{_often(finding)}: {visible(source)}",
-        _wrapped(finding.observed),
-        _wrapped(finding.why),
-        *([f"    cure: {_cure(finding)}"] if finding.cure else []),
-        *([] if finding.settle is None else [_wrapped(f"to settle it: {finding.settle}")]),
-        f"    explained in: {finding.chapter}",
-    ]
-    return "\n".join(out)
+    rule = _rule(finding)
+    head = f"{rule}, line {finding.line}{_often(finding)}: {visible(source)}"
+    first, *further = wrapped(head, width, deeper=4)
+    kind = "certain" if finding.certain else "possible"
+    out = [paint(kind, first[: len(rule)]) + first[len(rule) :], *further]
+    out += [*_prose(finding.observed, width), *_prose(finding.why, width)]
+    if finding.cure:
+        out += _cure(finding.cure, width, paint)
+    if finding.settle is not None:
+        out += _prose(f"to settle it: {finding.settle}", width)
+    return "\n".join([*out, *wrapped(f"    explained in: {finding.chapter}", width)])
+
+
+def _prose(words: str, width: int | None) -> list[str]:
+    one = visible(words.replace("\n", " "))
+    return wrapped(f"    {one}", min(WIDTH, width or WIDTH))
+
+
+def _cure(cure: str, width: int | None, paint: Paint) -> Iterator[str]:
+    """Its lines of code, below each other."""
+    before = "    cure: "
+    room = None if width is None else max(width - len(before), LEAST)
+    for words in map(visible, cure.split("\n")):
+        for line in wrapped(words, room, deeper=4):
+            yield before + paint("cure", line)
+            before = " " * len(before)
 
 
 def as_html(finding: Finding) -> str:
@@ -43,10 +68,6 @@ def shown(words: str) -> str:
     return escape("\n".join(map(visible, words.split("\n"))))
 
 
-def _cure(finding: Finding) -> str:
-    return "\n          ".join(map(visible, finding.cure.split("\n")))
-
-
 def _rule(finding: Finding) -> str:
     return finding.rule if finding.certain else f"possible: {finding.rule}"
 
@@ -55,10 +76,9 @@ def _often(finding: Finding) -> str:
     return f", {finding.times} times" if finding.times > 1 else ""
 
 
-def _wrapped(words: str) -> str:
-    lines = textwrap.wrap(words, WIDTH, initial_indent="    ", subsequent_indent="    ")
-    return "\n".join(map(visible, lines))
+def _printed(finding: Finding) -> str:
+    return as_text(finding, columns_of(getattr(sys, "stdout", None)))
 
 
 # A record does not format itself: what it prints is handed in here.
-Finding.__str__ = as_text  # type: ignore[assignment,method-assign]
+Finding.__str__ = _printed  # type: ignore[assignment,method-assign]

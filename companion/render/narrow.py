@@ -1,30 +1,16 @@
-"""A printed trace, folded for a narrow terminal or a phone: what a line did stands below it."""
+"""A trace that was printed where there is room, folded for a phone: a book's pages hold it."""
 
 from __future__ import annotations
 
-import io
-import os
 import re
-import textwrap
-from typing import TextIO
+
+from companion.render.columns import columns, cut, wrapped
+from companion.render.table import Row, narrow
 
 HEAD = re.compile(r"^( *(?:runs  )?line  )(code +)(gradients +)parameters$", re.MULTILINE)
 FINDING = re.compile(r"(possible: )?[a-z-]+, line \d+(, \d+ times)?: ")
 RAISED = re.compile(" +raised ")
 CURE = re.compile(" +cure: |          ")  # code, and its further lines
-FARTHEST = 8  # columns of indentation that what a line did takes over from its code
-DEEPER = 2  # columns, from a line's code to what it did
-
-
-def fitting(text: str, stream: TextIO | None) -> str:
-    """A printed trace, folded if the stream is a terminal that is too narrow for it."""
-    if type(stream) is not io.TextIOWrapper:  # a notebook's, or one of the script's own
-        return text
-    try:
-        columns = os.get_terminal_size(stream.fileno()).columns
-    except (OSError, ValueError):  # a file or a pipe; closed
-        return text
-    return text if max(map(len, text.splitlines())) <= columns else folded(text, columns)
 
 
 def folded(text: str, width: int) -> str:
@@ -32,7 +18,8 @@ def folded(text: str, width: int) -> str:
 
     Args:
         text: What `print(routine)` writes where there is room, or findings alone.
-        width: Columns to fit words into. Code is not broken; a line of it can be longer.
+        width: Columns to fit words into. A line of code is broken between words; one that has
+            pushed the columns away, and a cure, is not.
 
     Returns:
         The trace in the narrow form; any other text as it is.
@@ -51,45 +38,42 @@ def folded(text: str, width: int) -> str:
                 parameters: 2 changed, norm 0.6
     """
     if FINDING.match(text):  # findings alone: `print(*routine.diagnose())`
-        return "\n".join(_wrapped(text, width))
+        return "\n".join(_fitting(text, width))
     head = HEAD.search(text)
     if not text.startswith("Trace of ") or head is None:
         return text
     table, _, rest = text[head.end() + 1 :].partition("\n\n")
-    code, gradients, parameters = (head.end(group) - head.start() for group in (1, 2, 3))
-    out = [*_wrapped(text[: head.start()].rstrip("\n"), width), head[1] + "code"]
+    digits = len(head[1]) - 2
+    code, gradients = len(head[2]), len(head[3])
+    out = [*_fitting(text[: head.start()].rstrip("\n"), width), head[1] + "code"]
     for line in table.splitlines():
+        number, after = cut(line, len(head[1]))
+        statement, did = cut(after, code)
         if RAISED.match(line):
-            out += _wrapped(line, width)
-        elif not line[gradients - 2 : gradients].strip():
-            out.append(line[:gradients].rstrip())
-            statement = line[code:]
-            under = code + min(len(statement) - len(statement.lstrip()), FARTHEST) + DEEPER
-            did = line[gradients:parameters].strip(), line[parameters:].strip()
-            if did[0] and not did[0][0].isdigit():  # it stands across both columns
-                out += _wrapped(" " * under + line[gradients:], width)
-                continue
-            for what, words in zip(("gradients: ", "parameters: "), did, strict=True):
-                if words:
-                    whole = " " * under + _name(what, words, line, parameters) + words
-                    out += _wrapped(whole, width)
+            out += wrapped(line, width)
+        elif statement.endswith("  ") or columns(after) < code:
+            row = Row(number.strip(), [statement.rstrip()], *_did(did, gradients))
+            out += narrow(row, digits, width)
+        elif "  " not in after.strip():
+            out += narrow(Row(number.strip(), [after]), digits, width)
         else:  # a long line of code has pushed the columns away
             out.append(line)
-    return "\n".join([*out, *([""] if rest else []), *_wrapped(rest, width)]).rstrip("\n")
+    return "\n".join([*out, *([""] if rest else []), *_fitting(rest, width)]).rstrip("\n")
 
 
-def _name(what: str, words: str, line: str, column: int) -> str:
-    """What the words are of; what stands beyond all columns, such as "lr 0.1 → 0.01", says it."""
-    return "" if what == "parameters: " and line[column] == " " else what
+def _did(words: str, width: int) -> tuple[str, str, str, str]:
+    """The columns after the code: gradients, parameters, what else was changed, what was bound."""
+    if words and words[0] not in " 0123456789":  # it stands across both columns
+        return "", "", "", words
+    gradients, rest = cut(words, width)
+    parameters, _, others = rest.partition("  ")  # what else was changed begins beyond both
+    also, _, beside = others.strip().partition("  ")
+    return gradients.strip(), parameters, also, beside
 
 
-def _wrapped(text: str, width: int) -> list[str]:
+def _fitting(text: str, width: int) -> list[str]:
     """Lines that are too long, broken between words, each part as far in as the first."""
     out = []
     for line in text.splitlines():
-        under = line[: len(line) - len(line.lstrip())]
-        wrap = textwrap.TextWrapper(
-            width, subsequent_indent=under, break_long_words=False, break_on_hyphens=False
-        )
-        out += [line] if CURE.match(line) or not line else wrap.wrap(line)
+        out += [line] if CURE.match(line) else wrapped(line, width)
     return out

@@ -7,32 +7,21 @@ From simple to complex: `text` (the whole), `_as_they_ran` (a short trace, line 
 from __future__ import annotations
 
 import os
-import textwrap
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from companion.records.finding import Finding
 from companion.records.line import LineRecord
 from companion.records.visible import visible
+from companion.render.columns import wrapped
 from companion.render.counts import steps_in_words
 from companion.render.finding import as_text
 from companion.render.listing import code, listing, margins
 from companion.render.notes import also, notes
+from companion.render.paint import Paint, plain
+from companion.render.table import Row, table
 from companion.render.values import beside
 
-WIDEST = 60  # columns of code; a longer line keeps its place and pushes only its own notes
 LONGEST = 60  # records; a longer trace is shown as written, each line once
-
-
-class _Row(NamedTuple):
-    line: str
-    code: Sequence[str]
-    gradients: str
-    parameters: str
-    also: str
-    beside: str  # what it bound, and buffers
-    blame: Sequence[str]  # the rules that object to the line
-    raised: str | None
 
 
 def text(
@@ -43,6 +32,8 @@ def text(
     unwatched: Sequence[str] = (),
     guard: Sequence[str] = (),
     as_written: bool = False,
+    width: int | None = None,
+    paint: Paint = plain,
 ) -> str:
     """The annotated lines, and what the diagnosis found.
 
@@ -59,6 +50,7 @@ def text(
     network = visible(network)
     rest = [f"not watched: {visible(words)}" for words in unwatched]
     rest += [f"guard: {visible(words)}" for words in guard]
+    rest = [line for words in rest for line in wrapped(words, width)]
     if not records:
         return "\n".join([f"Trace of {network}: no line ran", *rest])
     short = len(records) <= LONGEST and not as_written
@@ -69,41 +61,19 @@ def text(
     if not short:
         count = sum(not record.again for record in records)
         title += f", {count} lines run in {steps_in_words(records)}"
-    table = _table(rows, runs=not short)
-    last = ["\n".join(rest)] if rest else []
-    return "\n\n".join(["\n".join([title, *table]), *map(as_text, findings), *last])
+    head = [paint("title", line) for line in wrapped(title, width)]
+    head += table(rows, runs=not short, width=width, paint=paint)
+    told = [as_text(one, width, paint) for one in findings]
+    return "\n\n".join(["\n".join(head), *told, *(["\n".join(rest)] if rest else [])])
 
 
-def _table(rows: Sequence[_Row], *, runs: bool) -> list[str]:
-    """Head and rows, the columns aligned."""
-    number = "runs  line" if runs else "line"
-    digits = max(len(number), *(len(row.line) for row in rows))
-    width = min(WIDEST, max(len(line) for row in rows for line in row.code))
-    middle = max(len("gradients"), *(len(row.gradients) for row in rows))
-    last = max(len("parameters"), *(len(row.parameters) for row in rows))
-    out = [f"{number:>{digits}}  {'code':<{width}}  {'gradients':<{middle}}  parameters"]
-    for row in rows:
-        first = f"{row.line:>{digits}}  {row.code[0]:<{width}}  "
-        if row.gradients or row.parameters or row.also:
-            columns = f"{row.gradients:<{middle}}  {row.parameters:<{last}}  "
-            out.append(f"{first}{columns}{'  '.join(filter(None, row[4:6]))}".rstrip())
-        else:
-            out.append(f"{first}{row.beside}".rstrip())
-        out += [f"{'':>{digits}}  {line}".rstrip() for line in row.code[1:]]
-        under = len(row.code[0]) - len(row.code[0].lstrip())
-        out += [f"{'':>{digits}}  {'':<{under}}^ {rule}" for rule in row.blame]
-        if row.raised:
-            out.append(f"{'':>{digits}}  raised {visible(textwrap.shorten(row.raised, 100))}")
-    return out
-
-
-def _as_they_ran(records: Sequence[LineRecord], findings: Sequence[Finding]) -> list[_Row]:
+def _as_they_ran(records: Sequence[LineRecord], findings: Sequence[Finding]) -> list[Row]:
     """One row for each record."""
-    blamed: dict[int, list[str]] = {}
+    blamed: dict[int, list[tuple[str, bool]]] = {}
     for finding in findings:
-        blamed.setdefault(finding.index, []).append(finding.rule)
+        blamed.setdefault(finding.index, []).append((finding.rule, finding.certain))
     return [
-        _Row(
+        Row(
             str(record.line),
             lines,
             *notes(record),
@@ -116,7 +86,7 @@ def _as_they_ran(records: Sequence[LineRecord], findings: Sequence[Finding]) -> 
     ]
 
 
-def _as_written(records: Sequence[LineRecord], findings: Sequence[Finding]) -> list[_Row]:
+def _as_written(records: Sequence[LineRecord], findings: Sequence[Finding]) -> list[Row]:
     """One row for each line of the source, function by function in the order they first ran."""
     groups: dict[tuple[str, str, int], list[LineRecord]] = {}
     for record in records:
@@ -124,9 +94,10 @@ def _as_written(records: Sequence[LineRecord], findings: Sequence[Finding]) -> l
     order: dict[tuple[str, str], int] = {}
     for file, function, _ in groups:
         order.setdefault((file, function), len(order))
-    blamed: dict[tuple[str, int], list[str]] = {}
+    blamed: dict[tuple[str, int], list[tuple[str, bool]]] = {}
     for finding in findings:
-        blamed.setdefault((finding.file, finding.line), []).append(finding.rule)
+        one = finding.rule, finding.certain
+        blamed.setdefault((finding.file, finding.line), []).append(one)
     ordered = sorted(groups, key=lambda key: (order[key[:2]], key[2]))
     chosen = [_telling(groups[key]) for key in ordered]
     indents, rows = margins(chosen), []
@@ -135,7 +106,7 @@ def _as_written(records: Sequence[LineRecord], findings: Sequence[Finding]) -> l
         if len(order) > 1 and (file, function) != shown:
             shown = (file, function)
             title = f"# {function or 'top level'}, {os.path.basename(file)}"
-            rows.append(_Row("", [visible(title)], "", "", "", "", [], None))
+            rows.append(Row(code=[visible(title)]))
         group = groups[file, function, line]
         lines = code(record, record.indent - indents[file, function])
         rules = blamed.get((file, line), [])
@@ -143,7 +114,7 @@ def _as_written(records: Sequence[LineRecord], findings: Sequence[Finding]) -> l
         for runs, stands in (well, record), *(([one], one) for one in group if one.raised):
             if runs:  # a run that raised stands apart: it may have done another thing
                 rows.append(
-                    _Row(
+                    Row(
                         f"{max(1, sum(not one.again for one in runs))}x {line:5}",
                         lines,
                         *notes(stands),

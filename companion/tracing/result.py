@@ -13,9 +13,9 @@ from companion.records.line import LineRecord
 from companion.records.loading import load
 from companion.records.saving import save
 from companion.records.visible import encodable, visible
-from companion.render.narrow import fitting
 from companion.render.player.fragment import Player, player
 from companion.render.rows import rows
+from companion.render.terminal import columns_of
 from companion.render.text import text
 
 if TYPE_CHECKING:
@@ -227,8 +227,8 @@ class Trace:
             findings=findings,
             unwatched=self.unwatched,
             guard=self.guard,
+            width=columns_of(getattr(sys, "stdout", None)),
         )
-        whole = fitting(whole, sys.stdout)
         return encodable(whole, getattr(sys.stdout, "encoding", None))  # a file of cp1252 lacks →
 
     def __repr__(self) -> str:

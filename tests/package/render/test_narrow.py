@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
+import contextlib
+import functools
+import re
 
 import pytest
 import torch
 from torch import nn
 
 from companion import Trace, trace
-from companion.render.narrow import fitting, folded
-from tests.package.running import ENVIRONMENT
+from companion.render.columns import columns
+from companion.render.narrow import folded
+from companion.render.text import text
 
 WIDE = """\
 Trace of Net, 2 parameters, train.py
@@ -46,7 +46,9 @@ line  code
    6  scheduler.step()
         lr 0.1 → 0.01
    7  call(with_a_very_long_name_of_a_variable_that_pushes)  2 changed, norm 1  2 changed, norm 2
-   8  raise ValueError("so many words that they do not fit")
+   8  raise ValueError("so many
+          words that they do not
+          fit")
       raised ValueError: so many
       words that they do not fit
 
@@ -78,71 +80,57 @@ def test_what_is_no_table_stays(text: str) -> None:
     assert folded(text, 5) == text
 
 
-def test_a_real_one_loses_no_word() -> None:
-    net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
+@functools.cache
+def broken(steps: int) -> Trace:
+    """Accumulates; one line is long, others have wide characters, one raises."""
+    net = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.Linear(2, 1))
     optimizer = torch.optim.SGD(net.parameters(), lr=0.5)
-    with trace(net, optimizer) as routine:
-        for _ in range(3):
-            net(torch.ones(1, 2)).sum().backward()
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1)
+    inputs = torch.ones(4, 2)
+    with contextlib.suppress(ZeroDivisionError), trace(net, optimizer) as routine:
+        for _ in range(steps):
+            loss = net(inputs).sum()  # 학습 손실, 두 칸씩 차지한다
+            loss.backward()  # 逆伝播
             optimizer.step()
-    wide = str(routine)
-    assert "accumulates" in wide
-    narrow = folded(wide, 40)
-    for what in "gradients: ", "parameters: ":
-        narrow = narrow.replace(what, "")
-    head = wide.splitlines()[1]
-    assert sorted(narrow.split()) == sorted(wide.replace(head, "line code").split())
-
-
-def test_a_notebook_and_nothing_at_all_have_no_width() -> None:
-    assert fitting(WIDE, None) == WIDE
-    with open(os.devnull, "w") as file:
-        assert fitting(WIDE, file) == WIDE
-    assert fitting(WIDE, file) == WIDE  # closed
-
-
-SCRIPT = """\
-import contextlib, sys, torch
-from companion import trace
-net = torch.nn.Linear(2, 1)
-optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
-with trace(net, optimizer) if "print" in sys.argv else contextlib.nullcontext() as routine:
-    for _ in range(2):
-        optimizer.zero_grad()
-        net(torch.ones(1, 2)).sum().backward()
-        optimizer.step()
-if routine is not None:
-    print(routine)
-"""
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
-@pytest.mark.parametrize("columns", [40, 200])
-def test_in_a_terminal(columns: int, tmp_path: Path) -> None:
-    """Printed by a script, and the report of the command, which goes to stderr."""
-    import fcntl
-    import pty
-    import struct
-    import termios
-
-    (tmp_path / "script.py").write_text(SCRIPT)
-    for command in ["script.py", "print"], ["-m", "companion", "script.py"]:
-        ours, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-        script = subprocess.Popen(
-            [sys.executable, *command], cwd=tmp_path, env=ENVIRONMENT, stdout=theirs, stderr=theirs
+            scheduler.step()
+            held = {name: parameter.grad for name, parameter in net.named_parameters() if len(name)}
+        _ = 1 / (
+            len(held) - 6  # what was found
         )
-        os.close(theirs)
-        seen = b""
-        try:
-            while chunk := os.read(ours, 4096):
-                seen += chunk
-        except OSError:  # how Linux says that the other side is gone
-            pass
-        os.close(ours)
-        assert script.wait(60) == 0
-        assert "norm" in seen.decode()
-        assert ("gradients: 2 None" in seen.decode()) == (columns == 40), seen.decode()
+    return routine
+
+
+def words(text: str) -> list[str]:
+    """All that is said, without what the two forms say in their own way."""
+    return sorted(re.sub("(gradients|parameters)(:|  +parameters\n)", "", text).split())
+
+
+@pytest.mark.parametrize("steps", [3, 20], ids=["as they ran", "as written"])
+@pytest.mark.parametrize("width", [40, 60, 80, 100])
+def test_nothing_is_wider_than_the_terminal_and_no_word_is_lost(width: int, steps: int) -> None:
+    routine = broken(steps)
+    given = routine.records, routine.network, routine.diagnose()
+    wide, narrow = (
+        text(given[0], network=given[1], findings=given[2], width=one) for one in (None, width)
+    )
+    assert "accumulates" in wide
+    assert max(map(columns, wide.splitlines())) > 100
+    for line in narrow.splitlines():
+        assert columns(line) <= width or len(line.split()) <= 3, line
+    assert words(narrow) == words(wide)
+
+
+def test_columns_stand_below_each_other_beside_wide_characters() -> None:
+    lines = str(broken(2)).splitlines()
+    (backward,) = (line for line in lines[:6] if "loss.backward" in line)
+    at = columns(backward.partition("6 None → value")[0])
+    assert at == lines[1].index("gradients")
+
+
+def test_where_there_is_room_nothing_is_folded() -> None:
+    routine = broken(2)
+    whole = text(routine.records, network=routine.network)
+    assert text(routine.records, network=routine.network, width=1000) == whole
 
 
 def test_a_trace_that_fits_is_not_folded() -> None:
