@@ -12,12 +12,14 @@ def columns_of(stream: Any) -> int | None:
     """How wide what is written there may be; None where nothing bounds it.
 
     The variable `COLUMNS` says so of any stream, as it does for other commands; else a terminal
-    itself is asked. A file and a pipe have no width, and a notebook bounds nothing.
+    itself is asked. A file and a pipe have no width, and a notebook bounds nothing. Where `LINES`
+    stands beside it nobody has asked for it: Python's readline exports both, "80" and "24" where
+    there is no terminal, to all that its process starts.
     """
     if type(stream) is not io.TextIOWrapper:  # a notebook's, or one of a script's own
         return None
     said = os.environ.get("COLUMNS", "")
-    if said.isdecimal() and int(said):
+    if said.isdecimal() and int(said) and "LINES" not in os.environ:
         return int(said)
     try:
         return os.get_terminal_size(stream.fileno()).columns or None

@@ -77,7 +77,7 @@ def _as_they_ran(records: Sequence[LineRecord], findings: Sequence[Finding]) -> 
             str(record.line),
             lines,
             *notes(record),
-            "  ".join(also(record.before, record.after)),
+            "  ".join(also([record])),
             beside([record]),
             blamed.get(record.index, []),
             record.raised,
@@ -118,7 +118,7 @@ def _as_written(records: Sequence[LineRecord], findings: Sequence[Finding]) -> l
                         f"{max(1, sum(not one.again for one in runs))}x {line:5}",
                         lines,
                         *notes(stands),
-                        "  ".join(_also(runs)),
+                        "  ".join(also(runs)),
                         beside(runs),
                         rules,
                         stands.raised,
@@ -133,9 +133,3 @@ def _telling(group: Sequence[LineRecord]) -> LineRecord:
     well = [r for r in group if not r.raised] or group
     changed = [r for r in well if r.changed_gradients or r.changed_parameters]
     return changed[-1] if changed else well[-1]
-
-
-def _also(runs: Sequence[LineRecord]) -> list[str]:
-    """What else a line changed, in the last run in which it did."""
-    told = (also(one.before, one.after) for one in reversed(runs))
-    return next(filter(None, told), [])

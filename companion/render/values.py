@@ -21,7 +21,7 @@ def beside(runs: Sequence[LineRecord]) -> str:
     Args:
         runs: Records of the same line, in order; the last one stands for all where they differ.
     """
-    last = runs[-1]
+    last = next((run for run in reversed(runs) if run.values), runs[-1])  # a loop's end binds none
     said = [
         _told([one for run in runs for one in run.values if one.name == value.name], last)
         for value in last.values[:MOST]

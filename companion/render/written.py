@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from companion.records.line import LineRecord
+from companion.render.notes import also
 
 CHANGED = ("changed_gradients", "changed_parameters", "changed_buffers", "changed_others")
 
@@ -16,14 +17,17 @@ def written(records: Sequence[LineRecord]) -> list[dict[str, Any]]:
 
     Returns:
         Dicts of file, line, function, source, runs, raised (a text, or None), the names of the
-        gradients, parameters, buffers and others that any run changed, and values: by variable,
-        what each run bound, a number or a shape. Numbers that JSON lacks are texts: "nan",
-        "inf", "-inf".
+        gradients, parameters, buffers and others that any run changed, also: what else runs
+        changed, in words, such as learning rates and modes, and values: by variable, what each run
+        bound, a number or a shape. Numbers that JSON lacks are texts: "nan", "inf", "-inf".
     """
     lines: dict[tuple[str, str, int], dict[str, Any]] = {}
+    runs: dict[tuple[str, str, int], list[LineRecord]] = {}
     for record in records:
+        place = record.file, record.function, record.line
+        runs.setdefault(place, []).append(record)
         line = lines.setdefault(
-            (record.file, record.function, record.line),
+            place,
             {
                 "file": record.file,
                 "line": record.line,
@@ -35,6 +39,7 @@ def written(records: Sequence[LineRecord]) -> list[dict[str, Any]]:
                 "changed_parameters": {},
                 "changed_buffers": {},
                 "changed_others": {},
+                "also": [],
                 "values": {},
             },
         )
@@ -46,7 +51,8 @@ def written(records: Sequence[LineRecord]) -> list[dict[str, Any]]:
             shape = None if value.shape is None else list(value.shape)
             told = shape if value.number is None else _number(value.number)
             line["values"].setdefault(value.name, []).append(told)
-    for line in lines.values():
+    for place, line in lines.items():
+        line["also"] = also(runs[place])
         for what in CHANGED:
             line[what] = list(line[what])
     return list(lines.values())

@@ -18,9 +18,8 @@ import pytest
 from tests.package.sources import chosen
 
 PYTHON = {"script": [], "module": ["-m"], "code": ["-c"], "command": ["-m", "companion"]}
-# Nothing lays out what is printed into a file. (readline exports a width to all that its process
-# starts, and pytest imports it.)
-for _name in ("COLUMNS", "FORCE_COLOR", "NO_COLOR"):
+# Nothing lays out what is printed into a file, whatever is set where the tests are started.
+for _name in ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR"):
     os.environ.pop(_name, None)
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 NOTHING: Mapping[str, str] = MappingProxyType({})

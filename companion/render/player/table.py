@@ -68,7 +68,7 @@ def _head(line: int, source: str) -> str:
 def _said(record: LineRecord) -> str:
     """The note under a line, in words that hold without the table."""
     gradients, parameters = notes(record)
-    others = also(record.before, record.after)
+    others = also([record])
     neither = not (record.changed_gradients or record.changed_parameters or others)
     said = ["changes neither gradients nor parameters"] if neither else []
     said += [f"gradients: {gradients}"] if gradients else []

@@ -44,7 +44,7 @@ def terminal(width: int) -> Iterator[tuple[int, TextIO]]:
 @pytest.fixture(autouse=True)
 def bare(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
-    for name in "COLUMNS", "FORCE_COLOR", "NO_COLOR":
+    for name in "COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR":
         monkeypatch.delenv(name, raising=False)
 
 
@@ -83,7 +83,8 @@ def test_how_wide(monkeypatch: pytest.MonkeyPatch) -> None:
             assert columns_of(stream) == expected
         monkeypatch.setenv("COLUMNS", "33")
         assert [columns_of(one) for one in (file, None, io.StringIO())] == [33, None, None]
-    monkeypatch.delenv("COLUMNS")
+        monkeypatch.setenv("LINES", "24")  # as readline exports them, of another terminal or none
+        assert [columns_of(one) for one in (stream, file)] == [57, None]
     with terminal(0) as (_, stream):  # it does not say
         assert columns_of(stream) is None
     assert columns_of(stream) is None  # closed

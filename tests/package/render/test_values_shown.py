@@ -178,6 +178,39 @@ def test_the_losses_stand_above_the_diagrams() -> None:
     plt.close("all")
 
 
+def accumulated(batches: int) -> Trace:
+    """A step, and the schedule's, come with every second batch; the last batch brings neither."""
+    net = nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.16)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.5)
+    with trace(net, optimizer) as routine:
+        for number, inputs in enumerate(torch.ones(batches, 1, 2)):
+            net.train(number % 2 > 0)
+            (net(inputs).sum() / 2).backward()
+            if number % 2:
+                optimizer.step()
+                optimizer.zero_grad()
+            scheduler.step() if number % 2 else None
+    return routine
+
+
+def test_rates_and_modes_that_some_runs_of_a_line_change() -> None:
+    """In each view: the rate moves in every second run, and not in the last one."""
+    routine = accumulated(19)
+    rates = "lr 0.16 → … → 0.0003125"
+    (row,) = (one for one in str(routine).splitlines() if "scheduler.step()" in one)
+    assert row.endswith(f"  {rates}")
+    (row,) = (one for one in str(routine).splitlines() if "enumerate" in one)
+    assert row.endswith("  inputs float32 [1, 2]")  # a loop's end binds nothing
+    told = {one["source"]: one for one in json.loads(json.dumps(written(routine.records)))}
+    assert told["scheduler.step() if number % 2 else None"]["also"] == [rates]
+    assert told["net.train(number % 2 > 0)"]["also"] == ["1 modules → eval"]
+    assert told["optimizer.step()"]["also"] == []
+    short = accumulated(4)
+    for moved in "lr 0.16 → 0.08", "lr 0.08 → 0.04":
+        assert str(short).count(moved) == short.play().html.count(moved) == 1
+
+
 def test_a_json_of_the_lines(tmp_path: Path) -> None:
     routine = norm_and_loss()
     told = {one["source"]: one for one in json.loads(json.dumps(written(routine.records)))}
