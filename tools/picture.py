@@ -6,6 +6,7 @@ table of what it prints becomes an SVG. Only code, names and numbers stand in it
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -36,6 +37,7 @@ def report() -> str:
         done = subprocess.run(
             [sys.executable, "-m", "companion", SCRIPT],
             cwd=folder,
+            env={**os.environ, "NO_COLOR": "1", "COLUMNS": ""},
             capture_output=True,
             text=True,
             check=False,

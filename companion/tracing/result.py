@@ -28,8 +28,8 @@ class Trace:
     `trace` makes one, and `Trace.load`; you need not.
 
     `print` shows your lines and what each of them changed, below each line where a terminal is too
-    narrow for columns; in a notebook the trace itself, as the
-    last line of a cell, is shown as the player.
+    narrow for columns. In a notebook the trace itself, as the last line of a cell, is shown as the
+    player; where nothing of a page is shown, as in IPython or an export as text, as `print` does.
 
     Attributes:
         network (str): The class name of the traced network; of several, their own names.
@@ -218,6 +218,14 @@ class Trace:
 
     def _repr_html_(self) -> str:
         return self.play().html
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """What IPython shows, and a notebook keeps beside the player; short inside of a list."""
+        lines = [repr(self)] if cycle or len(printer.stack) > 1 else str(self).splitlines()
+        for at, line in enumerate(lines):
+            if at:
+                printer.break_()
+            printer.text(line)
 
     def __str__(self) -> str:
         findings = self.diagnose()

@@ -17,7 +17,7 @@ from pathlib import Path
 from companion.records.finding import Finding
 from companion.records.line import LineRecord
 from companion.records.visible import visible
-from companion.render.finding import shown
+from companion.render.finding import as_html, shown
 from companion.render.layers import chosen_layers
 from companion.render.page import asset
 from companion.render.page import page as around
@@ -38,16 +38,18 @@ class Player:
     Attributes:
         title: "Trace of Net, 10 parameters".
         html: The fragment.
+        findings: What was found, as HTML, one below the other; a page of its own ends with it.
     """
 
     title: str
     html: str
+    findings: str = ""
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it as a page of its own, which any browser opens, offline too.
 
-        Its Content-Security-Policy lets a browser run the player's own script and nothing else,
-        and asks no one for anything.
+        Below the player stands each finding. Its Content-Security-Policy lets a browser run the
+        player's own script and nothing else, and asks no one for anything.
 
         Args:
             path: The file; an existing one is replaced.
@@ -55,7 +57,7 @@ class Player:
         Raises:
             OSError: If the file cannot be written.
         """
-        Path(path).write_text(page(self.title, self.html), encoding="utf-8")
+        Path(path).write_text(page(self.title, self.html + self.findings), encoding="utf-8")
 
     def _repr_html_(self) -> str:
         return self.html
@@ -106,7 +108,19 @@ def player(
         f"<table>\n{HEAD}{''.join(tbodies)}</table>\n</div>\n</details>\n"
         f"<script>{asset(ASSETS[1])}</script>\n</div>\n"
     )
-    return Player(title, html)
+    return Player(title, html, _below(findings, opened))
+
+
+def _below(findings: Sequence[Finding], opened: str) -> str:
+    if not findings:
+        return ""
+    said = "".join(
+        f"<p>Line {one.line}: <code>{shown(one.source.partition(chr(10))[0])}</code></p>\n"
+        f"<blockquote>{as_html(one)}</blockquote>\n"
+        for one in findings
+    )
+    many = f"{len(findings)} finding{'s' if len(findings) > 1 else ''}"
+    return f"<details{opened}>\n<summary>{many}</summary>\n{said}</details>\n"
 
 
 CLASSES = "routine-player rp mathjax_ignore tex2jax_ignore"  # dollars in code make no formula
@@ -126,6 +140,7 @@ def _shown(records: Sequence[LineRecord], findings: Sequence[Finding], layers: i
         return list(range(len(records)))
     ends = room // 3
     wanted = {*range(ends), *range(len(records) - ends, len(records))}
+    wanted.update(finding.index for finding in findings)
     for finding in findings[: ends // (2 * AROUND + 1) + 1]:
         wanted.update(range(finding.index - AROUND, finding.index + AROUND + 1))
     return sorted(i for i in wanted if 0 <= i < len(records))

@@ -13,6 +13,7 @@ from pathlib import Path
 import matplotlib as mpl
 import pytest
 import torch
+from IPython.core.formatters import DisplayFormatter
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -418,3 +419,13 @@ def test_a_diagram_too_wide_for_a_phone_is_folded() -> None:
     assert rows[2::2] == [["(on entering)"], *([record.source] for record in routine.records)]
     assert rows[3::2][:3] == [["None"] * 5] * 3
     assert boxes(figure) == {(7, column) for column in range(-1, 4)}
+
+
+def test_ipython_shows_what_print_does_and_a_notebook_keeps_both(routine: Trace) -> None:
+    """So an export as text, or as LaTeX, holds the lines and the findings; in a list it is short."""
+    data, _ = DisplayFormatter().format(routine)
+    assert data["text/plain"] == str(routine)
+    assert data["text/html"] == routine._repr_html_()
+    assert set(data) == {"text/plain", "text/html"}
+    data, _ = DisplayFormatter().format([routine, {1: routine}])
+    assert data == {"text/plain": repr([routine, {1: routine}])}
