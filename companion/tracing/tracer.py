@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from types import CodeType, FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 from companion.guard.guard import Guard
 from companion.isolation.wall import aside, is_ours, leave_out_us, tell
@@ -19,9 +19,7 @@ from companion.tracing.follower import Follower
 from companion.tracing.options import Options
 from companion.tracing.recorder import Recorder
 from companion.tracing.result import Trace
-
-if TYPE_CHECKING:
-    pass
+from companion.tracing.traced import Traced
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -218,7 +216,7 @@ class Tracer:
         if problem is not None and error is None:
             tell(problem, stacklevel=stacklevel + 1)
 
-    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+    def __call__(self, function: Callable[P, R]) -> Traced[P, R]:
         """Trace every call of `function`; its attribute `routine` holds the `Trace`."""
         code = _code_of(function)
         if (
@@ -256,5 +254,6 @@ class Tracer:
                 )
             return result
 
-        traced.routine = self._routine  # type: ignore[attr-defined]
-        return traced
+        made = cast("Traced[P, R]", traced)
+        made.routine = self._routine
+        return made

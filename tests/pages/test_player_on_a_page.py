@@ -114,6 +114,35 @@ def test_without_scripts_the_table_stands_open(
             expect(opened.page.get_by_text(record.source, exact=True).first).to_be_visible()
 
 
+@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_page_ends_with_the_findings(
+    browser: Browser, wrong: Trace, tmp_path: Path, scripts: bool, scheme: str
+) -> None:
+    """Whole on a phone, and without scripts as well; where one is to guess they are folded."""
+    wrong.play().save(tmp_path / "wrong.html")
+    address = (tmp_path / "wrong.html").as_uri()
+    options = {"java_script_enabled": scripts, "color_scheme": scheme}
+    with visit(browser, address, NARROW, **options) as opened:
+        (finding,) = wrong.diagnose()
+        below = opened.page.locator("main > details", has_text="1 finding")
+        assert f"Line {finding.line}: {finding.source}" in below.inner_text()
+        for words in finding.observed, finding.why, finding.cure, finding.chapter:
+            expect(below.get_by_text(words)).to_be_visible()
+        if not scripts:  # the table is not in a box of its own, which would hide most of it
+            assert (
+                opened.page.locator(".rp-wide").evaluate("e => e.scrollHeight - e.clientHeight")
+                <= 20
+            )
+        else:
+            assert problems_axe(opened.page) == []
+            assert problems_sideways(opened.page) == []
+        assert problems_said(opened) == []
+    wrong.play(predict=True).save(tmp_path / "wrong.html")
+    with visit(browser, address, NARROW, **options) as opened:
+        expect(opened.page.get_by_text(wrong.diagnose()[0].observed).last).to_be_hidden()
+
+
 def test_in_a_sandboxed_frame(browser: Browser, right: Trace, tmp_path: Path) -> None:
     """As Colab shows an output: a frame without an origin of its own."""
     inner = right._repr_html_().replace("&", "&amp;").replace('"', "&quot;")

@@ -239,6 +239,6 @@ def test_a_function_goes_on_where_it_was(looking: Looking) -> None:
 
     for first in 36, 41:
         some(first)
-        (said,) = some.routine.guard  # type: ignore[attr-defined]
+        (said,) = some.routine.guard
         assert said.startswith("optimizer, step 5: ")
-    assert str(some.routine).count("guard: ") == 1  # type: ignore[attr-defined]
+    assert str(some.routine).count("guard: ") == 1

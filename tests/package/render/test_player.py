@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -214,6 +215,18 @@ def test_lines_around_a_finding_stay() -> None:
     table = Table(routine.play().html)
     assert len([body for body in table.bodies if "lines not shown" in str(body)]) == 2
     assert "accumulates" in str(table.bodies)
+
+
+def test_no_finding_is_cut_away() -> None:
+    """However many there are, and wherever they stand."""
+    routine = loop(steps=40)
+    (one,) = loop(steps=3, clear=False).diagnose()
+    lines = range(5, len(routine.records), 11)
+    findings = [replace(one, index=index) for index in lines]
+    played = module.player(routine.records, network="Net", findings=findings)
+    assert "lines not shown" in played.html
+    assert played.html.count('<tr class="rp-finding"') == len(lines)
+    assert played.findings.count("<blockquote>") == len(lines)
 
 
 def test_many_layers_are_cut_and_can_be_chosen() -> None:

@@ -7,7 +7,7 @@ import io
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import matplotlib as mpl
@@ -422,10 +422,11 @@ def test_a_diagram_too_wide_for_a_phone_is_folded() -> None:
 
 
 def test_ipython_shows_what_print_does_and_a_notebook_keeps_both(routine: Trace) -> None:
-    """So an export as text, or as LaTeX, holds the lines and the findings; in a list it is short."""
-    data, _ = DisplayFormatter().format(routine)
+    """So an export as text or LaTeX holds the lines and the findings; in a list it is short."""
+    shown: Callable[[object], tuple[dict[str, str], object]] = DisplayFormatter().format
+    data, _ = shown(routine)
     assert data["text/plain"] == str(routine)
     assert data["text/html"] == routine._repr_html_()
     assert set(data) == {"text/plain", "text/html"}
-    data, _ = DisplayFormatter().format([routine, {1: routine}])
+    data, _ = shown([routine, {1: routine}])
     assert data == {"text/plain": repr([routine, {1: routine}])}

@@ -135,7 +135,7 @@ def test_a_run_that_raised_stands_apart() -> None:
 
     with pytest.raises(RuntimeError):
         train()
-    routine: Trace = train.routine  # type: ignore[attr-defined]
+    routine = train.routine
     rows = text(routine.records, network="Net", as_written=True).splitlines()
     places = [i for i, row in enumerate(rows) if "loss = net(x).sum()" in row]
     assert [rows[i].split()[0] for i in places] == ["2x", "1x"]

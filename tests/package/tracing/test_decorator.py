@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from companion import Trace, trace
+from companion import trace
 from tests.package.tracing.watching import Loop, counts
 
 
@@ -26,7 +26,7 @@ def test_decorator(loop: Loop) -> None:
 
     assert isinstance(step(loop.inputs, labels=loop.labels), float)
     assert (step.__name__, step.__doc__) == ("step", "Document.")
-    routine: Trace = step.routine  # type: ignore[attr-defined]
+    routine = step.routine
     assert counts(routine) == [("loss.backward()", 4, 0), ("loop.optimizer.step()", 0, 4)]
     assert len(routine.records) == 5
     step(loop.inputs, labels=loop.labels)
@@ -43,7 +43,7 @@ def test_decorated_method_and_decorated_twice(loop: Loop) -> None:
 
     traced = trace(loop.net, loop.optimizer)(Trainer().step)
     assert traced() == 3
-    routine: Trace = traced.routine  # type: ignore[attr-defined]
+    routine = traced.routine
     assert counts(routine) == [("loop.net(loop.inputs).sum().backward()", 4, 0)]
 
 
@@ -55,7 +55,7 @@ def test_decorated_function_that_raises(loop: Loop) -> None:
 
     with pytest.raises(RuntimeError, match="out of memory"):
         step()
-    routine: Trace = step.routine  # type: ignore[attr-defined]
+    routine = step.routine
     assert [r.raised for r in routine.records] == [None, "RuntimeError: out of memory"]
 
 
@@ -67,7 +67,7 @@ def test_a_function_that_calls_itself(loop: Loop) -> None:
             step(depth - 1)
 
     step(2)
-    routine: Trace = step.routine  # type: ignore[attr-defined]
+    routine = step.routine
     assert counts(routine) == [
         ("loop.net(loop.inputs).sum().backward()", 4, 0),
         ("step(depth - 1)", 4, 0),
@@ -97,7 +97,7 @@ def test_recursion_follows_the_outermost_call(loop: Loop) -> None:
             inner(depth - 1)
 
     outer()
-    assert counts(outer.routine) == [("inner(2)", 4, 0)]  # type: ignore[attr-defined]
+    assert counts(outer.routine) == [("inner(2)", 4, 0)]
 
 
 @pytest.mark.parametrize("kind", ["generator", "coroutine", "builtin", "classmethod"])

@@ -104,7 +104,7 @@ def test_every_in_the_decorator_over_many_calls(net: Any, sgd: torch.optim.SGD) 
     for _ in range(10):
         step()
         assert not is_traced()
-    routine: Trace = step.routine  # type: ignore[attr-defined]
+    routine = step.routine
     assert traced_steps(routine) == [0, 4, 8]
     assert watch.on == [i % 4 == 0 for i in range(10)]
     assert [r.source for r in routine.records if r.step == 4] == [
@@ -130,7 +130,7 @@ def test_every_in_a_decorated_function_that_calls_itself(net: Any, sgd: torch.op
 
     for depth in 0, 0, 1, 0, 2, 0, 1, 0, 0, 0:
         step(depth)
-    routine: Trace = step.routine  # type: ignore[attr-defined]
+    routine = step.routine
     assert {r.depth for r in routine.records} == {0}
     assert {r.step % 3 for r in routine.records} == {0}
 

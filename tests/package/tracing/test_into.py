@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from companion import Trace, trace
+from companion import trace
 from companion.tracing.code.source import Source
 from tests.package.tracing.watching import BOTH, assert_chained, changes, lines, loss_of, spy
 
@@ -208,7 +208,7 @@ def test_into_the_decorated_function_itself(net: Any) -> None:
 
     traced = trace(net, into=[dig])(dig)
     traced(1)
-    routine: Trace = traced.routine  # type: ignore[attr-defined]
+    routine = traced.routine
     assert [r.depth for r in routine.records if r.changed_gradients] == [1, 0]
 
 
@@ -310,7 +310,7 @@ def test_into_in_the_decorator(net: Any, sgd: torch.optim.SGD) -> None:
 
     step()
     step()
-    routine: Trace = step.routine  # type: ignore[attr-defined]
+    routine = step.routine
     assert lines(routine)[:3] == [
         (0, "step", "loss_of(net).backward()"),
         (0, "step", "update()"),

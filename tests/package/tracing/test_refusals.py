@@ -74,7 +74,7 @@ def test_a_trace_in_a_function_called_inside_a_trace(loop: Loop) -> None:
         step()
         loop.optimizer.zero_grad()
     assert counts(outer) == [("step()", 4, 4), ("loop.optimizer.zero_grad()", 4, 0)]
-    assert len(step.routine.records) == 2  # type: ignore[attr-defined]
+    assert len(step.routine.records) == 2
 
 
 @pytest.mark.parametrize(

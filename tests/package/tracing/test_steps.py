@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import optimizer as optimizers
 
-from companion import Trace, trace
+from companion import trace
 from tests.package.tracing.watching import BOTH, Watch, changes, loss_of, traced_steps
 
 # steps
@@ -51,7 +51,7 @@ def test_steps_in_the_decorator_reads_nothing_once_it_has_ended(
         step()
     monkeypatch.setattr(Meter, "__init__", None)  # cannot be called
     step()
-    routine: Trace = step.routine  # type: ignore[attr-defined]
+    routine = step.routine
     assert traced_steps(routine) == [0, 1]
 
 
