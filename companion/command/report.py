@@ -45,11 +45,16 @@ class Report:
         self._pid = os.getpid()
         self._printed = self._insisted = False
         self._certain = False
+        self._early: list[str] = []
         self._is_alone = not _is_one_of_several()
 
     def finish(self) -> None:
-        """The steps to be watched are over."""
+        """The steps to be watched are over, or no more can be watched: then it is said why."""
         self._print()
+        if self.scout.routine is not None and self._is_here():
+            early = [*self.scout.routine.unwatched]
+            self._say(*map(_not_watched, early))
+            self._early = early
         if self._given.stop:
             self.scout.insist(self._insist)
             raise SystemExit(self.exit_code())
@@ -177,7 +182,8 @@ class Report:
                 self._say(f"no page was written: {error}")
 
     def _unwatched(self) -> list[str]:
-        return [f"not watched: {words}" for words in self.scout.unwatched]
+        """What has not been said before."""
+        return [_not_watched(one) for one in self.scout.unwatched if one not in self._early]
 
     def _guarded(self) -> list[str]:
         """What the guard has seen, and no certain finding says already."""
@@ -219,6 +225,10 @@ class Report:
             if not is_ours(error):
                 raise
             self._say(f"no JSON was written: {error}")
+
+
+def _not_watched(words: str) -> str:
+    return f"not watched: {words}"
 
 
 def _awaiting(finding: Finding) -> Finding:

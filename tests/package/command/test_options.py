@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.package.command.running import (
     BROKEN,
     LOOP,
@@ -31,6 +33,24 @@ def test_stop(start: Start, tmp_path: Path) -> None:
     ran = start("--stop", "script.py")  # no line of it ever moves a watched parameter
     assert ran.code == 3
     assert len(ran.out.splitlines()) < 20
+
+
+SAYS = "    import sys; print('step', step, file=sys.stderr)\n"
+
+
+@pytest.mark.parametrize("most", [100_000, 600])
+def test_the_report_comes_when_watching_ends(start: Start, tmp_path: Path, most: int) -> None:
+    """While the script goes on; where more steps were asked for than fit, it says so then."""
+    few = f"import companion.tracing.recorder as recorder\nrecorder.MOST_LINES = {most}\n"
+    write(tmp_path, few + SETUP + f"for step in range(350):\n{SAYS}{STEP}")
+    said = start("--steps", "200", "script.py").well().err.splitlines()
+    (at,) = (i for i, line in enumerate(said) if line.startswith("companion: watched "))
+    assert said[at].startswith("companion: watched 200 steps") is (most > 600)
+    assert said.index("step 80") < at < said.index("step 349")
+    why = f"companion: not watched: the rest: only the first {most} lines are watched"
+    told = [i for i, line in enumerate(said) if line == why]
+    assert len(told) == (most == 600)
+    assert all(at < i < said.index("step 349") for i in told)
 
 
 def test_stop_is_caught(start: Start, tmp_path: Path) -> None:
