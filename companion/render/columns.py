@@ -51,13 +51,15 @@ def wrapped(line: str, width: int | None, *, deeper: int = 0) -> list[str]:
     """A line as several that fit, broken between words; a word that is too long stays whole.
 
     Args:
-        line: The line; its further parts stand as far in as it does.
+        line: The line; its further parts stand as far in as it does, or as far as they can.
         width: How many columns there are; None for any number.
         deeper: How much further in they stand.
 
     Example:
         >>> wrapped("    so many words", 12, deeper=2)
         ['    so many', '      words']
+        >>> wrapped("    x = function(of, much)", 14)
+        ['    x =', ' function(of,', '    much)']
     """
     if width is None or columns(line) <= width:
         return [line]
@@ -66,7 +68,8 @@ def wrapped(line: str, width: int | None, *, deeper: int = 0) -> list[str]:
     for word in _WORD.findall(line):
         if now and columns(now) + columns(word) > width:
             lines.append(now)
-            now = under + word.lstrip(" \t")
+            alone = word.lstrip(" \t")
+            now = under[: max(0, width - columns(alone))] + alone  # less far in, if it fits there
         else:
             now += word
     return [*lines, now]
