@@ -9,21 +9,19 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 
+from companion.command.out import Out
 from companion.command.scout.scout import Scout
 from companion.isolation.wall import is_ours
 from companion.isolation.words import words_of
 from companion.records.finding import Finding
 from companion.records.times import times
-from companion.records.visible import encodable, visible
+from companion.records.visible import visible
 from companion.render.columns import wrapped
 from companion.render.counts import count_steps, steps_in_words
 from companion.render.finding import as_text
-from companion.render.paint import coloured, plain
-from companion.render.terminal import columns_of, wants_colour
 from companion.render.text import text
 from companion.render.written import written
 
@@ -41,7 +39,7 @@ class Report:
 
     def __init__(self, given: argparse.Namespace) -> None:
         self._given = given
-        self._out = _Out(sys.stderr)
+        self._out = Out(sys.stderr)
         self._pid = os.getpid()
         self._printed = self._insisted = False
         self._certain = False
@@ -240,37 +238,6 @@ def _awaiting(finding: Finding) -> Finding:
 
 def _count(number: int, what: str) -> str:
     return f"{number or 'no'} {what}{'' if number == 1 else 's'}"
-
-
-class _Out:
-    """Where a stream goes, by a number of our own: the script may close it, and use its number.
-
-    What it shows is asked before the script runs, which may change the environment.
-    """
-
-    def __init__(self, stream: Any) -> None:
-        self.columns = columns_of(stream)
-        self.paint = coloured if wants_colour(stream) else plain
-        self._stream = stream
-        self._encoding = getattr(stream, "encoding", None)
-        try:
-            self._number: int | None = os.dup(stream.fileno())
-        except (AttributeError, OSError, ValueError):  # none, closed, or no file
-            self._number = None
-
-    def say(self, words: str) -> None:
-        """Write a line; where it cannot be written, nobody reads it."""
-        line = encodable(f"{words}\n", self._encoding)
-        try:
-            if self._number is not None:
-                raw = line.replace("\n", os.linesep).encode(self._encoding or "utf-8", "replace")
-                while raw:
-                    raw = raw[os.write(self._number, raw) :]
-            elif self._stream is not None:
-                self._stream.write(line)
-        except Exception as error:
-            if not is_ours(error):
-                raise
 
 
 def _is_one_of_several() -> bool:

@@ -41,7 +41,7 @@ SAYS = "    import sys; print('step', step, file=sys.stderr)\n"
 @pytest.mark.parametrize("most", [100_000, 600])
 def test_the_report_comes_when_watching_ends(start: Start, tmp_path: Path, most: int) -> None:
     """While the script goes on; where more steps were asked for than fit, it says so then."""
-    few = f"import companion.tracing.recorder as recorder\nrecorder.MOST_LINES = {most}\n"
+    few = f"import companion.tracing.extent as extent\nextent.MOST_LINES = {most}\n"
     write(tmp_path, few + SETUP + f"for step in range(350):\n{SAYS}{STEP}")
     said = start("--steps", "200", "script.py").well().err.splitlines()
     (at,) = (i for i, line in enumerate(said) if line.startswith("companion: watched "))
