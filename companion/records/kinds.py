@@ -120,6 +120,7 @@ KINDS = {
             "unregistered": Detail(
                 "texts", "parameters with a gradient that no module has registered"
             ),
+            "class": Detail("text", "its class"),
             "eps": Detail("text?", "its eps, where that is 0 in the type of what it holds"),
         },
     ),
@@ -137,6 +138,7 @@ KINDS = {
         "Gradients are clipped; the function's name.",
         {
             "given": Detail("texts", "the watched parameters it was given, where that is known"),
+            "limit": Detail("text?", "what it clips to, where that is a number"),
             "meter": Detail("flag", "whether its limit is so large that it only measures"),
         },
     ),

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
+from companion.records.phase import Phase
 from companion.records.reading import Reading
 from companion.records.value import Value
 
@@ -121,6 +122,12 @@ class State:
         return State, _plain(self)
 
 
+def sets(before: State, after: State) -> bool:
+    """Whether a learning rate or a mode is another after than before."""
+    rates, modes = before.learning_rates, before.training
+    return after.learning_rates is not rates or after.training is not modes
+
+
 _MAPPINGS = [one.name for one in fields(State) if one.name != "scale"]
 
 
@@ -150,6 +157,7 @@ class LineRecord:
         changed_others: The same of networks that only take part.
         again: Whether an earlier record shows the same run of the line, up to its call of a
             function whose lines are watched.
+        phase: Which part of the line it is, where a library runs a loop in it; else None.
 
     Example:
         >>> import torch
@@ -180,12 +188,17 @@ class LineRecord:
     changed_buffers: tuple[str, ...] = ()
     changed_others: tuple[str, ...] = ()
     again: bool = False
+    phase: Phase | None = None
 
     def __setstate__(self, state: list[Any]) -> None:  # a pickle of before may lack the last ones
-        for one, value in zip(fields(self), [*state, (), (), (), False], strict=False):
+        later = _LATER[len(state) - len(fields(self)) :]
+        for one, value in zip(fields(self), [*state, *later], strict=False):
             object.__setattr__(self, one.name, value)
 
     @property
     def place(self) -> tuple[str, int]:
         """File and line, the same for every run of a line."""
         return self.file, self.line
+
+
+_LATER = [(), (), (), False, None]  # what the last fields are in a pickle that lacks them

@@ -12,6 +12,7 @@ from typing import Any
 
 from companion.records.kinds import KINDS, Type
 from companion.records.line import Event, LineRecord, State
+from companion.records.phase import Phase
 from companion.records.reading import Reading
 from companion.records.saving import FORMAT, VERSION
 from companion.records.uncollected import uncollected
@@ -168,6 +169,11 @@ def _value_in(value: Any) -> Value:
     )
 
 
+def _phase(value: Any) -> Phase:
+    library, function, loss = _list(value)
+    return Phase(_text(library), _text(function), _or_none(_float)(loss))
+
+
 def _event(value: Any) -> Event:
     kind, name, details = _list(value)
     if _text(kind) in KINDS:
@@ -254,4 +260,5 @@ def _record(index: int, value: Any, states: Sequence[State], shared: _Shared) ->
         changed_buffers=shared.of("names", value.get("changed_buffers", []), _texts),
         changed_others=shared.of("names", value.get("changed_others", []), _texts),
         again=_bool(value.get("again", False)),
+        phase=_or_none(_phase)(value.get("phase")),
     )

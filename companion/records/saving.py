@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from companion.records.line import LineRecord, State
+from companion.records.phase import Phase
 from companion.records.reading import Reading
 from companion.records.uncollected import uncollected
 from companion.records.value import Value
@@ -60,6 +61,7 @@ def _whole(network: str, records: Sequence[LineRecord]) -> dict[str, Any]:
                 "changed_buffers": list(record.changed_buffers),
                 "changed_others": list(record.changed_others),
                 "again": record.again,
+                "phase": _phase_out(record.phase),
             }
             for record in records
         ],
@@ -106,6 +108,13 @@ def _value_out(value: Value) -> list[Any]:
         value.graph,
         value.unreached,
     ]
+
+
+def _phase_out(phase: Phase | None) -> list[Any] | None:
+    if phase is None:
+        return None
+    loss = None if phase.loss is None else _number(phase.loss)
+    return [phase.library, phase.function, loss]
 
 
 def _reading_out(reading: Reading | None) -> list[Any] | None:

@@ -18,6 +18,7 @@ from companion.render.finding import as_text
 from companion.render.listing import code, listing, margins
 from companion.render.notes import also, notes
 from companion.render.paint import Paint, plain
+from companion.render.phases import by_phases, in_a_library
 from companion.render.table import Row, table
 from companion.render.values import beside
 
@@ -53,6 +54,11 @@ def text(
     rest = [line for words in rest for line in wrapped(words, width)]
     if not records:
         return "\n".join([f"Trace of {network}: no line ran", *rest])
+    if in_a_library(records):
+        last = ["\n".join(rest)] if rest else []
+        return "\n\n".join(
+            ["\n".join(by_phases(records, findings)), *map(as_text, findings), *last]
+        )
     short = len(records) <= LONGEST and not as_written
     rows = _as_they_ran(records, findings) if short else _as_written(records, findings)
     title = f"Trace of {network}, {len(records[0].after.parameters)} parameters"

@@ -13,8 +13,9 @@ from typing import NamedTuple
 import torch
 
 from companion.isolation.libraries import is_in_library
+from companion.tracing.code.foreign import is_foreign
 from companion.tracing.code.uncounted import moves_statistics, reaches_past, unscales
-from companion.tracing.events.recognise import Recogniser, recogniser_of
+from companion.tracing.events.recognise import Recogniser, part_of, recogniser_of
 
 _BACKWARD = torch.autograd.backward.__code__
 
@@ -31,6 +32,7 @@ class Call(NamedTuple):
         averaging: It may move running statistics, and counts no write.
         wakes: It is where training begins again.
         follows: Its lines are watched.
+        part: Which part of a training step it begins, where a library runs the loop; or "".
     """
 
     recogniser: Recogniser | None = None
@@ -40,11 +42,12 @@ class Call(NamedTuple):
     averaging: bool = False
     wakes: bool = False
     follows: bool = False
+    part: str = ""
 
     @property
     def matters(self) -> bool:
         """Whether a recorder wants to be told of it."""
-        return bool(self.recogniser or self.past or self.unscaling or self.averaging)
+        return bool(self.recogniser or self.past or self.unscaling or self.averaging or self.part)
 
 
 PLAIN = Call()
@@ -118,5 +121,14 @@ def meaning_of(code: CodeType, follows: Callable[[CodeType], bool]) -> Call:
         moves_statistics(code),
         code is _BACKWARD,
         not is_body and follows(code),
+        _begins_part(code),
     )
     return PLAIN if call == PLAIN else call
+
+
+def _begins_part(code: CodeType) -> str:
+    """Which part of a step a call of this code may begin; also of a library's own optimizer."""
+    part = part_of(code)
+    if not part and code.co_name in ("step", "zero_grad") and is_foreign(code):
+        return "optimizing"
+    return part

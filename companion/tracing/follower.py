@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Sequence
 from types import CodeType, FrameType
 from typing import Any
 
@@ -15,32 +14,15 @@ from companion.isolation.stepping import AFTER
 from companion.isolation.wall import aside, is_ours, keep_out_dynamo, leave_out_us
 from companion.isolation.words import words_of
 from companion.tracing.calls import Call, is_called, meaning_of
-from companion.tracing.code import source as text
-from companion.tracing.options import Options
+from companion.tracing.followed import Followed
+from companion.tracing.phases import begin_part, end_part
 from companion.tracing.place import Place, line_of, under_way
-from companion.tracing.recorder import Recorder
 from companion.tracing.sources.choice import source_for
-from companion.tracing.sources.settrace import Settrace
-from companion.tracing.sources.source import Listener, Source
+from companion.tracing.sources.source import Source
 
 
-class Follower(Listener):
+class Follower(Followed):
     """Follows one frame, and the functions called from it, and tells a recorder what they do."""
-
-    def __init__(self, recorder: Recorder, options: Options) -> None:
-        super().__init__()
-        self._options, self._recorder = options, recorder
-        self._texts: dict[int, tuple[CodeType, text.Source]] = {}
-        self._problem: str | None = None
-        self._source: Source = Settrace(self)
-        self._prepare()
-
-    def _prepare(self, code: CodeType | None = None) -> None:
-        self.thread = threading.get_ident()
-        self.base, self.places = None, []
-        self.code = self._awaited = code  # of the outermost frame, once it is called
-        self._header: text.Statement | None = None
-        self._failure: int | None = None  # the id of the exception that came while we worked
 
     def start(self, code: CodeType | None = None) -> None:
         """Begin to watch; with `code`, once a frame of that code is called."""
@@ -60,38 +42,6 @@ class Follower(Listener):
             self._source.install()
             if after is not None:
                 self._source.replace(after)
-
-    def follow(self, frames: Sequence[FrameType], *, begun: bool = False) -> None:
-        """Watch these frames, outermost first, from the line that is under way in each.
-
-        With `begun` these are lines of the loop; without, the one that enters the trace.
-        """
-        self.base = frames[0]
-        if self.is_still:
-            return
-        for frame in frames:
-            self._source.follow(self._enter(frame, begun=begun))
-        if not begun:
-            self._header = self.places[0].header
-
-    def _enter(self, frame: FrameType, *, begun: bool = False) -> Place:
-        code = frame.f_code
-        if id(code) not in self._texts:
-            self._texts[id(code)] = code, text.Source(frame)
-        source = self._texts[id(code)][1]
-        header = None if begun else source.at(frame.f_lineno)
-        if begun and frame is self.base:
-            header = self._header
-        place = Place(frame, len(self.places), source, header)
-        self.places.append(place)
-        return place
-
-    def record_line_under_way(self) -> None:
-        """The innermost line under way has just begun; all that are belong to the first step."""
-        self.places[-1].recorded = False
-        for place in self.places:
-            self._recorder.count(place.frame, place.current.first)
-        self._recorder.begin(self.places[-1])
 
     @property
     def codes(self) -> list[CodeType]:
@@ -197,6 +147,8 @@ class Follower(Listener):
         if not self.places or self.is_still or not is_called(frame):
             return False
         if call.matters and self._recorder.heeds(call, frame):
+            if call.part and self._begin_part(call.part, frame):
+                return False
             aside(self._recorder.called, call, frame)
         caller = self.places[-1].frame
         if frame is self.base or (
@@ -209,8 +161,24 @@ class Follower(Listener):
             return True
         return False
 
+    def _begin_part(self, part: str, frame: FrameType) -> bool:
+        """A library may run the loop: whether enough has been watched."""
+        with self._recorder.extent.budget:
+            began = aside(begin_part, self._recorder, self.places[-1], frame, part)
+            return began and self._is_enough()
+
+    def _is_enough(self) -> bool:
+        """Whether the line, or the part of it, that is over was the last to be watched for now."""
+        if not self._recorder.is_enough():
+            return False
+        self._pause()
+        if self._recorder.ended:
+            self._options.ended()
+        return True
+
     def _call_from_line(self, frame: FrameType) -> Place:
         self._recorder.finish(self.places[-1], begun=True)
+        end_part(self.places[-1])
         place = self._enter(frame)
         place.note_called(frame)
         return place
@@ -259,13 +227,11 @@ class Follower(Listener):
             recorder.finish(self.places[-1])
             self.places.pop()
         recorder.finish(place)
-        recorder.count(frame, statement.first)
+        recorder.count((id(frame.f_code), statement.first))
         recorder.note_gone()
-        if recorder.is_enough():
-            self._pause()
-            if recorder.ended:
-                self._options.ended()
-        elif recorder.extent.is_idle():
+        if self._is_enough():
+            return
+        if recorder.extent.is_idle():
             self._doze()
         else:
             place.begin(frame, statement)

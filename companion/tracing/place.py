@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from types import CodeType, FrameType
 from typing import Any
 
+from companion.records.phase import Phase
 from companion.tracing.code.handlers import handlers
 from companion.tracing.code.source import Source, Statement
 from companion.tracing.code.uncounted import reaches_past
@@ -22,6 +23,8 @@ class Place:
         raised: Whether an exception has come through the statement under way.
         leaving: Whether one may be about to leave the frame.
         entered: Whether it is a header, and what it heads goes on: a loop has a next round.
+        phase: Which part of it is under way, where a library runs a loop in it.
+        part: What began that: "forward", "backward", ...
     """
 
     def __init__(
@@ -50,6 +53,8 @@ class Place:
         self.start = frame.f_lasti
         self.recorded = self.current is self.header
         self.raised = self.leaving = self.entered = False
+        self.phase: Phase | None = None
+        self.part = ""
         # A `with` comes round once more where its block ends: that is the same run.
         self.shown = self.current.is_with and self.start > self._first(frame)
 

@@ -6,6 +6,7 @@ optimizer steps, and when the line is over, by whoever sees that: a `companion.t
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import replace
 from types import FrameType
 from typing import Any
@@ -17,7 +18,7 @@ from companion.isolation.wall import is_calm
 from companion.isolation.words import words_of
 from companion.measure.meter import Measurement, Meter
 from companion.measure.watched import Watched
-from companion.records.line import Event, LineRecord
+from companion.records.line import Event, LineRecord, sets
 from companion.records.value import Value
 from companion.tracing.calls import Call
 from companion.tracing.code.frames import local_variables
@@ -131,9 +132,9 @@ class Recorder:
 
     # A line.
 
-    def count(self, frame: FrameType, first: int) -> None:
+    def count(self, line: Hashable) -> None:
         """A line begins; it may be the first of a new step."""
-        self._steps.begin((id(frame.f_code), first))
+        self._steps.begin(line)
         if self._steps.number != self._last_step:
             self._last_step = self._steps.number
             self.extent.steps += not self.silent
@@ -177,7 +178,9 @@ class Recorder:
         measured = self._meter.measure()
         if not begun:
             self._events += self._readers.after(place, self._events, measured.state)
-        changed = any(measured[1:])
+        changed = any(measured[1:]) or (
+            place.phase is not None and sets(self._state, measured.state)
+        )
         if changed or any(event.kind not in QUIET for event in self._events):
             self.extent.idle = 0
         if self._meter.overlooked:
@@ -224,6 +227,7 @@ class Recorder:
             changed_buffers=self._shared.of("buffers", measured.changed_buffers),
             changed_others=self._shared.of("others", measured.changed_others),
             again=place.shown,
+            phase=place.phase,
         )
         place.shown = True
         self.records.append(record)
@@ -266,7 +270,8 @@ class Recorder:
 
     def _add_step(self, optimizer: Optimizer, name: str, details: dict[str, Any]) -> None:
         unheld = self._reached.stepped(optimizer, name, self._watched.optimizers.values())
-        self._events += [Event("step", name, details), *unheld]
+        kind = {"class": type(optimizer).__name__}
+        self._events += [Event("step", name, details | kind), *unheld]
 
     def other_stepped(self, optimizer: Optimizer) -> None:
         """An optimizer that nobody named has stepped; it may hold what is watched, or held once."""

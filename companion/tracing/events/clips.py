@@ -21,6 +21,8 @@ def clip(local: Mapping[str, Any], frame: FrameType, watched: Mapping[str, Tenso
     """The event of such a call, from its own variables; `watched` are the parameters, by name."""
     limit = local.get("max_norm", local.get("clip_value"))
     details: dict[str, Any] = {"meter": type(limit) not in (int, float) or not limit < MOST}
+    if type(limit) in (int, float):
+        details["limit"] = f"{limit:g}"
     given = _given(local.get("parameters"))
     if given is not None:
         details["given"] = tuple(name for name, p in watched.items() if id(p) in given)

@@ -82,8 +82,8 @@ def _is_recomputed_later(frame: FrameType | None) -> bool:
 
 
 def _backward(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event:
-    roots = _roots(local["tensors"])
-    nodes = [grad_fn(root) for root in roots]
+    begun = roots(local["tensors"])
+    nodes = [grad_fn(root) for root in begun]
     near = [list(below([node], FAR)) for node in nodes]
     kept = local.get("retain_graph"), local.get("create_graph")
     retained = _is_true(kept[0])
@@ -96,19 +96,19 @@ def _backward(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event
         "backward",
         "",
         {
-            "mean": len(roots) == 1 and is_mean(nodes[0]),
+            "mean": len(begun) == 1 and is_mean(nodes[0]),
             "twice": twice.what,
             "before": twice.before,
             "classes": twice.classes,
             "across": next((found for found in map(picked_across, near) if found), None),
             "spread": None if spread is None else spread.whole,
             "part": None if spread is None else spread.part,
-            "cut": bool(roots) and all(root.is_leaf and root.requires_grad for root in roots),
+            "cut": bool(begun) and all(root.is_leaf and root.requires_grad for root in begun),
             "nodes": _nodes(nodes) if retained else None,
             "inputs": local.get("inputs") is not None,
-            **of_loss(roots, near[0] if len(near) == 1 else list(below(nodes, FAR))),
+            **of_loss(begun, near[0] if len(near) == 1 else list(below(nodes, FAR))),
             **reached,
-            "strangers": known.reached.backward(roots, frame),
+            "strangers": known.reached.backward(begun, frame),
         },
     )
 
@@ -127,7 +127,7 @@ def _is_true(value: object) -> bool:
     return type(value) in (bool, int) and bool(value)
 
 
-def _roots(tensors: object) -> list[Tensor]:
+def roots(tensors: object) -> list[Tensor]:
     """The tensors that a backward begins at; none where only the user's own code could tell."""
     several: Any = tensors if type(tensors) in (list, tuple) else [tensors]
     return [one for one in several if is_a(one, Tensor) and is_plain(one)]
@@ -168,6 +168,9 @@ def _scaler_step(local: Mapping[str, Any], frame: FrameType, known: Known) -> Ev
 def _schedule(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event | None:
     kept = attributes(local["self"])
     optimizer = kept.get("optimizer")
+    called = attributes(optimizer).get("_opt_called") is True
+    if id(optimizer) not in known.names:  # Accelerate's stands around the one that is watched
+        optimizer = attributes(optimizer).get("optimizer")
     caller = frame.f_back.f_code.co_name if frame.f_back is not None else ""
     if caller == "_initial_step" or id(optimizer) not in known.names:
         return None
@@ -177,7 +180,7 @@ def _schedule(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event
         {
             "scheduler": type(local["self"]).__name__,
             "first": kept.get("_step_count") == 1,
-            "stepped": attributes(optimizer).get("_opt_called") is True,
+            "stepped": called or attributes(optimizer).get("_opt_called") is True,
             "span": span if type(span := kept.get("T_max")) is int and span > 0 else None,
         },
     )
@@ -233,8 +236,30 @@ def _codes() -> dict[int, tuple[CodeType, Recogniser]]:
     return codes
 
 
+def _parts() -> dict[int, tuple[CodeType, str]]:
+    names: dict[Recogniser, str] = {
+        _forward: "forward",
+        _backward: "backward",
+        _clear: "clear",
+        _clip: "clip",
+        _scale: "scale",
+        _unscale: "unscale",
+        _scaler_step: "scaler step",
+        _schedule: "schedule",
+    }
+    parts = {key: (code, names[tell]) for key, (code, tell) in _CODES.items() if tell in names}
+    around: Any = Optimizer.profile_hook_step(_schedule)  # what every step runs in
+    steps = [("step", around)]
+    for kind in vars(torch.optim).values():
+        if isinstance(kind, type) and "_init_group" in vars(kind):  # after a closure has run
+            steps.append(("update", vars(kind)["_init_group"]))
+    return parts | {id(one.__code__): (one.__code__, part) for part, one in steps}
+
+
 _CLIPS = ("clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_")
 _CODES = _codes()
+_PARTS = _parts()
+FORWARD = inspect.unwrap(nn.Module.__call__).__code__
 
 
 def is_of_interest(recogniser: Recogniser, frame: FrameType, known: Known) -> bool:
@@ -251,6 +276,12 @@ def is_of_interest(recogniser: Recogniser, frame: FrameType, known: Known) -> bo
 def is_recognised(code: CodeType) -> bool:
     """Whether a call of this code may be an event."""
     return id(code) in _CODES and _CODES[id(code)][1] is not _made
+
+
+def part_of(code: CodeType) -> str:
+    """Which part of a training step a call of this code begins; "" for none, as nearly all."""
+    known = _PARTS.get(id(code))
+    return "" if known is None else known[1]
 
 
 def recogniser_of(code: CodeType) -> Recogniser | None:

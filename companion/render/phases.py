@@ -1,0 +1,252 @@
+"""A loop that a library runs, as text: the parts of one of the user's lines, and his own lines.
+
+From simple to complex: `in_a_library` (whether a trace is one), `by_phases` (the whole), and below
+it what a part was and what it changed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from companion.records.finding import Finding
+from companion.records.line import Event, LineRecord
+from companion.records.reading import combine
+from companion.records.visible import visible
+from companion.render.listing import code, margins
+from companion.render.notes import also, cleared_already
+from companion.render.values import beside
+
+WIDEST = 60  # columns of what stands before what a line changed; a longer line pushes its own
+MOST = 4  # numbers that are told one by one
+
+# What a part is called, by the kind of its event.
+_CALLS = {"step": "step", "clear": "zero_grad", "schedule": "step", "backward": "backward"}
+_CALLS |= {"scale": "scale", "unscale": "unscale", "scaler step": "GradScaler.step"}
+
+
+class _Row(NamedTuple):
+    runs: str
+    where: str
+    what: str | None  # None for a line of the user's own, which stands across both columns
+    changed: str
+    blame: Sequence[str] = ()
+
+
+def in_a_library(records: Sequence[LineRecord]) -> str:
+    """The library's function that runs the loop, "transformers.Trainer.train"; "" where none does.
+
+    Example:
+        >>> in_a_library([])
+        ''
+    """
+    for record in records:
+        if record.phase is not None and (record.changed_parameters or _has(record, "step")):
+            return record.phase.library
+    return ""
+
+
+def by_phases(records: Sequence[LineRecord], findings: Sequence[Finding]) -> list[str]:
+    """The user's line that calls the library, and a row for each part of it, in their order.
+
+    Lines of the user's own that the library calls stand where they run. Each row says how often it
+    ran, which function of the library makes the call (or whose step it is), what it is, and what it
+    changed, of the last run that changed something.
+    """
+    first = next(record for record in records if record.phase is not None)
+    source = visible(first.source.splitlines()[0]) if first.source else ""
+    title = f"your line: {visible(os.path.basename(first.file))}:{first.line}  {source}"
+    facts = [_counted(len(first.after.parameters), "parameter"), *_kinds(records)]
+    rows = list(_rows(records, findings))
+    where = max(len("where"), *(len(row.where) for row in rows if row.what is not None))
+    what = max(len("what"), *(len(row.what) for row in rows if row.what is not None))
+    own = max((len(row.where) for row in rows if row.what is None), default=0)
+    what = max(what, min(own, WIDEST) - where - 2)
+    out = [title, f"  {', '.join(facts)}", f"runs  {'where':<{where}}  {'what':<{what}}  changed"]
+    for row in rows:
+        if row.what is None:
+            place = f"{row.where:<{where + what + 2}}"
+        else:
+            place = f"{row.where:<{where}}  {row.what:<{what}}"
+        out.append(f"{row.runs:>4}  {place}  {row.changed}".rstrip())
+        out += [f"      ^ {rule}" for rule in row.blame]
+    return out
+
+
+def _rows(records: Sequence[LineRecord], findings: Sequence[Finding]) -> Iterable[_Row]:
+    """One for each part, and for each line of the user's, in the order in which they first ran."""
+    blamed = {finding.index: [] for finding in findings}  # type: dict[int, list[str]]
+    for finding in findings:
+        blamed[finding.index].append(finding.rule)
+    groups: dict[tuple[str, ...], list[LineRecord]] = {}
+    calling = {record.place for record in records if record.phase is not None}
+    for record in records:
+        if record.phase is not None or record.place not in calling:
+            groups.setdefault(_key(record), []).append(record)
+    indents, shown = margins(records), ("", "")
+    for group in _in_order(groups):
+        rules = [rule for record in group for rule in blamed.get(record.index, [])]
+        record = group[-1]
+        if record.phase is not None:
+            if row := _part(group, rules):
+                shown = ("", "")
+                yield row
+            continue
+        place = record.file, record.function
+        if place != shown:
+            shown = place
+            name = f"# {record.function or 'top level'}, {os.path.basename(record.file)}"
+            yield _Row("", visible(name), None, "")
+        lines = code(record, record.indent - indents[place])
+        number = max(1, sum(not one.again for one in group))
+        yield _Row(f"{number}x", f"{record.line:4}  {lines[0]}", None, _changed(group), rules)
+
+
+def _key(record: LineRecord) -> tuple[str, ...]:
+    if record.phase is None:
+        return "line", record.file, record.function, str(record.line)
+    return "part", record.phase.function, *_whose(record)
+
+
+def _in_order(groups: dict[tuple[str, ...], list[LineRecord]]) -> list[list[LineRecord]]:
+    """The groups, each function's lines together and in the order of its source."""
+    place: dict[tuple[str, ...], int] = {}
+    for key in groups:
+        place.setdefault(key[:3] if key[0] == "line" else key, len(place))
+    ordered = sorted(
+        groups, key=lambda key: (place[key[:3] if key[0] == "line" else key], groups[key][0].line)
+    )
+    found = [groups[key] for key in ordered]
+    if found and _has(found[0][0], "backward"):  # watched from there on: the forward comes first
+        while len(found) > 1 and _has(found[-1][0], "forward"):
+            found.insert(0, found.pop())
+    return found
+
+
+def _part(group: Sequence[LineRecord], rules: Sequence[str]) -> _Row | None:
+    """A part of the library's, or what nobody began, where that changed something."""
+    record = group[-1]
+    assert record.phase is not None
+    where, what = _whose(record)
+    if not where:
+        where = record.phase.function
+    if not what and not where:
+        where = record.phase.library.partition(".")[2]
+    changed = _changed(group)
+    losses = [one.phase.loss for one in group if one.phase and one.phase.loss is not None]
+    if losses:
+        what += ", loss"
+        changed = "; ".join(filter(None, [f"loss {_chain(losses)}", changed]))
+    if not changed and not what and not rules:
+        return None
+    return _Row(f"{len(group)}x", visible(where), what, changed or _nothing(record), rules)
+
+
+def _whose(record: LineRecord) -> tuple[str, str]:
+    """Whose part it is, where that is no function of the library, and what it is."""
+    events = {event.kind: event for event in record.events}
+    phase = record.phase
+    function = phase.function if phase is not None else ""
+    for kind in ("step", "schedule", "clear", "clip", "backward", "unscale", "scaler step"):
+        if kind not in events:
+            continue
+        event = events[kind]
+        if kind == "clip":
+            return "", f"clip{_limit(event)}"
+        if kind == "backward" and "forward" in events:
+            return "", "forward, backward"
+        if kind == "schedule":
+            return str(event.details.get("scheduler", "")), "step"
+        return event.name if kind in ("step", "clear") else "", _CALLS[kind]
+    if "forward" in events:
+        return "", "forward" if events["forward"].details["grad"] else "forward, no gradients"
+    if "scale" in events:
+        return "", _CALLS["scale"]
+    owner, _, method = function.rpartition(".")
+    return (owner, method) if method in ("step", "zero_grad") else ("", "")
+
+
+def _limit(event: Event) -> str:
+    limit = event.details.get("limit")
+    return "" if limit is None else f" to {limit}"
+
+
+def _changed(runs: Sequence[LineRecord]) -> str:
+    """What the last run that changed something changed; rates as they went."""
+    changing = [run for run in runs if run.changed_gradients or run.changed_parameters]
+    said = _tensors(changing[-1]) if changing else []
+    said += _rates(runs)
+    others = [also(run.before, run.after) for run in reversed(runs)]
+    other = [[words for words in one if not words.startswith("lr ")] for one in others]
+    said += next(filter(None, other), [])
+    return "; ".join([*said, *filter(None, [beside(runs)])])
+
+
+def _tensors(record: LineRecord) -> list[str]:
+    """The gradients and parameters that were changed, and what the gradients came to."""
+    said = []
+    if record.changed_gradients:
+        after = [record.after.gradients.get(name) for name in record.changed_gradients]
+        whole = combine(record.after.gradients.values())
+        words = _counted(len(after), "gradient")
+        if all(one is None for one in after):
+            words += " → None"
+        elif whole is not None and not whole.norm and not whole.nonfinite:
+            words += " → 0"
+        elif whole is not None:
+            words += f", norm {whole.norm:.4g}"
+            words += f", {whole.nonfinite} not finite" if whole.nonfinite else ""
+        said.append(words)
+    if record.changed_parameters:
+        said.append(_counted(len(record.changed_parameters), "parameter"))
+    return said
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _rates(runs: Sequence[LineRecord]) -> list[str]:
+    """How each learning rate went, such as "lr 0.1 → 0.05 → 0.025"."""
+    went: dict[tuple[str, int], list[float]] = {}
+    for run in runs:
+        for name, rates in run.after.learning_rates.items():
+            was = run.before.learning_rates.get(name, ())
+            for i, (old, new) in enumerate(zip(was, rates, strict=False)):
+                if old != new:
+                    went.setdefault((name, i), [old]).append(new)
+    return list(dict.fromkeys(f"lr {_chain(one)}" for one in went.values()))
+
+
+def _chain(numbers: Sequence[float]) -> str:
+    told = [f"{number:.4g}" for number in numbers]
+    return " → ".join(told if len(told) <= MOST else [*told[:2], "…", told[-1]])
+
+
+def _nothing(record: LineRecord) -> str:
+    """Why a part changed nothing, where that can be said."""
+    clips = [event for event in record.events if event.kind == "clip"]
+    if not clips:
+        return cleared_already(record)
+    whole, limit = combine(record.after.gradients.values()), clips[-1].details.get("limit")
+    norms = clips[-1].name != "clip_grad_value_" and whole is not None and limit is not None
+    if norms and whole is not None and limit is not None and whole.norm <= float(limit):
+        return "nothing: the norm was below"
+    return "nothing"
+
+
+def _has(record: LineRecord, kind: str) -> bool:
+    return any(event.kind == kind for event in record.events)
+
+
+def _kinds(records: Sequence[LineRecord]) -> list[str]:
+    """The optimizers and schedulers that stepped, by the names that events give them."""
+    names: dict[str, None] = {}
+    for record in records:
+        for event in record.events:
+            if event.kind == "step":
+                names[str(event.details.get("class", event.name))] = None
+            elif event.kind == "schedule":
+                names[str(event.details.get("scheduler", ""))] = None
+    return [visible(name) for name in names if name]
