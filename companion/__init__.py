@@ -12,6 +12,7 @@ The rooms of the package; what is in one imports only from rooms on floors below
 4. `guard`: what is still looked at after optimizers' steps when no line is watched any more.
 5. `tracing`: a running frame becomes records: `trace()`, who follows, what a call means.
 6. `command`: what `python -m companion` does: running a script, finding its loop, the report.
+7. `integrations`: a callback for Lightning, one for the Trainer, and what the pytest plugin does.
 """
 
 from __future__ import annotations

@@ -38,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         report.finish,
         place_of(given.script, module=given.module),
         guarded=given.guard and not given.stop,
+        into=given.into,
     )
     report.scout = scout
     scout.start()
@@ -98,7 +99,7 @@ _code_of = SystemExit.__dict__["code"].__get__  # a subclass may make a property
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog=_prog(),
-        usage="%(prog)s [--steps N] [--stop] [--no-guard] [--json FILE] "
+        usage="%(prog)s [--steps N] [--stop] [--no-guard] [--into NAME] [--json FILE] "
         "[--html FILE] (script.py | -m module) [arguments]\n"
         "       %(prog)s explain RULE\n       %(prog)s rules",
         description="Run a training script, unedited, and report on stderr which of its lines "
@@ -119,6 +120,13 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         dest="guard",
         action="store_false",
         help="look at nothing any more after these steps",
+    )
+    parser.add_argument(
+        "--into",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="follow the lines of this function, class or module of a library, too",
     )
     parser.add_argument("--json", metavar="FILE", help="write steps and findings as JSON, too")
     parser.add_argument("--html", metavar="FILE", help="write a page that plays the steps, too")

@@ -110,7 +110,9 @@ class Report:
                     width=self._out.columns,
                     paint=self._out.paint,
                 )
-            self._say(self._verdict(), below=table)
+            library = in_a_library(self._records).rpartition(".")[0]
+            lines = f"\n\nits lines: --into {visible(library)}" if library else ""
+            self._say(self._verdict(), below=f"{table}{lines}")
         elif self.scout.problem is not None:
             self._say(f"this script cannot be watched: {self.scout.problem}")
         elif self.scout.unwatched:

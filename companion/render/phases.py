@@ -140,7 +140,7 @@ def _part(group: Sequence[LineRecord], rules: Sequence[str]) -> _Row | None:
         changed = "; ".join(filter(None, [f"loss {_chain(losses)}", changed]))
     if not changed and not what and not rules:
         return None
-    return _Row(f"{len(group)}x", visible(where), what, changed or _nothing(record), rules)
+    return _Row(f"{len(group)}x", visible(where), visible(what), changed or _nothing(record), rules)
 
 
 def _whose(record: LineRecord) -> tuple[str, str]:
@@ -170,6 +170,14 @@ def _whose(record: LineRecord) -> tuple[str, str]:
 def _limit(event: Event) -> str:
     limit = event.details.get("limit")
     return "" if limit is None else f" to {limit}"
+
+
+def _number(clip: Event) -> float | None:
+    """The limit; a stranger's trace may say anything."""
+    try:
+        return float(clip.details.get("limit") or "")
+    except ValueError:
+        return None
 
 
 def _changed(runs: Sequence[LineRecord]) -> str:
@@ -229,9 +237,9 @@ def _nothing(record: LineRecord) -> str:
     clips = [event for event in record.events if event.kind == "clip"]
     if not clips:
         return cleared_already(record)
-    whole, limit = combine(record.after.gradients.values()), clips[-1].details.get("limit")
-    norms = clips[-1].name != "clip_grad_value_" and whole is not None and limit is not None
-    if norms and whole is not None and limit is not None and whole.norm <= float(limit):
+    whole, limit = combine(record.after.gradients.values()), _number(clips[-1])
+    by_value = clips[-1].name == "clip_grad_value_"
+    if not by_value and whole is not None and limit is not None and whole.norm <= limit:
         return "nothing: the norm was below"
     return "nothing"
 

@@ -57,7 +57,11 @@ def text(
     if in_a_library(records):
         last = ["\n".join(rest)] if rest else []
         return "\n\n".join(
-            ["\n".join(by_phases(records, findings)), *map(as_text, findings), *last]
+            [
+                "\n".join(by_phases(records, findings)),
+                *(as_text(one, width, paint) for one in findings),
+                *last,
+            ]
         )
     short = len(records) <= LONGEST and not as_written
     rows = _as_they_ran(records, findings) if short else _as_written(records, findings)

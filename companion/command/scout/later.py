@@ -16,7 +16,7 @@ from companion.tracing.recorder import Recorder
 
 MOST = 3  # times
 
-Find = Callable[[FrameType], tuple[list[FrameType], Watched | None]]
+Find = Callable[[FrameType], tuple[list[FrameType], Watched | None, list[str]]]
 
 
 class Later:
@@ -77,7 +77,7 @@ class Later:
             aside(self._begin, frame)
 
     def _begin(self, frame: FrameType) -> None:
-        frames, watched = self._find(frame)
+        frames, watched, _ = self._find(frame)
         if watched is not None and self._recorder.again(watched):
             self._follower.start()
             self._follower.follow(frames, begun=True)

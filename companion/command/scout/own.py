@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,18 @@ def is_direct(frame: FrameType, caller: FrameType) -> bool:
     return between is caller
 
 
+def frames_of(
+    frame: FrameType | None, top: FrameType | None, follows: Callable[[CodeType], bool]
+) -> list[FrameType]:
+    """The frames to be followed of those that run (below `top`), outermost first."""
+    found: list[FrameType] = []
+    while frame is not None and frame is not top:
+        if follows(frame.f_code) and not is_in_forward(frame):
+            found.insert(0, frame)
+        frame = frame.f_back
+    return found
+
+
 def is_in_forward(frame: FrameType) -> bool:
     """Whether a frame runs inside a network's forward."""
     outer = frame.f_back
@@ -59,21 +72,3 @@ def is_in_forward(frame: FrameType) -> bool:
             return True
         outer = outer.f_back
     return False
-
-
-def own_frames(
-    frame: FrameType | None, top: FrameType, place: str | None = None
-) -> list[FrameType]:
-    """The user's frames that are under way, outermost first; none that a network's forward calls.
-
-    Args:
-        frame: The innermost one that runs.
-        top: Ours, that has called them all.
-        place: The script, or the folder of the package, that runs.
-    """
-    frames: list[FrameType] = []
-    while frame is not None and frame is not top:
-        if is_own(frame.f_code, place) and not is_in_forward(frame):
-            frames.insert(0, frame)
-        frame = frame.f_back
-    return frames

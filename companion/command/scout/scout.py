@@ -9,7 +9,8 @@ import inspect
 import os
 import sys
 import threading
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Sequence
 from types import CodeType, FrameType
 from typing import Any
 
@@ -19,9 +20,10 @@ from torch import nn
 from torch.optim.optimizer import Optimizer
 
 from companion.command.scout.found import Found
+from companion.command.scout.into import Into
 from companion.command.scout.later import Later
 from companion.command.scout.loaders import CODES, Loaders
-from companion.command.scout.own import CALL, is_direct, is_own, is_special, own_frames
+from companion.command.scout.own import CALL, frames_of, is_direct, is_own, is_special
 from companion.command.scout.tally import Tally, ends_well
 from companion.command.scout.unwatched import Unwatched
 from companion.guard.guard import Guard
@@ -55,6 +57,7 @@ class Scout(Listener):
         done: Called when they are over.
         place: The script, or the folder of the package, that runs.
         guarded: Whether a guard stays when they are over.
+        into: What of a library is to be followed line by line, by name.
 
     Attributes:
         guard: It, once a training has begun; it looks only when the steps are over.
@@ -70,6 +73,7 @@ class Scout(Listener):
         place: str | None = None,
         *,
         guarded: bool = False,
+        into: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self._source: Source = Settrace(self)
@@ -81,7 +85,7 @@ class Scout(Listener):
         self._missed, self._loaders = Unwatched(place), Loaders(place)
         self._insist: Callable[[], None] | None = None
         self._search = Budget(grace=5, share=0.2)  # for finding the loop
-        self._guarded = guarded
+        self._guarded, self._into = guarded, Into(into)
         self.guard: Guard | None = None
         self.routine: Trace | None = None
         self.problem: str | None = None
@@ -96,10 +100,12 @@ class Scout(Listener):
         shown = self.routine.records[: self._later.first if self._later else None]
         return [*self.routine.unwatched, *self._missed.except_for(shown)]
 
-    def start(self) -> None:
-        """Begin to wait for the training."""
+    def start(self, optimizers: Sequence[Optimizer] | None = None) -> None:
+        """Begin to wait for the training; with its `optimizers` where it is under way already."""
         self._pid, self.thread = os.getpid(), threading.get_ident()
-        self._top = sys._getframe(1)
+        self._top = sys._getframe(1) if optimizers is None else None
+        for one in optimizers or ():
+            self._found.optimizers[id(one)] = weakref.ref(one)
         # From here to the end: what torch.compile makes of a step is compiled anew where hooks are
         # others than before.
         BEFORE.add(self._on_step)
@@ -108,8 +114,8 @@ class Scout(Listener):
         self.phase = "watching"
         self._source.install()
 
-    def stop(self, error: BaseException | None) -> None:
-        """The script is over."""
+    def stop(self, error: BaseException | None, *, over: bool = True) -> None:
+        """The script is over, or only the training that was waited for."""
         BEFORE.remove(self._on_step)
         AFTER.remove(self._on_stepped)
         if self._later is not None:
@@ -117,7 +123,7 @@ class Scout(Listener):
         self.abandon()
         if self.guard is not None:
             self.guard.end(wait=error is None)
-        if self._insist is None and self.problem is None and ends_well(error):
+        if over and self._insist is None and self.problem is None and ends_well(error):
             aside(self._close)
 
     def _close(self) -> None:
@@ -207,8 +213,8 @@ class Scout(Listener):
         )
 
     def _take_over(self, frame: FrameType) -> None:
-        frames = own_frames(frame, self._top, self._place)
-        watched, large = self._found.watched(frames)
+        self._into.look_up()
+        frames, watched, large = self._find(frame)
         if watched is None:
             return
         self._watched = {id(optimizer) for optimizer in watched.optimizers.values()}
@@ -216,10 +222,11 @@ class Scout(Listener):
         running = {id(frame.f_code): frame.f_code for frame in frames}
         options = Options(
             lambda code: id(code) in running
-            or (is_own(code, self._place) and not is_special(code)),
+            or (self._is_followed(code) and not is_special(code)),
             steps=self._steps, admits=is_direct, ended=self._end, hooks=False,
         )  # fmt: skip
         recorder = Recorder(watched, options, self._found.built)
+        self._into.say_missing(recorder.note)
         for name in large:
             recorder.note(f"{name}, which only takes part: it has more than 512 MiB")
         self.guard = Guard(watched) if self._guarded else None
@@ -234,10 +241,13 @@ class Scout(Listener):
         self._follower.install(after=self._source)
         self._follower.record_line_under_way()
 
-    def _find(self, frame: FrameType) -> tuple[list[FrameType], Watched | None]:
-        """The frames to be followed, by the innermost one, and what is to be watched there."""
-        frames = own_frames(frame, self._top, self._place)
-        return frames, self._found.watched(frames)[0]
+    def _is_followed(self, code: CodeType) -> bool:
+        return is_own(code, self._place) or code in self._into
+
+    def _find(self, frame: FrameType) -> tuple[list[FrameType], Watched | None, list[str]]:
+        """The frames to be followed, what is to be watched there, and what is too large for it."""
+        frames = frames_of(frame, self._top, self._is_followed)
+        return frames, *self._found.watched(frames)
 
     def _end(self) -> None:
         """As much has been watched as was asked for."""

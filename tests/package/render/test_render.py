@@ -184,6 +184,7 @@ def test_rows(routine: Trace) -> None:
         "depth": 0,
         "source": "loss.backward()",
         "raised": None,
+        "phase": "",
         "events": "backward",
         "kind": "parameter",
         "parameter": "0.weight",
