@@ -20,9 +20,9 @@ from companion.records.finding import Finding
 from companion.records.times import times
 from companion.records.visible import visible
 from companion.render.columns import wrapped
-from companion.render.counts import count_steps, steps_in_words
+from companion.render.counts import count_steps
 from companion.render.finding import as_text
-from companion.render.phases import in_a_library
+from companion.render.phases import in_a_library, watched_in_words
 from companion.render.text import text
 from companion.render.written import written
 
@@ -155,9 +155,7 @@ class Report:
         """What was watched; a training that was not seen is not called sound."""
         found = _count(len(self._findings), "finding")
         if self._steps:
-            library = in_a_library(self._records)
-            inside = f" inside {visible(library)}()" if library else ""
-            return f"watched {steps_in_words(self._records)}{inside}, {found}"
+            return watched_in_words(self._records, len(self._findings))
         kinds = [event.kind for record in self._records for event in record.events]
         backward = kinds.count("backward")
         what = "nothing called backward()"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from companion.diagnosis.ledger import Ledger
+from companion.diagnosis.maker import maker
 from companion.diagnosis.rules import RULES, Rule, Sighting, superseded
 from companion.records.finding import Finding
 from companion.records.line import LineRecord
@@ -25,10 +27,16 @@ def diagnose(records: Sequence[LineRecord]) -> list[Finding]:
     findings = []
     for rule in (one for one in RULES if one.name not in silent):
         lines: dict[tuple[str, int], list[Sighting]] = {}
-        for sighting in seen[rule.name]:
+        sightings = seen[rule.name]
+        if rule.section.endswith(_OF_LOSSES):
+            sightings = [replace(one, record=maker(records, one.record)) for one in sightings]
+        for sighting in sightings:
             lines.setdefault(sighting.record.place, []).append(sighting)
         findings += [_finding(rule, sightings) for sightings in lines.values()]
     return sorted(findings, key=lambda finding: not finding.certain)
+
+
+_OF_LOSSES = "#losses-that-are-fed-wrong"
 
 
 def _finding(rule: Rule, sightings: Sequence[Sighting]) -> Finding:

@@ -24,6 +24,7 @@ def assert_trains(loop: Callable[P, object], *args: P.args, **kwargs: P.kwargs) 
         AssertionError: If no step was seen, or the diagnosis has a finding that is certain. What
             the loop raises itself goes on as it is.
     """
+    __tracebackhide__ = True  # pytest shows where the test calls it
     watching = Watching(3, report=False)
     watching.begin()
     try:

@@ -2,47 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from companion.course.extras import require
-from companion.integrations.watching import Watching
-from companion.records.finding import Finding
-from companion.tracing.result import Trace
+from companion.integrations.watching import Callback
 
-_transformers: Any = require(
-    "transformers", extra="transformers", purpose="companion.integrations.transformers"
-)
+if TYPE_CHECKING:
+
+    class _Callback:
+        """The library's own; it need not be installed."""
+
+else:
+    _Callback = require(
+        "transformers", extra="transformers", purpose="companion.integrations.transformers"
+    ).TrainerCallback
 
 
-class Companion(_transformers.TrainerCallback):  # type: ignore[misc]  # it may not be installed
+class Companion(Callback, _Callback):
     """Watches the first steps of `train()`, and says what they changed and what is wrong.
 
-    Args:
-        steps: How many steps to watch.
-        report: Whether to say it on stderr; else it stands in `routine` and `findings`.
-
-    Attributes:
-        watching: Where all of it comes from.
+    `Companion(steps=3, report=True)`; afterwards `routine` is their trace.
     """
-
-    def __init__(self, steps: int = 3, *, report: bool = True) -> None:
-        self.watching = Watching(steps, report=report)
-
-    @property
-    def routine(self) -> Trace | None:
-        """The trace of these steps; None before the training has begun."""
-        return self.watching.routine
-
-    @property
-    def findings(self) -> list[Finding]:
-        """What is wrong."""
-        return self.watching.findings
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **held: Any) -> None:
         """The training begins."""
         optimizer = held.get("optimizer")
-        self.watching.begin([getattr(optimizer, "optimizer", optimizer)])  # Accelerate's holds it
+        inner = getattr(optimizer, "optimizer", optimizer)  # Accelerate's stands around it
+        self._watching.begin([] if inner is None else [inner])
 
     def on_train_end(self, args: Any, state: Any, control: Any, **held: Any) -> None:
         """It has ended."""
-        self.watching.end()
+        self._watching.end()

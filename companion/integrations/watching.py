@@ -10,8 +10,8 @@ from torch.optim.optimizer import Optimizer
 from companion.command.scout.scout import Scout
 from companion.records.finding import Finding
 from companion.records.visible import encodable
-from companion.render.counts import count_steps, steps_in_words
-from companion.render.phases import in_a_library
+from companion.render.counts import count_steps
+from companion.render.phases import watched_in_words
 from companion.tracing.result import Trace
 
 
@@ -68,11 +68,7 @@ class Watching:
         """What was seen, in words."""
         if self.routine is None:
             return f"no step was seen{f': {self.problem}' if self.problem else ''}"
-        library = in_a_library(self.routine.records)
-        inside = f" inside {library}()" if library else ""
-        found = len(self.findings)
-        count = f"{found or 'no'} finding{'' if found == 1 else 's'}"
-        return f"watched {steps_in_words(self.routine.records)}{inside}, {count}\n{self.routine}"
+        return f"{watched_in_words(self.routine.records, len(self.findings))}\n{self.routine}"
 
     def _say(self) -> None:
         if self._report and not self._said and self._scout is not None:
@@ -80,3 +76,26 @@ class Watching:
             words = f"companion: {self.text()}\n"
             if sys.stderr is not None:
                 sys.stderr.write(encodable(words, getattr(sys.stderr, "encoding", None)))
+
+
+class Callback:
+    """A callback's own part: it watches the first steps of a training that a library runs.
+
+    Args:
+        steps: How many steps to watch.
+        report: Whether to say on stderr what was seen; it stands in `routine` and `findings`, too.
+    """
+
+    def __init__(self, steps: int = 3, *, report: bool = True) -> None:
+        super().__init__()
+        self._watching = Watching(steps, report=report)
+
+    @property
+    def routine(self) -> Trace | None:
+        """The trace of these steps; None before the training has begun."""
+        return self._watching.routine
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What is wrong with them."""
+        return self._watching.findings

@@ -14,6 +14,7 @@ from companion.records.finding import Finding
 from companion.records.line import Event, LineRecord
 from companion.records.reading import combine
 from companion.records.visible import visible
+from companion.render.counts import steps_in_words
 from companion.render.listing import code, margins
 from companion.render.notes import also, cleared_already
 from companion.render.values import beside
@@ -45,6 +46,15 @@ def in_a_library(records: Sequence[LineRecord]) -> str:
         if record.phase is not None and (record.changed_parameters or _has(record, "step")):
             return record.phase.library
     return ""
+
+
+def watched_in_words(records: Sequence[LineRecord], findings: int) -> str:
+    """Such as "watched 3 steps inside transformers.Trainer.train(), no findings"."""
+    library = in_a_library(records)
+    inside = f" inside {visible(library)}()" if library else ""
+    return f"watched {steps_in_words(records)}{inside}, {findings or 'no'} finding" + (
+        "" if findings == 1 else "s"
+    )
 
 
 def by_phases(records: Sequence[LineRecord], findings: Sequence[Finding]) -> list[str]:
@@ -165,6 +175,16 @@ def _whose(record: LineRecord) -> tuple[str, str]:
         return "", _CALLS["scale"]
     owner, _, method = function.rpartition(".")
     return (owner, method) if method in ("step", "zero_grad") else ("", "")
+
+
+def part_in_words(record: LineRecord) -> list[str]:
+    """Which part of its line a record is, as a comment below it: "# AdamW: step"; none of most."""
+    if record.phase is None:
+        return []
+    where, what = _whose(record)
+    where = where or record.phase.function or record.phase.library
+    loss = "" if record.phase.loss is None else f", loss {record.phase.loss:.4g}"
+    return [f"# {visible(where)}{f': {visible(what)}' if what else ''}{loss}"]
 
 
 def _limit(event: Event) -> str:

@@ -94,7 +94,8 @@ class Trace:
 
         One for each line and parameter, for each line and buffer, and for each variable that a
         line bound; their kind says which. Keys: index, step, file, line, function, depth, source,
-        raised, phase (the library's function, where a library runs the loop), events, kind ("parameter", "buffer", "value", "other": of a network that only takes
+        raised, phase (a library's function, where it runs the loop; else ""), events,
+        kind ("parameter", "buffer", "value", "other": of a network that only takes
         part), parameter (the name of any of them),
         layer, requires_grad, then for the gradient and for the parameter or buffer after the line:
         changed (bool), sum, norm, nonfinite (None where there is none); and of a variable value (a

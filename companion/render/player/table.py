@@ -13,6 +13,7 @@ from companion.render.finding import as_html, shown
 from companion.render.layers import number
 from companion.render.listing import code, margins
 from companion.render.notes import also, notes
+from companion.render.phases import part_in_words
 from companion.render.values import beside
 
 
@@ -33,7 +34,7 @@ def bodies(
         if gap:
             yield _body(' data-gap=""', [_wide(f"{gap} lines not shown", "rp-line")])
         previous = record.index
-        lines = code(record, record.indent - indents[place])
+        lines = [*code(record, record.indent - indents[place]), *part_in_words(record)]
         changes = bool(record.changed_gradients) + 2 * bool(record.changed_parameters)
         attributes = (
             f' data-place="{functions.index(place)}:{record.line}" data-step="{record.step}"'
