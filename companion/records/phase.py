@@ -13,7 +13,8 @@ class Phase:
         library: The function that the user's line calls, "transformers.Trainer.train".
         function: The library's function whose call of torch begins the part, as in
             "Trainer.compute_loss"; "" for what comes after a function of the user's has returned.
-        loss: The number that the next backward begins at, of a part that makes it; else None.
+        loss: The number that a backward begins at, of the forward right before it, or of the
+            backward itself; None where there is none, or a line of the user's shows it.
     """
 
     library: str

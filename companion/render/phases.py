@@ -146,7 +146,7 @@ def _part(group: Sequence[LineRecord], rules: Sequence[str]) -> _Row | None:
     changed = _changed(group)
     losses = [one.phase.loss for one in group if one.phase and one.phase.loss is not None]
     if losses:
-        what += ", loss"
+        what += ", loss" if _has(record, "forward") else ""
         changed = "; ".join(filter(None, [f"loss {_chain(losses)}", changed]))
     if not changed and not what and not rules:
         return None

@@ -43,10 +43,13 @@ def begin_part(recorder: Recorder, place: Place, frame: FrameType, part: str) ->
     if evaluates and place.phase is not None and place.phase.function == function:
         return False  # a test, batch after batch
     library = place.phase.library if place.phase is not None else _whole_name(frames[-1])
-    if part == "backward" and place.phase is not None and place.part == "forward":
-        place.phase = replace(place.phase, loss=_loss(local_variables(frame)))
+    loss = None
+    if part == "backward" and place.phase is not None and place.phase.function:
+        loss = _loss(local_variables(frame))  # after a line of the user's, that shows it
+        if place.part == "forward":
+            place.phase, loss = replace(place.phase, loss=loss), None
     recorder.finish(place, begun=True)
-    place.phase, place.part = Phase(library, function), "step" if part == "update" else part
+    place.phase, place.part = Phase(library, function, loss), "step" if part == "update" else part
     key: Hashable = id(inner.f_code), -1 if part == "optimizing" else inner.f_lasti
     recorder.count(key)
     return True
