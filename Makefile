@@ -46,9 +46,18 @@ test: $(READY)
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy & types=$$! ; $(PYTEST) $(ARGS) ; tests=$$? ; wait $$types && exit $$tests
 
-# With the tests that are marked weekly.
-test-all: $(READY)
-	$(PYTEST) -m "" $(ARGS)
+# With the tests that are marked weekly, and those of libraries that run a loop for their users.
+# Those are installed beside the tests' own environment, whose torch they use.
+FRAMEWORKS := .frameworks
+test-all: $(READY) $(FRAMEWORKS)/ready
+	FRAMEWORKS_PY=$(CURDIR)/$(FRAMEWORKS)/bin/python $(PYTEST) -m "" $(ARGS)
+
+$(FRAMEWORKS)/ready: tests/package/frameworks/requirements.txt constraints.txt | $(READY)
+	@rm -rf $(FRAMEWORKS)
+	@$(PY) -m venv $(FRAMEWORKS)
+	@$(PY) -c "import sysconfig; print(sysconfig.get_path('purelib'))" > "$$($(FRAMEWORKS)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/tests.pth"
+	@$(FRAMEWORKS)/bin/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt --requirement tests/package/frameworks/requirements.txt
+	@touch $@
 
 # The same, and tests/README.md is written anew.
 times:
@@ -145,5 +154,5 @@ audit: $(READY)
 	@$(PY) -m pip_audit --strict --no-deps --disable-pip --requirement constraints.txt
 
 clean:
-	rm -rf $(VENV) .then _build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(FRAMEWORKS) .then _build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

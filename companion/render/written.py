@@ -20,10 +20,11 @@ def written(records: Sequence[LineRecord]) -> list[dict[str, Any]]:
 
     Returns:
         Dicts of file, line, function, source, phase (the library's function that begins a part;
-        else None), events (their kinds), losses (what a part has made), runs, raised (a text, or None), the names of the
-        gradients, parameters, buffers and others that any run changed, also: what else runs
-        changed, in words, such as learning rates and modes, and values: by variable, what each run
-        bound, a number or a shape. Numbers that JSON lacks are texts: "nan", "inf", "-inf".
+        else None), events (their kinds), losses (what a part has made), runs, raised (a text, or
+        None), the names of the gradients, parameters, buffers and others that any run changed,
+        also: what else runs changed, in words, such as learning rates and modes, and values: by
+        variable, what each run bound, a number or a shape. Numbers that JSON lacks are texts:
+        "nan", "inf", "-inf".
     """
     lines: dict[tuple[str, str, int, Phase | None], dict[str, Any]] = {}
     runs: dict[tuple[str, str, int, Phase | None], list[LineRecord]] = {}

@@ -44,12 +44,13 @@ def begin_part(recorder: Recorder, place: Place, frame: FrameType, part: str) ->
         return False  # a test, batch after batch
     library = place.phase.library if place.phase is not None else _whole_name(frames[-1])
     loss = None
-    if part == "backward" and place.phase is not None and place.phase.function:
-        loss = _loss(local_variables(frame))  # after a line of the user's, that shows it
+    if part == "backward" and place.phase is not None and place.forward:
+        loss = _loss(local_variables(frame))
         if place.part == "forward":
             place.phase, loss = replace(place.phase, loss=loss), None
     recorder.finish(place, begun=True)
     place.phase, place.part = Phase(library, function, loss), "step" if part == "update" else part
+    place.forward = part == "forward" or (place.forward and part != "backward")
     key: Hashable = id(inner.f_code), -1 if part == "optimizing" else inner.f_lasti
     recorder.count(key)
     return True
@@ -58,7 +59,7 @@ def begin_part(recorder: Recorder, place: Place, frame: FrameType, part: str) ->
 def end_part(place: Place) -> None:
     """A function of the user's is called: what comes after it, nobody has begun."""
     if place.phase is not None:
-        place.phase, place.part = Phase(place.phase.library), ""
+        place.phase, place.part, place.forward = Phase(place.phase.library), "", False
 
 
 def _between(frame: FrameType, caller: FrameType) -> list[FrameType]:

@@ -25,6 +25,7 @@ class Place:
         entered: Whether it is a header, and what it heads goes on: a loop has a next round.
         phase: Which part of it is under way, where a library runs a loop in it.
         part: What began that: "forward", "backward", ...
+        forward: Whether a forward of that library's is one of its parts, and no backward came yet.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class Place:
         self.recorded = self.current is self.header
         self.raised = self.leaving = self.entered = False
         self.phase: Phase | None = None
-        self.part = ""
+        self.part, self.forward = "", False
         # A `with` comes round once more where its block ends: that is the same run.
         self.shown = self.current.is_with and self.start > self._first(frame)
 

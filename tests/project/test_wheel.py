@@ -111,7 +111,7 @@ def test_metadata(wheel: Path) -> None:
     assert len(needs) == 1
     assert needs[0].startswith("torch>=")
     extras = about.get_all("Provides-Extra", [])
-    assert set(extras) == {"plot", "data", "course", "book", "test"}
+    assert set(extras) == {"plot", "data", "lightning", "transformers", "course", "book", "test"}
 
 
 def test_the_long_description_has_no_dead_link(wheel: Path) -> None:

@@ -95,7 +95,8 @@ class Trainer:
 
 HEAD = (
     "import os, sys\n"
-    "sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'site-packages'))\n"
+    "here = os.path.dirname(os.path.abspath(__file__))\n"
+    "sys.path.insert(0, os.path.join(here, 'site-packages'))\n"
     f"{SETUP}"
     "from tiny.trainer import OwnOptimizer, Stepper, Trainer\n"
     "batches = [(torch.randn(4, 4), torch.randn(4, 1)) for _ in range(8)]\n"
