@@ -14,7 +14,7 @@ torch.manual_seed(0)
 sizes = dict(vocab_size=50, hidden_size=16, num_hidden_layers=1, num_attention_heads=2)
 model = BertForSequenceClassification(BertConfig(**sizes, intermediate_size=32, num_labels=3))
 data = [{"input_ids": torch.randint(50, (8,)), "labels": torch.tensor(i % 3)} for i in range(64)]
-args = dict(output_dir=tempfile.mkdtemp(), max_steps=8, report_to=[], use_cpu=True, disable_tqdm=True)
+args = dict(output_dir=tempfile.mkdtemp(), max_steps=8, report_to=[], use_cpu=True)
 """
 TRAINER = (
     _TRAINER
@@ -85,7 +85,8 @@ Engine(update).run(data, max_epochs=2)
 _FASTAI = """\
 import torch
 from torch import nn
-from fastai.basics import Callback, DataLoaders, Learner
+from fastai.basics import DataLoaders, Learner
+from fastai.callback.progress import ProgressCallback
 from fastai.data.load import DataLoader
 from torch.utils.data import TensorDataset
 torch.manual_seed(0)

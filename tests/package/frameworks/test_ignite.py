@@ -1,4 +1,4 @@
-"""The smallest of them, in every run: ignite's trainer, and a function of the user's in its loop."""
+"""The smallest of them, in every run: a trainer of ignite's, and a function in its loop."""
 
 from __future__ import annotations
 
