@@ -6,10 +6,14 @@ import re
 import runpy
 from pathlib import Path
 
+import pytest
+
 import companion
 from companion.diagnosis.rules import RULES
 from tests import ROOT, TARGETS
 from tests.chapters.outputs import Output
+from tests.package.frameworks.running import watched
+from tests.package.frameworks.scripts import TRAINER
 from tests.package.running import forks
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -21,11 +25,20 @@ def blocks(language: str) -> list[str]:
 
 def test_the_report_and_its_picture_are_what_the_command_says() -> None:
     picture = runpy.run_path(str(ROOT / "tools/picture.py"))
-    (shown,) = blocks("text")
+    shown = blocks("text")[0]
     report = picture["report"]()
     assert Output(shown.strip()) == report.strip()
     stored = picture["PICTURE"].read_text(encoding="utf-8")
     assert Output(stored) == picture["picture"](report)
+
+
+@pytest.mark.weekly
+def test_the_report_of_a_library_is_what_the_command_says(tmp_path: Path) -> None:
+    (shown,) = (block for block in blocks("text") if "inside transformers.Trainer" in block)
+    said = watched(tmp_path, TRAINER).err
+    begin = said.index("companion: watched")
+    end = "its lines: --into transformers.Trainer"
+    assert Output(shown.strip()) == said[begin : said.index(end) + len(end)]
 
 
 def test_the_script_is_not_edited_for_us_and_the_others_run(tmp_path: Path) -> None:

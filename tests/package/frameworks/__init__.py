@@ -1,0 +1,1 @@
+"""Real libraries that run the loop for their users: what is said of it."""
