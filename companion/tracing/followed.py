@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 from types import CodeType, FrameType
 
+from companion.isolation.libraries import is_in_library
 from companion.tracing.code import source as text
 from companion.tracing.options import Options
 from companion.tracing.place import Place
@@ -21,6 +22,7 @@ class Followed(Listener):
         super().__init__()
         self._options, self._recorder = options, recorder
         self._texts: dict[int, tuple[CodeType, text.Source]] = {}
+        self._files: dict[str, text.Source] = {}
         self._problem: str | None = None
         self._source: Source = Settrace(self)
         self._prepare()
@@ -48,7 +50,7 @@ class Followed(Listener):
     def _enter(self, frame: FrameType, *, begun: bool = False) -> Place:
         code = frame.f_code
         if id(code) not in self._texts:
-            self._texts[id(code)] = code, text.Source(frame)
+            self._texts[id(code)] = code, self._text(frame)
         source = self._texts[id(code)][1]
         header = None if begun else source.at(frame.f_lineno)
         if begun and frame is self.base:
@@ -56,6 +58,15 @@ class Followed(Listener):
         place = Place(frame, len(self.places), source, header)
         self.places.append(place)
         return place
+
+    def _text(self, frame: FrameType) -> text.Source:
+        """The source of a frame's code; a library's long file is read once for all functions."""
+        filename = frame.f_code.co_filename
+        if not is_in_library(filename):
+            return text.Source(frame)  # a name such as "<string>" may stand for several
+        if filename not in self._files:
+            self._files[filename] = text.Source(frame)
+        return self._files[filename]
 
     def record_line_under_way(self) -> None:
         """The innermost line under way has just begun; all that are belong to the first step."""

@@ -183,11 +183,11 @@ for step in range(6):
     ),
     "a library calls the steps": (
         "import library\n" + SETUP + TASK + "library.Trainer().fit(Task(), [(x, y)] * 9)\n",
-        "library.Trainer().fit(Task(), [(x, y)] * 9)    2 changed",
+        " inside library.Trainer.fit(), no findings\nyour line: ",
     ),
     "a loop in a library": (
         "import library\n" + SETUP + "library.fit(net, [(x, y)] * 99)\n",
-        "not watched: the lines of the loop itself: ",
+        " inside library.fit(), no findings\nyour line: ",
     ),
     "a wrapped optimizer": (
         "import library\n" + SETUP + "optimizer = library.Wrapper(optimizer)\n" + LOOP,

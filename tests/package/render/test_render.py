@@ -207,7 +207,7 @@ def test_rows(routine: Trace) -> None:
     assert rows[0]["gradient_changed"] is True
     assert rows[0]["gradient_sum"] is None
     (loss,) = (row for row in rows if row["kind"] == "value")
-    assert {name: loss[name] for name in [*loss][9:13]} == {
+    assert {name: loss[name] for name in [*loss][10:14]} == {
         "kind": "value",
         "parameter": "loss",
         "layer": "",
