@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from types import CodeType, FrameType
 from typing import Any
 
+from companion.records.line import State, sets
 from companion.records.phase import Phase
 from companion.tracing.code.handlers import handlers
 from companion.tracing.code.source import Source, Statement
@@ -72,6 +73,10 @@ class Place:
         """The statement under way is over, and another one is next."""
         self.raised = frame.f_lasti in self.handlers
         self.entered = self.current.goes_on_in(statement)
+
+    def sets(self, before: State, after: State) -> bool:
+        """Whether a part of it has set a learning rate or a mode: a line is shown in any case."""
+        return self.phase is not None and sets(before, after)
 
     def where(self) -> str:
         """Where it stands, as the beginning of a sentence."""

@@ -18,7 +18,7 @@ from companion.isolation.wall import is_calm
 from companion.isolation.words import words_of
 from companion.measure.meter import Measurement, Meter
 from companion.measure.watched import Watched
-from companion.records.line import Event, LineRecord, sets
+from companion.records.line import Event, LineRecord
 from companion.records.value import Value
 from companion.tracing.calls import Call
 from companion.tracing.code.frames import local_variables
@@ -171,16 +171,11 @@ class Recorder:
             self._meter.doubt(self._meter.parameters)
 
     def finish(self, place: Place, *, begun: bool = False) -> None:
-        """The line under way is over: what changed since it began is its doing.
-
-        With `begun` it only calls a function that is followed from there.
-        """
+        """The line under way is over, or (`begun`) calls what is followed: changes are its own."""
         measured = self._meter.measure()
         if not begun:
             self._events += self._readers.after(place, self._events, measured.state)
-        changed = any(measured[1:]) or (
-            place.phase is not None and sets(self._state, measured.state)
-        )
+        changed = any(measured[1:]) or place.sets(self._state, measured.state)
         if changed or any(event.kind not in QUIET for event in self._events):
             self.extent.idle = 0
         if self._meter.overlooked:

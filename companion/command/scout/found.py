@@ -7,12 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import FrameType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import nn
 from torch.amp.grad_scaler import GradScaler
 from torch.optim.optimizer import (
     Optimizer,
 )
 
+from companion.command.scout.own import CALL
 from companion.isolation.objects import attributes, is_a
 from companion.measure.modules import named_modules, parameters
 from companion.measure.seen import MOST_BYTES
@@ -66,6 +68,20 @@ class Found:
         """Whether some optimizer holds a parameter of the network."""
         living = [one for one in (known() for known in self.optimizers.values()) if one is not None]
         return _is_held(network, _all_held(filter(_is_built, living)))
+
+    def begins(self, frame: FrameType) -> bool:
+        """Whether a call is the training's first: a forward, a step, a clearing, a schedule."""
+        owner = frame.f_locals.get("self")
+        if frame.f_code is CALL:
+            if not torch.is_grad_enabled() or not is_a(owner, nn.Module):
+                return False
+            self.add_network(owner)
+            return bool(self.optimizers) and self.belongs(owner)
+        if is_a(owner, Optimizer):
+            return self.knows(owner)
+        return self.knows(attributes(owner).get("optimizer")) and bool(
+            frame.f_back is not None and frame.f_back.f_code.co_name != "_initial_step"
+        )
 
     def named(self, frames: list[FrameType]) -> dict[str, Watchable]:
         """All that is to be watched; `frames` are the user's, outermost first."""

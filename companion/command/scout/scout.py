@@ -16,19 +16,17 @@ from typing import Any
 
 import torch
 import torch.utils.data
-from torch import nn
 from torch.optim.optimizer import Optimizer
 
 from companion.command.scout.found import Found
 from companion.command.scout.into import Into
 from companion.command.scout.later import Later
 from companion.command.scout.loaders import CODES, Loaders
-from companion.command.scout.own import CALL, frames_of, is_direct, is_own, is_special
+from companion.command.scout.own import frames_of, is_direct, is_own, is_special
 from companion.command.scout.tally import Tally, ends_well
 from companion.command.scout.unwatched import Unwatched
 from companion.guard.guard import Guard
 from companion.isolation.budget import Budget
-from companion.isolation.objects import attributes, is_a
 from companion.isolation.stepping import AFTER, BEFORE
 from companion.isolation.wall import aside, is_calm, is_ours, keep_out_dynamo, leave_out_us
 from companion.isolation.words import words_of
@@ -194,23 +192,12 @@ class Scout(Listener):
 
     def _begins(self, frame: FrameType) -> bool:
         """Whether a call of torch is the training's first."""
-        code, found = frame.f_code, self._found
         if not is_calm():  # jit.trace would record what is measured
             return False
-        if code is _BACKWARD:
+        if frame.f_code is _BACKWARD:
             self.backwards += 1
             return True
-        owner = frame.f_locals.get("self")
-        if code is CALL:
-            if not torch.is_grad_enabled() or not is_a(owner, nn.Module):
-                return False
-            found.add_network(owner)
-            return bool(found.optimizers) and found.belongs(owner)
-        if is_a(owner, Optimizer):
-            return found.knows(owner)
-        return found.knows(attributes(owner).get("optimizer")) and bool(
-            frame.f_back is not None and frame.f_back.f_code.co_name != "_initial_step"
-        )
+        return self._found.begins(frame)
 
     def _take_over(self, frame: FrameType) -> None:
         self._into.look_up()
