@@ -204,10 +204,7 @@ def _changed(runs: Sequence[LineRecord]) -> str:
     """What the last run that changed something changed; rates as they went."""
     changing = [run for run in runs if run.changed_gradients or run.changed_parameters]
     said = _tensors(changing[-1]) if changing else []
-    said += _rates(runs)
-    others = [also(run.before, run.after) for run in reversed(runs)]
-    other = [[words for words in one if not words.startswith("lr ")] for one in others]
-    said += next(filter(None, other), [])
+    said += also(runs)
     return "; ".join([*said, *filter(None, [beside(runs)])])
 
 
@@ -233,18 +230,6 @@ def _tensors(record: LineRecord) -> list[str]:
 
 def _counted(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-def _rates(runs: Sequence[LineRecord]) -> list[str]:
-    """How each learning rate went, such as "lr 0.1 → 0.05 → 0.025"."""
-    went: dict[tuple[str, int], list[float]] = {}
-    for run in runs:
-        for name, rates in run.after.learning_rates.items():
-            was = run.before.learning_rates.get(name, ())
-            for i, (old, new) in enumerate(zip(was, rates, strict=False)):
-                if old != new:
-                    went.setdefault((name, i), [old]).append(new)
-    return list(dict.fromkeys(f"lr {_chain(one)}" for one in went.values()))
 
 
 def _chain(numbers: Sequence[float]) -> str:

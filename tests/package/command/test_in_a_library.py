@@ -43,7 +43,7 @@ def test_the_parts_of_a_loop(start: Start, tmp_path: Path) -> None:
         "  3x  Trainer.training_step  backward       4 gradients, norm N",
         "  3x  Trainer.run            clip to 100    nothing: the norm was below",
         "  3x  optimizer              step           4 parameters",
-        "  3x  StepLR                 step           lr N → N → N → N",
+        "  3x  StepLR                 step           lr N → … → N",
         "  3x  optimizer              zero_grad      4 gradients → None",
     ]
     assert "\n\nits lines: --into tiny.Trainer\n" in ran.err

@@ -27,7 +27,7 @@ ROWS = {
         r"3x  Accelerator\.backward +backward +25 gradients, norm ",
         r"3x  Accelerator\.clip_grad_norm_ +clip to 1 +nothing: the norm was below\n",
         r"3x  AdamW +step +25 parameters\n",
-        r"3x  LambdaLR +step +lr 5e-05 → ",
+        r"3x  LambdaLR +step +lr 5e-05 → … → ",
         r"3x  model +zero_grad +25 gradients → None\n",
     ],
     "lightning": [
