@@ -1,0 +1,68 @@
+"""What may have gone wrong where a script trained nothing, or got an option that is ours."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterable, Sequence
+
+from companion.isolation.libraries import is_in_library
+from companion.isolation.words import words_of
+from companion.records.times import times
+from companion.records.visible import visible
+from companion.tracing.code.source import lines_of
+
+
+def no_training(error: BaseException | None, backwards: int) -> str:
+    """Why nothing was watched; `error` is what ended the script."""
+    if backwards:
+        return (
+            f"no training was watched: backward() ran {times(backwards)}, and no network was "
+            "found whose parameters it could reach"
+        )
+    if error is not None and not isinstance(error, SystemExit):
+        what = visible(words_of(error))
+        cure = ""
+        if isinstance(error, ModuleNotFoundError) or _is_no_module(error):
+            cure = f"; the Python that looked for it is {visible(sys.executable)}"
+        return f"the script ended before any training: {what}{cure}"
+    return (
+        "no training loop ran in this process: no step was seen, for nothing called backward(), "
+        "nor an optimizer's step(), for a network"
+    )
+
+
+def _is_no_module(error: BaseException) -> bool:
+    return type(error) is ImportError and type(error.name) is str
+
+
+def misplaced(arguments: Sequence[str], options: Iterable[str], files: Iterable[str]) -> list[str]:
+    """A hint for each option of ours among the script's arguments that its code never names.
+
+    Args:
+        arguments: The script's.
+        options: The names of ours.
+        files: The script's own files.
+    """
+    ours = set(options)
+    found = [word.partition("=")[0] for word in arguments if word.partition("=")[0] in ours]
+    if not found:
+        return []
+    code = "".join("".join(lines_of(file)) for file in files)
+    return [
+        f"{option} stands behind the script's name, so the script got it; companion's own options "
+        "stand before that name"
+        for option in dict.fromkeys(found)
+        if not re.search(rf"\b{option.strip('-').replace('-', '[-_]')}\b", code)
+    ]
+
+
+def own_files(script: str) -> list[str]:
+    """The script's file, and those of its modules that are in no library."""
+    files = [os.path.abspath(script)]
+    for module in [*sys.modules.values()]:
+        file = getattr(module, "__dict__", {}).get("__file__")
+        if type(file) is str and not is_in_library(file):
+            files.append(file)
+    return files
