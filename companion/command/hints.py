@@ -21,20 +21,34 @@ def no_training(error: BaseException | None, backwards: int) -> str:
             f"no training was watched: backward() ran {times(backwards)}, and no network was "
             "found whose parameters it could reach"
         )
-    if error is not None and not isinstance(error, SystemExit):
-        what = visible(words_of(error))
-        cure = ""
-        if isinstance(error, ModuleNotFoundError) or _is_no_module(error):
-            cure = f"; the Python that looked for it is {visible(sys.executable)}"
-        return f"the script ended before any training: {what}{cure}"
+    ended = _early(error)
+    if ended is not None:
+        return ended
     return (
         "no training loop ran in this process: no step was seen, for nothing called backward(), "
         "nor an optimizer's step(), for a network"
     )
 
 
-def _is_no_module(error: BaseException) -> bool:
-    return type(error) is ImportError and type(error.name) is str
+def _early(error: BaseException | None) -> str | None:
+    """That the script failed before it trained anything; None where it did not."""
+    if error is None:
+        return None
+    python = visible(sys.executable)
+    if isinstance(error, SystemExit):
+        code = error.args[0] if error.args else None
+        if type(code) is str and code.startswith(f"{sys.executable}: "):  # so says `python -m`
+            return (
+                "there is no such module to run, so nothing ran: go to the folder that holds it, "
+                f"or take the Python that has it (this is {python})"
+            )
+        if type(code) is int and code:
+            return f"the script ended before any training, with exit code {code}"
+        return "the script ended before any training, with these words" if code else None
+    what = f"the script ended before any training: {visible(words_of(error))}"
+    if isinstance(error, ModuleNotFoundError):
+        return f"{what}; install it for {python}, or run companion by the Python that has it"
+    return what
 
 
 def misplaced(arguments: Sequence[str], options: Iterable[str], files: Iterable[str]) -> list[str]:

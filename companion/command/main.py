@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from traceback import print_exception
 from types import TracebackType
 from typing import Any
 
 from companion.command.explaining.explain import explain, rules
+from companion.command.notebooks.cells import is_notebook
 from companion.command.options import Parser, parse
 from companion.command.report import Report
 from companion.command.scout.scout import Scout
@@ -47,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BaseException as error:
         report.end(error, 130 if type(error) is KeyboardInterrupt else 1)
         hook = getattr(sys, "excepthook", None)  # the script may have deleted it
+        if is_notebook(given.script) and hook is sys.__excepthook__:
+            hook = print_exception  # which knows the lines of cells
         if hook is not None:
             sys.excepthook = _without_us(hook)
         raise

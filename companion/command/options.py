@@ -18,6 +18,7 @@ import torch
 
 from companion.command.configuration import configured
 from companion.command.kinds import FOUND, positive, rules_of
+from companion.command.notebooks.cells import code_cells, is_notebook
 from companion.command.starting import is_runnable
 from companion.records.version import installed
 
@@ -56,9 +57,10 @@ def parse(arguments: Sequence[str], prog: str) -> argparse.Namespace:
     for name, value in {**DEFAULTS, **given.configuration.options}.items():
         if getattr(given, name, None) is None:
             setattr(given, name, value)
+    given.here = os.path.abspath("")  # the script may change the folder
     for option in "json", "html", "output":
         if getattr(given, option) is not None:
-            path = Path(getattr(given, option)).absolute()  # the script may change the folder
+            path = Path(getattr(given, option)).absolute()
             if path.is_dir() or not path.parent.is_dir():
                 parser.error(f"--{option}: no file can be written there: {path}")
             setattr(given, option, path)
@@ -160,7 +162,7 @@ class _Versions(argparse.Action):
 def _no_option(word: str, parser: argparse.ArgumentParser) -> str:
     name = word.partition("=")[0]
     names = sorted(o for action in parser._actions for o in action.option_strings)
-    alike = difflib.get_close_matches(name, names, n=1)
+    alike = difflib.get_close_matches(name, names, n=1, cutoff=0.75)
     hint = f"did you mean {alike[0]}?" if alike else "--help lists them"
     return f"no option is called {name!r}; {hint} (the script's own stand behind its name)"
 
@@ -191,6 +193,8 @@ def _check_script(given: argparse.Namespace) -> None:
         )
     if not os.access(script, os.R_OK):
         raise ValueError(f"{script!r} cannot be read by this user; chmod u+r {script}")
+    if is_notebook(script):
+        code_cells(script)
 
 
 def _nearest(script: str) -> str:

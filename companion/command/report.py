@@ -98,7 +98,7 @@ class Report:
                 }
                 self._write()
                 if self._given.format == "github" and self._given.output is None:
-                    for line in commands(self._chosen.findings):
+                    for line in commands(self._chosen.findings, self._given.here):
                         self._out.say(line)
         except Exception as failure:
             if not is_ours(failure):
@@ -181,7 +181,8 @@ class Report:
         """What was watched; a training that was not seen is not called sound."""
         found = _count(len(self._findings), "finding")
         if self._steps:
-            return f"watched {steps_in_words(self._records)}, {found}"
+            some = f", one in {self._given.every}" if self._given.every > 1 else ""
+            return f"watched {steps_in_words(self._records)}{some}, {found}"
         kinds = [event.kind for record in self._records for event in record.events]
         backward = kinds.count("backward")
         what = "nothing called backward()"

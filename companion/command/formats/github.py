@@ -15,13 +15,18 @@ from companion.records.version import on_the_web
 from companion.records.visible import visible
 
 
-def commands(findings: Iterable[Finding]) -> list[str]:
-    """A line for each finding: an error if it is certain, else a warning."""
-    return list(map(_annotation, findings))
+def commands(findings: Iterable[Finding], here: str) -> list[str]:
+    """A line for each finding: an error if it is certain, else a warning.
+
+    Args:
+        findings: The findings.
+        here: The folder where the command was given.
+    """
+    return [_annotation(finding, here) for finding in findings]
 
 
-def _annotation(finding: Finding) -> str:
-    file, line = located(finding)
+def _annotation(finding: Finding, here: str) -> str:
+    file, line = located(finding, here)
     place = {"file": file, "line": str(line), "title": f"companion: {finding.rule}"}
     properties = ",".join(f"{name}={_escaped(value, ':,')}" for name, value in place.items())
     kind = "error" if finding.certain else "warning"
@@ -39,28 +44,18 @@ def message(finding: Finding) -> str:
     return "\n".join(visible(line) for one in words for line in one.splitlines())
 
 
-def located(finding: Finding) -> tuple[str, int]:
+def located(finding: Finding, here: str) -> tuple[str, int]:
     """File and line as a repository knows them: from its root, or from here.
 
     Of a notebook the cells have no lines there: it is the first, and the message says the cell.
     """
     cell = cell_of(finding.file)
     path, line = (finding.file, finding.line) if cell is None else (cell[0], 1)
-    for root in filter(None, (os.environ.get("GITHUB_WORKSPACE"), _HERE)):
+    for root in filter(None, (os.environ.get("GITHUB_WORKSPACE"), here)):
         if os.path.isabs(path) and path.startswith(os.path.join(root, "")):
             path = os.path.relpath(path, root)
             break
     return path.replace(os.sep, "/"), line
-
-
-def _here() -> str:
-    try:
-        return os.getcwd()
-    except OSError:  # it is gone
-        return ""
-
-
-_HERE = _here()  # the script may change it
 
 
 def _escaped(text: str, more: str = "") -> str:

@@ -37,8 +37,8 @@ def write(
     texts: dict[str, Callable[[], str]] = {
         "text": lambda: said,
         "json": as_json,
-        "sarif": lambda: json.dumps(sarif(chosen, exit_), indent=1) + "\n",
-        "github": lambda: "".join(f"{line}\n" for line in commands(chosen.findings)),
+        "sarif": lambda: json.dumps(sarif(chosen, exit_, given.here), indent=1) + "\n",
+        "github": lambda: "".join(f"{line}\n" for line in commands(chosen.findings, given.here)),
     }
     problems = _written(given.json, "JSON", as_json)
     return problems + _written(given.output, given.format, texts[given.format])

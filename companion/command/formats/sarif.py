@@ -19,17 +19,17 @@ SCHEMA = (
 )
 
 
-def sarif(chosen: Chosen, exit_: dict[str, Any] | None) -> dict[str, Any]:
+def sarif(chosen: Chosen, exit_: dict[str, Any] | None, here: str) -> dict[str, Any]:
     """One run with all findings; what is ignored is there as suppressed."""
     used = [finding for finding, _ in chosen.ignored] + chosen.findings
     rules = [rule for rule in RULES if rule.name in {finding.rule for finding in used}]
     order = {rule.name: number for number, rule in enumerate(rules)}
     code = None if exit_ is None else exit_["code"]
-    results = [_result(finding, order) for finding in chosen.findings]
+    results = [_result(finding, order, here) for finding in chosen.findings]
     for finding, by in chosen.ignored:
         kind = "inSource" if by == "a comment" else "external"
         suppressed = {"kind": kind, "justification": by}
-        results.append({**_result(finding, order), "suppressions": [suppressed]})
+        results.append({**_result(finding, order, here), "suppressions": [suppressed]})
     return {
         "$schema": SCHEMA,
         "version": "2.1.0",
@@ -65,8 +65,8 @@ def sarif(chosen: Chosen, exit_: dict[str, Any] | None) -> dict[str, Any]:
     }
 
 
-def _result(finding: Finding, order: dict[str, int]) -> dict[str, Any]:
-    path, line = located(finding)
+def _result(finding: Finding, order: dict[str, int], here: str) -> dict[str, Any]:
+    path, line = located(finding, here)
     location: dict[str, Any] = {
         "physicalLocation": {
             "artifactLocation": {"uri": _uri(path)},

@@ -42,9 +42,10 @@ class Plain:
                 if not 0 <= at < len(lines) or not _MAGIC.match(lines[at]):
                     break  # a mistake in the cell: Python will say so
                 _left_out(number, at + 1, lines[at])
-                while lines[at].endswith("\\") and at + 1 < len(lines):
-                    lines[at + 1], lines[at], at = lines[at + 1], _passed(lines[at]), at + 1
-                lines[at] = _passed(lines[at])
+                goes_on, lines[at] = lines[at].endswith("\\"), _passed(lines[at])
+                while goes_on and at + 1 < len(lines):
+                    at += 1
+                    goes_on, lines[at] = lines[at].endswith("\\"), ""
             else:
                 break
         return "\n".join(lines)

@@ -35,10 +35,7 @@ class Reader(Protocol):
 
 def run_cells(path: str, main: ModuleType) -> None:
     """Run them all in the module `main`, up to the first that raises."""
-    try:
-        texts = code_cells(path)
-    except ValueError as error:
-        raise SystemExit(f"companion: {error}") from None
+    texts = code_cells(path)
     os.chdir(os.path.dirname(path))
     if not getattr(sys.flags, "safe_path", False):
         sys.path[0] = os.path.dirname(path)
@@ -94,7 +91,7 @@ class _Cells:
 
 def _compiled(python: str, name: str) -> list[CodeType]:
     """The cell, and its last expression apart, which is to be shown."""
-    tree = ast.parse(python, name)
+    tree: Any = compile(python, name, "exec", ast.PyCF_ONLY_AST, dont_inherit=True)
     last: list[ast.stmt] = []
     if tree.body and isinstance(tree.body[-1], ast.Expr) and not _is_silenced(python):
         last = [tree.body.pop()]

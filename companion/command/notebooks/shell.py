@@ -29,6 +29,7 @@ class Shelled:
 
     def python(self, text: str, number: int) -> str:
         """The cell as Python; what would only time it, or catch what it prints, is left out."""
+        self._shell.execution_count = number
         first, _, rest = text.lstrip("\n").partition("\n")
         if first.startswith("%%time") and rest.strip():
             blank = text[: text.index(first)].count("\n") + 1
