@@ -24,6 +24,7 @@ ANSWERS = {
     "old.ipynb": "old.ipynb has no list of cells, as notebooks have since version 4; jupyter nbc",
     "julia.ipynb": "julia.ipynb is written in 'julia'; companion runs Python",
     "--steps x train.py": "--steps: must be a whole number, 1 or more, not 'x'",
+    "--steps 0 train.py": "--steps: must be a whole number, 1 or more, not '0'",
     "--every 0 train.py": "--every: must be a whole number, 1 or more, not '0'",
     "--stpes 3 train.py": "no option is called '--stpes'; did you mean --steps? (the script's own",
     "--lr=3 train.py": "no option is called '--lr'; --help lists them (the script's own stand",
@@ -32,6 +33,8 @@ ANSWERS = {
     "--ignore , train.py": "--ignore: names no rule; `companion rules` lists them",
     "--fail-on always train.py": "--fail-on: invalid choice: 'always' (choose from",
     "--format json train.py": "--format json needs --output FILE: stdout and stderr are the scri",
+    "--json none/report.json train.py": "--json: no file can be written there: ",
+    "--html . train.py": "--html: no file can be written there: ",
     "--output none/report train.py": "--output: no file can be written there: ",
     "explain acumulates": "no rule is called 'acumulates'; did you mean accumulates?",
 }
