@@ -48,7 +48,7 @@ def test_select_and_ignore(start: Start, tmp_path: Path) -> None:
     assert reported(tmp_path, start, "--ignore", "accumulates") == one
     one = (["graph-kept"], [["accumulates", "--select"]], 3)
     assert reported(tmp_path, start, "--select", "graph-kept") == one
-    none = ([], [[rule, "--ignore"] for rule in both], 0)
+    none: tuple[list[str], list[list[str]], int] = ([], [[rule, "--ignore"] for rule in both], 0)
     assert reported(tmp_path, start, "--ignore", ",".join(both)) == none
     assert reported(tmp_path, start, "--ignore", both[0], "--ignore", both[1]) == none
 
