@@ -6,8 +6,10 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
+from types import ModuleType
 
 from companion.isolation.libraries import is_in_library
+from companion.isolation.objects import is_a, own_of
 from companion.isolation.words import words_of
 from companion.records.times import times
 from companion.records.visible import visible
@@ -51,19 +53,19 @@ def _early(error: BaseException | None) -> str | None:
     return what
 
 
-def misplaced(arguments: Sequence[str], options: Iterable[str], files: Iterable[str]) -> list[str]:
+def misplaced(arguments: Sequence[str], options: Iterable[str], script: str) -> list[str]:
     """A hint for each option of ours among the script's arguments that its code never names.
 
     Args:
         arguments: The script's.
         options: The names of ours.
-        files: The script's own files.
+        script: The script, when it has run.
     """
     ours = set(options)
     found = [word.partition("=")[0] for word in arguments if word.partition("=")[0] in ours]
     if not found:
         return []
-    code = "".join("".join(lines_of(file)) for file in files)
+    code = "".join("".join(lines_of(file)) for file in _own_files(script))
     return [
         f"{option} stands behind the script's name, so the script got it; companion's own options "
         "stand before that name"
@@ -72,11 +74,14 @@ def misplaced(arguments: Sequence[str], options: Iterable[str], files: Iterable[
     ]
 
 
-def own_files(script: str) -> list[str]:
+def _own_files(script: str) -> list[str]:
     """The script's file, and those of its modules that are in no library."""
     files = [os.path.abspath(script)]
     for module in [*sys.modules.values()]:
-        file = getattr(module, "__dict__", {}).get("__file__")
+        file = _names_in(module).get("__file__") if is_a(module, ModuleType) else None
         if type(file) is str and not is_in_library(file):
             files.append(file)
     return files
+
+
+_names_in = own_of(ModuleType)["__dict__"].__get__  # a lazy module would import, if asked

@@ -15,7 +15,7 @@ import torch
 from companion.command.chosen import Chosen, choose, mistakes
 from companion.command.formats.github import commands
 from companion.command.formats.output import write
-from companion.command.hints import misplaced, no_training, own_files
+from companion.command.hints import misplaced, no_training
 from companion.command.kinds import FOUND
 from companion.command.options import names_of_options
 from companion.command.out import Out
@@ -110,7 +110,7 @@ class Report:
         """What of the options, the comments and pyproject.toml came to nothing."""
         given = self._given
         hints = mistakes(self._records)
-        hints += misplaced(given.argv[1:], names_of_options(), own_files(given.script))
+        hints += misplaced(given.argv[1:], names_of_options(), given.script)
         problem = given.configuration.problem
         return hints + ([] if problem is None else [problem])
 

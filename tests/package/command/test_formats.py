@@ -120,7 +120,7 @@ def read_by_a_runner(line: str) -> tuple[str, dict[str, str], str]:
 
 def test_github(start: Start, tmp_path: Path) -> None:
     """Annotations come last, on stderr: the runner reads both streams, and stdout is whole."""
-    odd = "a,b:50%/script.py"
+    odd = "a,b:50%0A/script.py"
     write(tmp_path, TWO + "print('::error::mine', end='')\n", odd)
     alone = start(odd, alone=True)
     ran = start("--format", "github", odd)

@@ -22,7 +22,7 @@ from companion.diagnosis.ignored import EVERY, ignored, mistaken
         ("a()  # companion: ignore accumulates", set()),  # no brackets: it would silence all
         ("a()  # companion: ignored", set()),
         ("a()", set()),
-        ("a('# companion: ignore')", set()),
+        ("a('# companion: ignore[accumulates]')", set()),
         ("a(  # companion: ignore[accumulates]\n    b,\n)", {"accumulates"}),
         ("a(\n    b,\n)  # companion: ignore[accumulates]", {"accumulates"}),
         ("for x in batches:  # companion: ignore[used-up]", {"used-up"}),
