@@ -14,6 +14,7 @@ from companion.diagnosis.rules import RULES, Rule
 from companion.diagnosis.rules.alike import alike
 from companion.records.finding import Finding
 from companion.records.version import on_the_web
+from companion.render.finding import as_text
 from companion.tracing.code.source import remember
 
 
@@ -57,7 +58,7 @@ def explain(name: str) -> str:
             *_numbered(example.script()),
             "",
             *(
-                str(one).replace(
+                as_text(one).replace(
                     f"explained by: companion explain {name}", f"in the course: {place}"
                 )
                 for one in judged(name, example)

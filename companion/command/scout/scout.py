@@ -30,7 +30,6 @@ from companion.isolation.objects import attributes, is_a
 from companion.isolation.stepping import AFTER, BEFORE
 from companion.isolation.wall import aside, is_calm, is_ours, keep_out_dynamo, leave_out_us
 from companion.isolation.words import words_of
-from companion.measure.modules import parameters
 from companion.measure.watched import Watched
 from companion.records.line import LineRecord
 from companion.tracing.calls import PLAIN, Call
@@ -79,7 +78,6 @@ class Scout(Listener):
         self._done, self._steps, self._every, self._place = done, steps, every, place
         self._follower: Follower | None = None  # of the first steps
         self._later: Later | None = None
-        self._watched, self._ours = set[int](), set[int]()  # optimizers, parameters, by id
         self._missed, self._loaders = Unwatched(place), Loaders(place)
         self._insist: Callable[[], None] | None = None
         self._search = Budget(grace=5, share=0.2)  # for finding the loop
@@ -213,8 +211,6 @@ class Scout(Listener):
         watched, large = self._found.watched(frames)
         if watched is None:
             return
-        self._watched = {id(optimizer) for optimizer in watched.optimizers.values()}
-        self._ours = {id(p) for net in watched.networks.values() for p in parameters(net)}
         self._every = self._every if watched.optimizers else 1
         running = {id(frame.f_code): frame.f_code for frame in frames}
         options = Options(
@@ -286,9 +282,8 @@ class Scout(Listener):
         elif self._insist is not None:
             self._insist()
         elif self._follower is not None:
-            most = self._steps * self._every
-            if self.tally.is_endless(optimizer, most, self._watched, self._ours):
-                if id(optimizer) in self._watched:
+            if self.tally.is_endless(optimizer, self._steps * self._every):
+                if self.tally.watches(optimizer):
                     self._missed.note_library(frame)
                 self._end()
         elif self.routine is not None:
