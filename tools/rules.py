@@ -51,7 +51,9 @@ def section(rule: Rule) -> str:
     """What stands there of one rule."""
     example = EXAMPLES[rule.name]
     found = "\n".join(as_text(one) for one in judged(rule.name, example))
-    found = found.replace(f"\n    explained in: {PAGE.stem}.html#{rule.name}", "")  # it is here
+    by = f"\n    explained by: companion explain {rule.name}"
+    here = rule.section.startswith(f"{PAGE.stem}.html#")
+    found = found.replace(by, "" if here else f"\n    explained in: {rule.section}")
     assert judged(rule.name, example, repaired=True) == []
     return f"""\
 ### `{rule.name}`

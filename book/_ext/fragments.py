@@ -15,6 +15,7 @@ from typing import Any
 from docutils import nodes
 from sphinx.application import Sphinx
 
+from companion.diagnosis.rules import RULES
 from companion.render.operate import fragment
 from companion.render.operate.valley import SCRIPT as VALLEY
 from companion.render.operate.weight import SCRIPT as WEIGHT
@@ -30,16 +31,22 @@ KINDS = {
     },
 }
 
+_EXPLAINED = re.compile(r"Explained by: <code>companion explain ([a-z-]+)</code>")
+_SECTIONS = {rule.name: rule.section for rule in RULES}
+
 
 def share(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     """Take scripts and styles out of the fragments of one page."""
     if app.builder.format != "html":
         return
 
-    def link(place: re.Match[str]) -> str:
-        page, anchor = place[1], place[2]
+    def link(command: re.Match[str]) -> str:
+        """What a command explains elsewhere, a section explains here."""
+        page, _, anchor = _SECTIONS[command[1]].partition(".html#")
+        if page not in app.env.titles or anchor not in _headings(app, page):
+            return command[0]
         title = f"{app.env.titles[page].astext()}: {_headings(app, page)[anchor]}"
-        return f'<a href="{page}.html#{anchor}">{escape(title)}</a>'
+        return f'Explained in: <a href="{page}.html#{anchor}">{escape(title)}</a>'
 
     for raw in doctree.findall(nodes.raw):
         html = raw.astext()
@@ -57,7 +64,7 @@ def share(app: Sphinx, doctree: nodes.document, docname: str) -> None:
         # At once, not when the page is whole: nothing below may move once it has been seen.
         html = html.replace(own_script, f'<script src="_static/{script.name}"></script>')
         if kind.startswith('<div class="routine-player'):
-            html = re.sub(r"(?<=Explained in: )(\d\d_\w+)\.html#([\w-]+)", link, html)
+            html = _EXPLAINED.sub(link, html)
         raw.children = [nodes.Text(html)]
         raw["fragment"] = style.name
 

@@ -4,30 +4,37 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 
+from companion.command.chosen import Chosen, choose, mistakes
+from companion.command.formats.github import commands
+from companion.command.formats.output import write
+from companion.command.hints import misplaced, no_training
+from companion.command.kinds import FOUND
+from companion.command.options import names_of_options
 from companion.command.out import Out
 from companion.command.scout.scout import Scout
+from companion.diagnosis.diagnose import diagnose
 from companion.isolation.wall import is_ours
 from companion.isolation.words import words_of
 from companion.records.finding import Finding
+from companion.records.line import LineRecord
 from companion.records.times import times
 from companion.records.visible import visible
 from companion.render.columns import wrapped
 from companion.render.counts import count_steps
 from companion.render.finding import as_text
+from companion.render.paint import unpainted
 from companion.render.phases import in_a_library, watched_in_words
 from companion.render.text import text
-from companion.render.written import written
 
 MINE = "companion:"  # begins each of our sentences
-FOUND = 3  # exit code of a script that ends well, with a certain finding
 # One process of several, says the launcher: if one ends with a code, the others are ended, too.
 _RANKS = ("TORCHELASTIC_RUN_ID", "RANK")
 _SIZES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_NTASKS")
@@ -42,8 +49,13 @@ class Report:
         self._given = given
         self._out = Out(sys.stderr)
         self._pid = os.getpid()
-        self._printed = self._insisted = False
-        self._certain = False
+        self._printed = self._insisted = self._stopped = False
+        self._fails = False
+        self._error: BaseException | None = None
+        self._exit: dict[str, Any] | None = None
+        self._said: list[str] = []
+        self._records: Sequence[LineRecord] = ()
+        self._chosen = Chosen()
         self._early: list[str] = []
         self._is_alone = not _is_one_of_several()
 
@@ -55,6 +67,7 @@ class Report:
             self._say(*map(_not_watched, early))
             self._early = early
         if self._given.stop:
+            self._stopped = True
             self.scout.insist(self._insist)
             raise SystemExit(self.exit_code())
 
@@ -65,26 +78,46 @@ class Report:
             self._say("the script caught the SystemExit of --stop; each step now raises it again")
         raise SystemExit(self.exit_code())
 
-    def end(self, error: BaseException | None) -> None:
-        """The script is over."""
+    def end(self, error: BaseException | None, code: int | None = None) -> None:
+        """The script is over; `code` is what it exits with."""
+        self._error = error
         try:
             self.scout.stop(error)
             goes_on = self._printed
             self._print()
-            if self.scout.routine is not None and self._is_here():
-                if goes_on:
-                    self._judge_again()
-                self._say(*self._unwatched(), *self._guarded())
-                if self.scout.unwatched or self.scout.guard is not None or goes_on:
-                    self._write()
+            if self._is_here():
+                if self.scout.routine is not None:
+                    if goes_on:
+                        self._judge_again()
+                    self._say(*self._unwatched(), *self._guarded())
+                self._say(*self._hints())
+                raised = words_of(error) if isinstance(error, Exception) else None
+                self._exit = {
+                    "code": code,
+                    "raised": raised,
+                    "stopped": self._stopped,
+                    "command": code or self.exit_code(),
+                }
+                self._write()
+                if self._given.format == "github" and self._given.output is None:
+                    for line in commands(self._chosen.findings, self._given.here):
+                        self._out.say(line)
         except Exception as failure:
             if not is_ours(failure):
                 raise
             self._say(f"there is no report ({words_of(failure)})")
 
+    def _hints(self) -> list[str]:
+        """What of the options, the comments and pyproject.toml came to nothing."""
+        given = self._given
+        hints = mistakes(self._records)
+        hints += misplaced(given.argv[1:], names_of_options(), given.script)
+        problem = given.configuration.problem
+        return hints + ([] if problem is None else [problem])
+
     def exit_code(self) -> int:
         """0, or `FOUND`; one of several processes must not end all others."""
-        return FOUND if self._certain and self._is_here() and self._is_alone else 0
+        return FOUND if self._fails and self._is_here() and self._is_alone else 0
 
     def _is_here(self) -> bool:
         """Whether this is the process that was started, not a fork of it."""
@@ -113,40 +146,37 @@ class Report:
             library = in_a_library(self._records).rpartition(".")[0]
             lines = f"\n\nits lines: --into {visible(library)}" if library else ""
             self._say(self._verdict(), below=f"{table}{lines}")
+            self._say(*self._chosen.sentences())
         elif self.scout.problem is not None:
             self._say(f"this script cannot be watched: {self.scout.problem}")
         elif self.scout.unwatched:
             self._say("no training loop was watched", *self._unwatched())
-        elif self.scout.backwards:
-            self._say(
-                f"no training was watched: backward() ran {times(self.scout.backwards)}, and no "
-                "network was found whose parameters it could reach"
-            )
         else:
-            self._say(
-                "no training loop ran in this process: no step was seen, for nothing called "
-                "backward(), nor an optimizer's step(), for a network"
-            )
+            self._say(no_training(self._error, self.scout.backwards))
         self._write()
         self._write_page()
 
     def _judge(self) -> None:
         routine = self.scout.routine
         self._records = () if routine is None else routine.records
-        found = [] if routine is None else routine.diagnose()
+        found = diagnose(self._records)
         ended = any(event.kind == "end" for one in self._records[-1:] for event in one.events)
-        self._findings = found if ended else list(map(_awaiting, found))
-        self._certain = any(finding.certain for finding in self._findings)
+        self._chosen = choose(found if ended else map(_awaiting, found), self._given)
+        self._findings = self._chosen.findings
+        self._fails = self._chosen.fail(self._given.fail_on)
 
     def _judge_again(self) -> None:
         """The script has gone on since the report: say what is known only now, at its end."""
         said = {(one.rule, one.file, one.line, one.certain) for one in self._findings}
+        ignored = self._chosen.sentences()
         self._judge()
         new = [f for f in self._findings if (f.rule, f.file, f.line, f.certain) not in said]
         if new:
             found = _count(len(new), "finding")
             self._say(f"now that the script is over, {found}", below=self._told(new))
             self._write_page()
+        if self._chosen.sentences() != ignored:
+            self._say(*self._chosen.sentences())
 
     def _told(self, findings: Sequence[Finding]) -> str:
         return "\n\n".join(as_text(f, self._out.columns, self._out.paint) for f in findings)
@@ -155,7 +185,7 @@ class Report:
         """What was watched; a training that was not seen is not called sound."""
         found = _count(len(self._findings), "finding")
         if self._steps:
-            return watched_in_words(self._records, len(self._findings))
+            return watched_in_words(self._records, len(self._findings), self._given.every)
         kinds = [event.kind for record in self._records for event in record.events]
         backward = kinds.count("backward")
         what = "nothing called backward()"
@@ -206,26 +236,13 @@ class Report:
         for at, words in enumerate(sentences, 1):
             lines = "\n".join(wrapped(f"{MINE} {words}", out.columns))
             whole = out.paint("title", MINE) + lines[len(MINE) :]
-            out.say(f"{whole}\n{below}" if below and at == len(sentences) else whole)
+            whole = f"{whole}\n{below}" if below and at == len(sentences) else whole
+            self._said.append(unpainted(whole))
+            out.say(whole)
 
     def _write(self) -> None:
-        if self._given.json is None:
-            return
-        whole = {
-            "script": self._given.script,
-            "steps": self._steps,
-            "lines": len(self._records),
-            "code": written(self._records),
-            "findings": [finding.to_dict() for finding in self._findings],
-            "unwatched": self.scout.unwatched,
-            "guard": None if self.scout.guard is None else self.scout.guard.to_dict(),
-        }
-        try:
-            self._given.json.write_text(json.dumps(whole, indent=1), encoding="utf-8")
-        except OSError as error:
-            if not is_ours(error):
-                raise
-            self._say(f"no JSON was written: {error}")
+        said = "".join(f"{line}\n" for line in self._said)
+        self._say(*write(self._given, self.scout, self._records, self._chosen, self._exit, said))
 
 
 def _not_watched(words: str) -> str:

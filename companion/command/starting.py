@@ -1,7 +1,7 @@
 """A script, run as Python itself would: what `python X` takes, and what X then finds around it.
 
 X is a file, compiled or not, a folder or zip with a `__main__.py`, a pipe, or `-` for standard
-input; or with `-m` a module.
+input; or with `-m` a module. What Python does not take and we do is a notebook.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import io
 import os
 import pkgutil
 import runpy
+import stat
 import sys
 import types
 from collections.abc import Sequence
@@ -19,6 +20,8 @@ from importlib.machinery import BuiltinImporter, SourceFileLoader, SourcelessFil
 from pathlib import Path
 from typing import Any
 
+from companion.command.notebooks.cells import is_notebook
+from companion.command.notebooks.running import run_cells
 from companion.tracing.code.source import remember
 
 STDIN = "<stdin>"
@@ -34,6 +37,15 @@ def place_of(script: str, *, module: bool) -> str | None:
         return None
     places = found.submodule_search_locations
     return next(iter(places), None) if places else found.origin
+
+
+def is_runnable(script: str) -> bool:
+    """Whether there is a file, a folder or a pipe of that name."""
+    try:
+        kind = os.stat(script).st_mode
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISREG(kind) or stat.S_ISDIR(kind) or stat.S_ISFIFO(kind) or stat.S_ISCHR(kind)
 
 
 def is_pipe(script: str) -> bool:
@@ -53,6 +65,9 @@ def run(script: str, arguments: Sequence[str], *, module: bool) -> None:
         runpy._run_module_as_main(script)  # type: ignore[attr-defined]  # what -m does
         return
     sys.argv = [script, *arguments]
+    if is_notebook(script):
+        run_cells(_path(script), main)
+        return
     path = STDIN if script == "-" else _path(script)
     if script != "-" and pkgutil.get_importer(script) is not None:  # a folder or zip
         sys.path.insert(0, path) if _is_safe() else _set_path(path)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from companion.records.cells import cell_of
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -56,6 +58,12 @@ class Finding:
     chapter: str
     index: int
     times: int = 1
+
+    @property
+    def place(self) -> str:
+        """Its line in words, such as "line 12"; of a notebook "cell 3, line 2"."""
+        cell = cell_of(self.file)
+        return f"line {self.line}" if cell is None else f"{cell[1]}, line {self.line}"
 
     def to_dict(self) -> dict[str, Any]:
         """Its attributes by name, ready for JSON."""

@@ -44,27 +44,34 @@ def _whole(network: str, records: Sequence[LineRecord]) -> dict[str, Any]:
         "states": list(map(_States().out, distinct)),
         "records": [
             {
-                "file": record.file,
-                "line": record.line,
-                "source": record.source,
-                "indent": record.indent,
+                **plain(record),
                 "before": states[id(record.before)],
                 "after": states[id(record.after)],
-                "changed_gradients": list(record.changed_gradients),
-                "changed_parameters": list(record.changed_parameters),
-                "raised": record.raised,
-                "events": [[e.kind, e.name, _plain(e.details)] for e in record.events],
-                "function": record.function,
-                "depth": record.depth,
-                "step": record.step,
-                "values": [_value_out(value) for value in record.values],
-                "changed_buffers": list(record.changed_buffers),
-                "changed_others": list(record.changed_others),
-                "again": record.again,
-                "phase": _phase_out(record.phase),
             }
             for record in records
         ],
+    }
+
+
+def plain(record: LineRecord) -> dict[str, Any]:
+    """A record as plain data, without the states before and after it."""
+    return {
+        "file": record.file,
+        "line": record.line,
+        "source": record.source,
+        "indent": record.indent,
+        "changed_gradients": list(record.changed_gradients),
+        "changed_parameters": list(record.changed_parameters),
+        "raised": record.raised,
+        "events": [[e.kind, e.name, _plain(e.details)] for e in record.events],
+        "function": record.function,
+        "depth": record.depth,
+        "step": record.step,
+        "values": [_value_out(value) for value in record.values],
+        "changed_buffers": list(record.changed_buffers),
+        "changed_others": list(record.changed_others),
+        "again": record.again,
+        "phase": _phase_out(record.phase),
     }
 
 

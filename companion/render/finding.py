@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 
 from companion.records.finding import Finding
@@ -17,13 +17,13 @@ LEAST = 20  # columns of a cure's code, on any terminal
 
 
 def as_text(finding: Finding, width: int | None = None, paint: Paint = plain) -> str:
-    """Which mistake, on which line, what was seen, why it matters, the cure, the chapter.
+    """Which mistake, on which line, what was seen, why it matters, the cure, who explains it.
 
     Code is broken only where there is a `width` that has no room for it.
     """
     source = finding.source.splitlines()[0] if finding.source else "(source not known)"
     rule = _rule(finding)
-    head = f"{rule}, line {finding.line}{_often(finding)}: {visible(source)}"
+    head = f"{rule}, {finding.place}{_often(finding)}: {visible(source)}"
     first, *further = wrapped(head, width, deeper=4)
     kind = "certain" if finding.certain else "possible"
     out = [paint(kind, first[: len(rule)]) + first[len(rule) :], *further]
@@ -32,7 +32,7 @@ def as_text(finding: Finding, width: int | None = None, paint: Paint = plain) ->
         out += _cure(finding.cure, width, paint)
     if finding.settle is not None:
         out += _prose(f"to settle it: {finding.settle}", width)
-    return "\n".join([*out, *wrapped(f"    explained in: {finding.chapter}", width)])
+    return "\n".join([*out, *wrapped(f"    explained by: companion explain {finding.rule}", width)])
 
 
 def _prose(words: str, width: int | None) -> list[str]:
@@ -59,8 +59,19 @@ def as_html(finding: Finding) -> str:
     return (
         f"<p><strong>{escape(_rule(finding))}</strong>{_often(finding)}</p>{said}"
         f"{f'<p>Cure:</p><pre>{shown(finding.cure)}</pre>' if finding.cure else ''}"
-        f"<p>Explained in: {escape(finding.chapter)}</p>"
+        f"<p>Explained by: <code>companion explain {escape(finding.rule)}</code></p>"
     )
+
+
+def ignored_in_words(findings: Sequence[Finding]) -> str:
+    """How many findings were accepted by a comment, and where."""
+    number = f"{len(findings)} finding{'' if len(findings) == 1 else 's'}"
+    return f"{number}, by a comment: {'; '.join(map(named, findings))}"
+
+
+def named(finding: Finding) -> str:
+    """Its rule and its line, and nothing else."""
+    return f"{finding.rule}, {finding.place}"
 
 
 def shown(words: str) -> str:

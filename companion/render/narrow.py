@@ -8,9 +8,9 @@ from companion.render.columns import columns, cut, wrapped
 from companion.render.table import Row, narrow
 
 HEAD = re.compile(r"^( *(?:runs  )?line  )(code +)(gradients +)parameters$", re.MULTILINE)
-FINDING = re.compile(r"(possible: )?[a-z-]+, line \d+(, \d+ times)?: ")
+FINDING = re.compile(r"(possible: )?[a-z-]+, (cell \d+, )?line \d+(, \d+ times)?: ")
 RAISED = re.compile(" +raised ")
-CURE = re.compile(" +cure: |          ")  # code, and its further lines
+CURE = re.compile(" +(cure|explained by): |          ")  # code, and its further lines; a command
 
 
 def folded(text: str, width: int) -> str:

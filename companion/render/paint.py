@@ -5,6 +5,7 @@ The words stay the same: what is painted, less the codes, is the plain text.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 Paint = Callable[[str, str], str]  # of what kind the words are, and the words
@@ -37,3 +38,16 @@ def coloured(kind: str, words: str) -> str:
     """
     code = _CODES.get(kind)
     return words if code is None or not words.strip() else f"\x1b[{code}m{words}\x1b[0m"
+
+
+def unpainted(text: str) -> str:
+    """The words without colours.
+
+    Example:
+        >>> unpainted(coloured("cure", "pass"))
+        'pass'
+    """
+    return _PAINT.sub("", text)
+
+
+_PAINT = re.compile("\x1b\\[[0-9;]*m")

@@ -48,11 +48,12 @@ def in_a_library(records: Sequence[LineRecord]) -> str:
     return ""
 
 
-def watched_in_words(records: Sequence[LineRecord], findings: int) -> str:
+def watched_in_words(records: Sequence[LineRecord], findings: int, every: int = 1) -> str:
     """Such as "watched 3 steps inside transformers.Trainer.train(), no findings"."""
     library = in_a_library(records)
     inside = f" inside {visible(library)}()" if library else ""
-    return f"watched {steps_in_words(records)}{inside}, {findings or 'no'} finding" + (
+    some = f", one in {every}" if every > 1 else ""
+    return f"watched {steps_in_words(records)}{some}{inside}, {findings or 'no'} finding" + (
         "" if findings == 1 else "s"
     )
 

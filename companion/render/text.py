@@ -14,7 +14,7 @@ from companion.records.line import LineRecord
 from companion.records.visible import visible
 from companion.render.columns import wrapped
 from companion.render.counts import steps_in_words
-from companion.render.finding import as_text
+from companion.render.finding import as_text, ignored_in_words
 from companion.render.listing import code, listing, margins
 from companion.render.notes import also, notes
 from companion.render.paint import Paint, plain
@@ -32,6 +32,7 @@ def text(
     findings: Sequence[Finding] = (),
     unwatched: Sequence[str] = (),
     guard: Sequence[str] = (),
+    ignored: Sequence[Finding] = (),
     as_written: bool = False,
     width: int | None = None,
     paint: Paint = plain,
@@ -45,12 +46,13 @@ def text(
     line stand the rules that object to it. A trace of more than 60 lines is shown as written: each
     line of the source once, with how often it ran and what its last effect was, runs that raised
     apart from the others; so is any with `as_written`. Names and code are shown as `visible` shows
-    them. Last stands what was not looked at, if anything was not, and what was seen after the
-    watched steps.
+    them. Last stands what was not looked at, if anything was not, what was seen after the
+    watched steps, and which findings a comment accepts.
     """
     network = visible(network)
     rest = [f"not watched: {visible(words)}" for words in unwatched]
     rest += [f"guard: {visible(words)}" for words in guard]
+    rest += [f"ignored: {ignored_in_words(ignored)}"] if ignored else []
     rest = [line for words in rest for line in wrapped(words, width)]
     if not records:
         return "\n".join([f"Trace of {network}: no line ran", *rest])

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from companion.diagnosis.diagnose import diagnose
+from companion.diagnosis.ignored import parted
 from companion.records.finding import Finding
 from companion.records.line import LineRecord
 from companion.records.loading import load
@@ -72,7 +73,9 @@ class Trace:
         """What is wrong, or may be: findings, worst first; none for a loop that is right.
 
         A finding is certain, or says that it is only possible and what would settle it. What
-        cannot be told from the records is not guessed at; `companion.diagnosis` lists it.
+        cannot be told from the records is not guessed at; `companion.diagnosis` lists it. A
+        comment `# companion: ignore[accumulates]` on a line accepts that finding there, and
+        `# companion: ignore` all: they stand in `ignored` instead.
 
         Example:
             >>> import torch
@@ -87,7 +90,12 @@ class Trace:
             >>> [(finding.rule, finding.source) for finding in routine.diagnose()]
             [('accumulates', 'loss.backward()')]
         """
-        return diagnose(self.records)
+        return parted(diagnose(self.records))[0]
+
+    @property
+    def ignored(self) -> list[Finding]:
+        """The findings that a comment on their line accepts."""
+        return parted(diagnose(self.records))[1]
 
     def to_rows(self) -> list[dict[str, Any]]:
         """Flat dicts for pandas.DataFrame or csv.DictWriter.
@@ -229,13 +237,14 @@ class Trace:
             printer.text(line)
 
     def __str__(self) -> str:
-        findings = self.diagnose()
+        findings, ignored = parted(diagnose(self.records))
         whole = text(
             self._records,
             network=self.network,
             findings=findings,
             unwatched=self.unwatched,
             guard=self.guard,
+            ignored=ignored,
             width=columns_of(getattr(sys, "stdout", None)),
         )
         return encodable(whole, getattr(sys.stdout, "encoding", None))  # a file of cp1252 lacks →

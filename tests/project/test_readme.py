@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import re
 import runpy
+import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 import companion
+from companion.command.configuration import configured
+from companion.command.options import names_of_options
+from companion.diagnosis.ignored import ignored, mistaken
 from companion.diagnosis.rules import RULES
 from tests import ROOT, TARGETS
 from tests.chapters.outputs import Output
 from tests.package.frameworks.running import watched
 from tests.package.frameworks.scripts import TRAINER
 from tests.package.running import forks
+from tests.project.workflows import run_step
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -51,8 +58,37 @@ def test_the_script_is_not_edited_for_us_and_the_others_run(tmp_path: Path) -> N
     assert (tmp_path / "run.json").exists()
 
 
+def test_every_option_is_told() -> None:
+    missing = [name for name in names_of_options() if f"`{name}" not in README]
+    assert missing == []
+
+
+def test_the_step_of_a_workflow_works_as_shown(tmp_path: Path) -> None:
+    (shown,) = blocks("yaml")
+    (step,) = yaml.safe_load(shown)
+    (tmp_path / "train.py").write_text(blocks("python")[0])
+    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+    ran = run_step(step["run"], tmp_path, PATH=path)
+    assert ran.code == 3
+    annotations = [
+        line for line in ran.err.splitlines() if line.startswith("::error file=train.py")
+    ]
+    assert len(annotations) == 2
+
+
+def test_the_comments_and_settings_are_understood(tmp_path: Path) -> None:
+    comments = next(block for block in blocks("text") if "companion: ignore" in block)
+    for line in comments.splitlines():
+        assert ignored(line), line
+        assert not [*mistaken(line)]
+    (tmp_path / "pyproject.toml").write_text(blocks("toml")[0])
+    if sys.version_info >= (3, 11):
+        said = configured(tmp_path)
+        assert len(said.options) + len(said.per_file) == 6
+
+
 def test_every_rule_is_listed() -> None:
-    listed = re.findall(r"^\| `([a-z-]+)` \| ", README, flags=re.M)
+    listed = re.findall(r"^\| `([a-z][a-z-]+)` \| ", README, flags=re.M)
     assert listed[: len(RULES)] == [rule.name for rule in RULES]
     assert f"{len(RULES)} rules" in README
 

@@ -11,7 +11,10 @@ from companion.command.explaining.example import Example
 from companion.command.explaining.examples import EXAMPLES
 from companion.command.scout.scout import Scout
 from companion.diagnosis.rules import RULES, Rule
+from companion.diagnosis.rules.alike import alike
 from companion.records.finding import Finding
+from companion.records.version import on_the_web
+from companion.render.finding import as_text
 from companion.tracing.code.source import remember
 
 
@@ -43,10 +46,8 @@ def explain(name: str) -> str:
     """
     rule = next((one for one in RULES if one.name == name), None)
     if rule is None:
-        alike = difflib.get_close_matches(name, [one.name for one in RULES], n=3, cutoff=0.6)
-        hint = f"did you mean {' or '.join(alike)}?" if alike else "`companion rules` lists them"
-        raise ValueError(f"no rule is called {name!r}; {hint}")
-    example = EXAMPLES[name]
+        raise ValueError(alike(name))
+    example, place = EXAMPLES[name], on_the_web(rule.section) or rule.section
     return "\n".join(
         [
             f"{name}: {what_it_sees(rule)}",
@@ -56,7 +57,12 @@ def explain(name: str) -> str:
             "",
             *_numbered(example.script()),
             "",
-            *(str(finding) for finding in judged(name, example)),
+            *(
+                as_text(one).replace(
+                    f"explained by: companion explain {name}", f"in the course: {place}"
+                )
+                for one in judged(name, example)
+            ),
             "",
             "The same, repaired:",
             "",

@@ -30,7 +30,6 @@ from companion.isolation.budget import Budget
 from companion.isolation.stepping import AFTER, BEFORE
 from companion.isolation.wall import aside, is_calm, is_ours, keep_out_dynamo, leave_out_us
 from companion.isolation.words import words_of
-from companion.measure.modules import parameters
 from companion.measure.watched import Watched
 from companion.records.line import LineRecord
 from companion.tracing.calls import PLAIN, Call
@@ -54,6 +53,7 @@ class Scout(Listener):
         steps: How many steps to watch.
         done: Called when they are over.
         place: The script, or the folder of the package, that runs.
+        every: One step in so many is watched, if an optimizer makes them; then nothing later is.
         guarded: Whether a guard stays when they are over.
         into: What of a library is to be followed line by line, by name.
 
@@ -70,16 +70,16 @@ class Scout(Listener):
         done: Callable[[], None],
         place: str | None = None,
         *,
+        every: int = 1,
         guarded: bool = False,
         into: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self._source: Source = Settrace(self)
         self._found = Found()
-        self._done, self._steps, self._place = done, steps, place
+        self._done, self._steps, self._every, self._place = done, steps, every, place
         self._follower: Follower | None = None  # of the first steps
         self._later: Later | None = None
-        self._watched, self._ours = set[int](), set[int]()  # optimizers, parameters, by id
         self._missed, self._loaders = Unwatched(place), Loaders(place)
         self._insist: Callable[[], None] | None = None
         self._search = Budget(grace=5, share=0.2)  # for finding the loop
@@ -204,13 +204,12 @@ class Scout(Listener):
         frames, watched, large = self._find(frame)
         if watched is None:
             return
-        self._watched = {id(optimizer) for optimizer in watched.optimizers.values()}
-        self._ours = {id(p) for net in watched.networks.values() for p in parameters(net)}
+        self._every = self._every if watched.optimizers else 1
         running = {id(frame.f_code): frame.f_code for frame in frames}
         options = Options(
             lambda code: id(code) in running
             or (self._is_followed(code) and not is_special(code)),
-            steps=self._steps, admits=is_direct, ended=self._end, hooks=False,
+            self._every, self._steps, admits=is_direct, ended=self._end, hooks=False,
         )  # fmt: skip
         recorder = Recorder(watched, options, self._found.built)
         self._into.say_missing(recorder.note)
@@ -244,7 +243,7 @@ class Scout(Listener):
             if self.guard is not None:
                 self.guard.begin()
             self._done()
-        if self._later is not None and self.guard is not None:
+        if self._later is not None and self.guard is not None and self._every == 1:
             self._later.wait()
 
     def _on_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
@@ -280,8 +279,8 @@ class Scout(Listener):
         elif self._insist is not None:
             self._insist()
         elif self._follower is not None:
-            if self.tally.is_endless(optimizer, self._steps, self._watched, self._ours):
-                if id(optimizer) in self._watched:
+            if self.tally.is_endless(optimizer, self._steps * self._every):
+                if self.tally.watches(optimizer):
                     self._missed.note_library(frame)
                 self._end()
         elif self.routine is not None:

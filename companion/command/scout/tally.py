@@ -13,7 +13,7 @@ from torch.optim.optimizer import Optimizer
 
 from companion.guard.judges import is_zero
 from companion.measure.marks import mark
-from companion.measure.modules import named_parameters
+from companion.measure.modules import named_parameters, parameters
 from companion.measure.values import gradient_of, inside
 from companion.measure.watched import Watched, held, parameters_of
 from companion.records.line import Event, LineRecord
@@ -83,6 +83,7 @@ class Tally:
         self._steps: dict[int, _Steps] = {}
         self._named: list[_Named] = []
         self._asked = Counter[int]()
+        self._watched, self._ours = set[int](), set[int]()  # optimizers, parameters, by id
         self.number = 0
 
     def watch(self, watched: Watched) -> None:
@@ -92,6 +93,8 @@ class Tally:
             for network, net in watched.networks.items()
             for name, p in named_parameters(net)
         }
+        self._watched = {id(optimizer) for optimizer in watched.optimizers.values()}
+        self._ours = {id(p) for net in watched.networks.values() for p in parameters(net)}
         for name, optimizer in watched.optimizers.items():
             ids = held(optimizer)
             names = {
@@ -111,16 +114,18 @@ class Tally:
         """It has stepped."""
         self._of(optimizer).end(optimizer)
 
-    def is_endless(
-        self, optimizer: Optimizer, steps: int, watched: set[int], ours: set[int]
-    ) -> bool:
+    def watches(self, optimizer: Optimizer) -> bool:
+        """Whether it is one of those whose lines are watched."""
+        return id(optimizer) in self._watched
+
+    def is_endless(self, optimizer: Optimizer, steps: int) -> bool:
         """Whether optimizers have stepped so often that the lines of a loop do not come round.
 
         One that is made anew for each epoch counts with those before it. Asked at each step since
-        the training began; `watched` are optimizers and `ours` parameters, by id.
+        the training began.
         """
-        is_watched = id(optimizer) in watched
-        mine = is_watched or not watched or not ours.isdisjoint(held(optimizer))
+        is_watched = self.watches(optimizer)
+        mine = is_watched or not self._watched or not self._ours.isdisjoint(held(optimizer))
         key = id(optimizer) if is_watched else -mine
         self._asked[key] += 1
         return self._asked[key] > (4 if mine else 100) * steps

@@ -12,6 +12,12 @@ from tests.package.running import Ran
 
 REAL = sorted(Path(loops.__file__).parent.glob("real_*.py"))
 NO_LOOP = "companion: no training loop ran in this process"
+# What is said of a script that trains nothing.
+NOTHING = (
+    NO_LOOP,
+    "companion: the script ended before any training",
+    "companion: there is no such module",
+)
 
 SETUP = """\
 import torch
@@ -68,4 +74,4 @@ def shown(report: str) -> list[int]:
 
 def without_us(err: str) -> list[str]:
     """The lines of stderr that are not ours."""
-    return [line for line in err.splitlines() if not line.startswith(NO_LOOP)]
+    return [line for line in err.splitlines() if not line.startswith(NOTHING)]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.package.command.running import BROKEN, LOOP, NO_LOOP, SETUP, STEP, Start, without_us
+from tests.package.command.running import BROKEN, LOOP, NOTHING, SETUP, STEP, Start, without_us
 from tests.package.running import forks, python, write
 
 AS_ALONE = """\
@@ -62,21 +62,6 @@ def test_arguments_are_the_scripts(start: Start, tmp_path: Path) -> None:
         assert ran.err.endswith(alone.err) or alone.err in ran.err
 
 
-def test_own_arguments(start: Start, tmp_path: Path) -> None:
-    write(tmp_path, "print(1)")
-    for given, words in (
-        (["none.py"], "no such script: 'none.py'; to run a module: -m none.py"),
-        (["--steps", "0", "script.py"], "must be a whole number, 1 or more, not '0'"),
-        (["--json", "none/report.json", "script.py"], "no file can be written there"),
-        (["--html", ".", "script.py"], "no file can be written there: --html"),
-        ([], "the following arguments are required"),
-    ):
-        ran = start(*given)
-        assert ran.code == 2
-        assert words in ran.err
-        assert not ran.out
-
-
 FAILURES = {
     "syntax": "x = 1\ndef f(:\n    pass\n",
     "cause and notes": """
@@ -116,7 +101,7 @@ def test_failures_as_alone(name: str, start: Start, tmp_path: Path) -> None:
     ran = start("script.py", whole=True)
     assert ran.code == alone.code
     assert ran.out == alone.out
-    report = [line for line in ran.err.splitlines(keepends=True) if not line.startswith(NO_LOOP)]
+    report = [line for line in ran.err.splitlines(keepends=True) if not line.startswith(NOTHING)]
     assert "".join(report) == alone.err
 
 

@@ -87,9 +87,3 @@ def test_the_version(tmp_path: Path) -> None:
     assert told.startswith(f"companion {companion.__version__} (torch ")
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         companion.nothing  # noqa: B018
-
-
-def test_a_wrong_number_is_named(tmp_path: Path) -> None:
-    ran = forks().run(tmp_path, "--steps", "x", "script.py", how="command")
-    assert ran.code == 2
-    assert "argument --steps: must be a whole number, 1 or more, not 'x'" in ran.err

@@ -30,7 +30,7 @@ line  code                         gradients                   parameters
 accumulates, line 4: loss.backward()
     backward() added to gradients that were used already
     cure: optimizer.zero_grad()  # once for every step, before backward()
-    explained in: chapter.html"""
+    explained by: companion explain accumulates"""
 
 NARROW = """\
 Trace of Net, 2 parameters, train.py
@@ -56,7 +56,7 @@ accumulates, line 4: loss.backward()
     backward() added to gradients
     that were used already
     cure: optimizer.zero_grad()  # once for every step, before backward()
-    explained in: chapter.html"""
+    explained by: companion explain accumulates"""
 
 
 def test_findings_alone_are_folded_too() -> None:

@@ -94,7 +94,13 @@ def test_findings_are_said_where_they_belong() -> None:
     (place,) = [i for i, body in enumerate(table.bodies) if "accumulates" in str(body)]
     assert routine.records[place - 1].index == finding.index
     said = str(table.bodies[place])
-    for words in (finding.observed, finding.why, finding.cure, finding.chapter, "2 times"):
+    for words in (
+        finding.observed,
+        finding.why,
+        finding.cure,
+        "companion explain accumulates",
+        "2 times",
+    ):
         assert words in said
 
 
