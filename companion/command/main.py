@@ -19,6 +19,8 @@ from typing import Any
 import torch
 
 from companion.command.explaining.explain import explain, rules
+from companion.command.ranks.place import place
+from companion.command.ranks.report import RanksReport
 from companion.command.report import FOUND, Report
 from companion.command.scout.scout import Scout
 from companion.command.starting import place_of, run
@@ -32,7 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _tell(words)
         return
     given = _parse(words)
-    report = Report(given)
+    here = place(os.environ)
+    report = Report(given) if here is None else RanksReport(given, here)
     scout = Scout(
         given.steps,
         report.finish,

@@ -9,13 +9,13 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-
-import torch
+from typing import Any
 
 from companion.command.out import Out
 from companion.command.scout.scout import Scout
 from companion.isolation.wall import is_ours
 from companion.isolation.words import words_of
+from companion.measure.parallel import is_one_of_several
 from companion.records.finding import Finding
 from companion.records.times import times
 from companion.records.visible import visible
@@ -26,7 +26,6 @@ from companion.render.phases import in_a_library, watched_in_words
 from companion.render.text import text
 from companion.render.written import written
 
-MINE = "companion:"  # begins each of our sentences
 FOUND = 3  # exit code of a script that ends well, with a certain finding
 # One process of several, says the launcher: if one ends with a code, the others are ended, too.
 _RANKS = ("TORCHELASTIC_RUN_ID", "RANK")
@@ -37,6 +36,7 @@ class Report:
     """What is said on stderr and written into files."""
 
     scout: Scout
+    _name = "companion"
 
     def __init__(self, given: argparse.Namespace) -> None:
         self._given = given
@@ -45,18 +45,22 @@ class Report:
         self._printed = self._insisted = False
         self._certain = False
         self._early: list[str] = []
-        self._is_alone = not _is_one_of_several()
+        self._is_alone = not _is_started_with_others()
 
     def finish(self) -> None:
         """The steps to be watched are over, or no more can be watched: then it is said why."""
         self._print()
-        if self.scout.routine is not None and self._is_here():
-            early = [*self.scout.routine.unwatched]
-            self._say(*map(_not_watched, early))
-            self._early = early
+        self._say_early()
         if self._given.stop:
             self.scout.insist(self._insist)
             raise SystemExit(self.exit_code())
+
+    def _say_early(self) -> None:
+        """Why no more was watched."""
+        if self.scout.routine is not None and self._is_here():
+            early = [*self.scout.routine.unwatched]
+            self._say(*map(not_watched, early))
+            self._early = early
 
     def _insist(self) -> None:
         """The script has caught the exit, and trains on."""
@@ -95,40 +99,56 @@ class Report:
         if self._printed or not self._is_here():
             return
         self._printed = True
-        self._is_alone = self._is_alone and not _is_in_a_group()
-        routine = self.scout.routine
+        self._is_alone = self._is_alone and not is_one_of_several()
         self._judge()
         self._steps = count_steps(self._records)
-        if routine is not None and self._records:
-            table = self._told(self._findings)
-            if routine.network:  # else nothing ran that could be shown
-                table = text(
-                    self._records,
-                    network=routine.network,
-                    findings=self._findings,
-                    as_written=True,
-                    width=self._out.columns,
-                    paint=self._out.paint,
-                )
-            library = in_a_library(self._records).rpartition(".")[0]
-            lines = f"\n\nits lines: --into {visible(library)}" if library else ""
-            self._say(self._verdict(), below=f"{table}{lines}")
-        elif self.scout.problem is not None:
-            self._say(f"this script cannot be watched: {self.scout.problem}")
-        elif self.scout.unwatched:
-            self._say("no training loop was watched", *self._unwatched())
-        elif self.scout.backwards:
-            self._say(
-                f"no training was watched: backward() ran {times(self.scout.backwards)}, and no "
-                "network was found whose parameters it could reach"
-            )
-        else:
-            self._say(
-                "no training loop ran in this process: no step was seen, for nothing called "
-                "backward(), nor an optimizer's step(), for a network"
-            )
+        sentences, below = self._seen()
+        self._say(*sentences, below=below)
         self._write()
         self._write_page()
+
+    def _seen(self) -> tuple[list[str], str | None]:
+        """What was seen, in sentences, and what stands below the last one."""
+        routine = self.scout.routine
+        if routine is not None and self._records:
+            return [self._verdict()], self._shown()
+        if self.scout.problem is not None:
+            return [f"this script cannot be watched: {self.scout.problem}"], None
+        if self.scout.unwatched:
+            return ["no training loop was watched", *self._unwatched()], None
+        if self.scout.backwards:
+            return [
+                f"no training was watched: backward() ran {times(self.scout.backwards)}, and no "
+                "network was found whose parameters it could reach"
+            ], None
+        return [
+            "no training loop ran in this process: no step was seen, for nothing called "
+            "backward(), nor an optimizer's step(), for a network",
+            *self.scout.children.sentences,
+        ], None
+
+    def _shown(self) -> str:
+        """The lines, and the findings."""
+        lines = self._lines(self._findings)
+        library = in_a_library(self._records).rpartition(".")[0]
+        into = f"its lines: --into {visible(library)}" if library else ""
+        return "\n\n".join(filter(None, [lines, self._told(self._findings), into]))
+
+    def _lines(self, findings: Sequence[Finding]) -> str:
+        """The lines, with the rules that object to them; "" where none can be shown."""
+        routine = self.scout.routine
+        if routine is None or not routine.network or not self._records:
+            return ""
+        out = self._out
+        whole = text(
+            self._records,
+            network=routine.network,
+            findings=findings,
+            as_written=True,
+            width=out.columns,
+            paint=out.paint,
+        )
+        return whole.removesuffix(f"\n\n{self._told(findings)}") if findings else whole
 
     def _judge(self) -> None:
         routine = self.scout.routine
@@ -184,7 +204,7 @@ class Report:
 
     def _unwatched(self) -> list[str]:
         """What has not been said before."""
-        return [_not_watched(one) for one in self.scout.unwatched if one not in self._early]
+        return [not_watched(one) for one in self.scout.unwatched if one not in self._early]
 
     def _guarded(self) -> list[str]:
         """What the guard has seen, and no certain finding says already."""
@@ -202,11 +222,15 @@ class Report:
         except Exception as error:  # closed, or no file at all
             if not is_ours(error):
                 raise
-        out = self._out
+        out, mine = self._out, f"{self._name}:"
         for at, words in enumerate(sentences, 1):
-            lines = "\n".join(wrapped(f"{MINE} {words}", out.columns))
-            whole = out.paint("title", MINE) + lines[len(MINE) :]
+            lines = "\n".join(wrapped(f"{mine} {words}", out.columns))
+            whole = out.paint("title", mine) + lines[len(mine) :]
             out.say(f"{whole}\n{below}" if below and at == len(sentences) else whole)
+
+    def _more(self) -> dict[str, Any]:
+        """What else is in the file."""
+        return {}
 
     def _write(self) -> None:
         if self._given.json is None:
@@ -219,6 +243,7 @@ class Report:
             "findings": [finding.to_dict() for finding in self._findings],
             "unwatched": self.scout.unwatched,
             "guard": None if self.scout.guard is None else self.scout.guard.to_dict(),
+            **self._more(),
         }
         try:
             self._given.json.write_text(json.dumps(whole, indent=1), encoding="utf-8")
@@ -228,7 +253,8 @@ class Report:
             self._say(f"no JSON was written: {error}")
 
 
-def _not_watched(words: str) -> str:
+def not_watched(words: str) -> str:
+    """A sentence of what was not looked at."""
     return f"not watched: {words}"
 
 
@@ -243,19 +269,9 @@ def _count(number: int, what: str) -> str:
     return f"{number or 'no'} {what}{'' if number == 1 else 's'}"
 
 
-def _is_one_of_several() -> bool:
+def _is_started_with_others() -> bool:
     """Whether a launcher started this process as one of several."""
     sizes = [os.environ.get(name, "") for name in _SIZES]
     return any(name in os.environ for name in _RANKS) or any(
         size.isdecimal() and int(size) > 1 for size in sizes
-    )
-
-
-def _is_in_a_group() -> bool:
-    """Whether the script has joined a process group by itself."""
-    distributed = torch.distributed
-    return bool(
-        distributed.is_available()
-        and distributed.is_initialized()
-        and distributed.get_world_size() > 1
     )
