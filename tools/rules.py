@@ -9,9 +9,11 @@ import warnings
 from pathlib import Path
 
 from companion.command.explaining.example import SETUP
-from companion.command.explaining.examples import EXAMPLES, FAMILIES
-from companion.command.explaining.explain import changed, judged, what_it_sees
-from companion.diagnosis.rules import RULES, Rule
+from companion.command.explaining.examples import EXAMPLES, FAMILIES, TOGETHER
+from companion.command.explaining.examples.ranks import SETUP as RANKS_SETUP
+from companion.command.explaining.explain import EVERY, changed, judged, what_it_sees
+from companion.diagnosis.ranks.rules import RankRule
+from companion.diagnosis.rules import Rule
 from companion.render.finding import as_text
 
 PAGE = Path(__file__).parents[1] / "book/rules.md"
@@ -36,18 +38,30 @@ Each loop stands below these lines, and is counted on from them:
 """
 
 
+RANKS = """\
+These compare what several processes did: `torchrun --nproc-per-node 2 -m companion train.py`. \
+Each loop stands below these lines, and was run in two processes:
+
+```python
+{setup}
+```
+"""
+
+
 def page() -> str:
     """The whole page. The loops run in this process, which had better have no others."""
     warnings.simplefilter("ignore")
-    rules = {rule.name: rule for rule in RULES}
-    parts = [HEAD.format(count=len(RULES), setup=SETUP.rstrip())]
+    rules = {rule.name: rule for rule in EVERY}
+    parts = [HEAD.format(count=len(EVERY), setup=SETUP.rstrip())]
     for title, family in FAMILIES.items():
         parts.append(f"## {title}\n")
+        if title == TOGETHER:
+            parts.append(RANKS.format(setup=RANKS_SETUP.rstrip()))
         parts += [section(rules[name]) for name in family]
     return "\n".join(parts)
 
 
-def section(rule: Rule) -> str:
+def section(rule: Rule | RankRule) -> str:
     """What stands there of one rule."""
     example = EXAMPLES[rule.name]
     found = "\n".join(as_text(one) for one in judged(rule.name, example))

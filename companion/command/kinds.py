@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from companion.diagnosis.rules import RULES
-from companion.diagnosis.rules.alike import alike
+from companion.diagnosis.alike import NAMES, alike
 
 FOUND = 3  # exit code of a script that ends well, with a finding that fails it
 
@@ -20,9 +19,8 @@ def positive(text: str) -> int:
 def rules_of(text: str) -> tuple[str, ...]:
     """Names of rules, with commas between them."""
     names = tuple(name.strip() for name in text.split(",") if name.strip())
-    known = {rule.name for rule in RULES}
     for name in names:
-        if name not in known:
+        if name not in NAMES:
             raise argparse.ArgumentTypeError(alike(name))
     if not names:
         raise argparse.ArgumentTypeError("names no rule; `companion rules` lists them")

@@ -16,6 +16,8 @@ from typing import Any
 from companion.command.explaining.explain import explain, rules
 from companion.command.notebooks.cells import is_notebook
 from companion.command.options import Parser, parse
+from companion.command.ranks.place import place
+from companion.command.ranks.report import RanksReport
 from companion.command.report import Report
 from companion.command.scout.scout import Scout
 from companion.command.starting import place_of, run
@@ -28,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _tell(words)
         return
     given = parse(words, _prog())
-    report = Report(given)
+    here = place(os.environ)
+    report = Report(given) if here is None else RanksReport(given, here)
     scout = Scout(
         given.steps,
         report.finish,

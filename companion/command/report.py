@@ -10,19 +10,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import torch
-
 from companion.command.chosen import Chosen, choose, mistakes
+from companion.command.formats.document import document
 from companion.command.formats.github import commands
 from companion.command.formats.output import write
 from companion.command.hints import misplaced, no_training
 from companion.command.kinds import FOUND
 from companion.command.options import names_of_options
 from companion.command.out import Out
+from companion.command.ranks.place import is_started_with_others
 from companion.command.scout.scout import Scout
 from companion.diagnosis.diagnose import diagnose
 from companion.isolation.wall import is_ours
 from companion.isolation.words import words_of
+from companion.measure.parallel import is_one_of_several
 from companion.records.finding import Finding
 from companion.records.line import LineRecord
 from companion.records.times import times
@@ -34,16 +35,12 @@ from companion.render.paint import unpainted
 from companion.render.phases import in_a_library, watched_in_words
 from companion.render.text import text
 
-MINE = "companion:"  # begins each of our sentences
-# One process of several, says the launcher: if one ends with a code, the others are ended, too.
-_RANKS = ("TORCHELASTIC_RUN_ID", "RANK")
-_SIZES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_NTASKS")
-
 
 class Report:
     """What is said on stderr and written into files."""
 
     scout: Scout
+    _name = "companion"
 
     def __init__(self, given: argparse.Namespace) -> None:
         self._given = given
@@ -57,19 +54,23 @@ class Report:
         self._records: Sequence[LineRecord] = ()
         self._chosen = Chosen()
         self._early: list[str] = []
-        self._is_alone = not _is_one_of_several()
+        self._is_alone = not is_started_with_others()
 
     def finish(self) -> None:
         """The steps to be watched are over, or no more can be watched: then it is said why."""
         self._print()
-        if self.scout.routine is not None and self._is_here():
-            early = [*self.scout.routine.unwatched]
-            self._say(*map(_not_watched, early))
-            self._early = early
+        self._say_early()
         if self._given.stop:
             self._stopped = True
             self.scout.insist(self._insist)
             raise SystemExit(self.exit_code())
+
+    def _say_early(self) -> None:
+        """Why no more was watched."""
+        if self.scout.routine is not None and self._is_here():
+            early = [*self.scout.routine.unwatched]
+            self._say(*map(not_watched, early))
+            self._early = early
 
     def _insist(self) -> None:
         """The script has caught the exit, and trains on."""
@@ -91,21 +92,27 @@ class Report:
                         self._judge_again()
                     self._say(*self._unwatched(), *self._guarded())
                 self._say(*self._hints())
-                raised = words_of(error) if isinstance(error, Exception) else None
-                self._exit = {
-                    "code": code,
-                    "raised": raised,
-                    "stopped": self._stopped,
-                    "command": code or self.exit_code(),
-                }
+                self._note_exit(error, code)
                 self._write()
-                if self._given.format == "github" and self._given.output is None:
-                    for line in commands(self._chosen.findings, self._given.here):
-                        self._out.say(line)
+                self._annotate(self._findings)
         except Exception as failure:
             if not is_ours(failure):
                 raise
             self._say(f"there is no report ({words_of(failure)})")
+
+    def _note_exit(self, error: BaseException | None, code: int | None) -> None:
+        self._exit = {
+            "code": code,
+            "raised": words_of(error) if isinstance(error, Exception) else None,
+            "stopped": self._stopped,
+            "command": code or self.exit_code(),
+        }
+
+    def _annotate(self, findings: Sequence[Finding]) -> None:
+        """GitHub reads them off the script's own output."""
+        if self._given.format == "github" and self._given.output is None:
+            for line in commands(findings, self._given.here):
+                self._out.say(line)
 
     def _hints(self) -> list[str]:
         """What of the options, the comments and pyproject.toml came to nothing."""
@@ -128,33 +135,49 @@ class Report:
         if self._printed or not self._is_here():
             return
         self._printed = True
-        self._is_alone = self._is_alone and not _is_in_a_group()
-        routine = self.scout.routine
+        self._is_alone = self._is_alone and not is_one_of_several()
         self._judge()
         self._steps = count_steps(self._records)
-        if routine is not None and self._records:
-            table = self._told(self._findings)
-            if routine.network:  # else nothing ran that could be shown
-                table = text(
-                    self._records,
-                    network=routine.network,
-                    findings=self._findings,
-                    as_written=True,
-                    width=self._out.columns,
-                    paint=self._out.paint,
-                )
-            library = in_a_library(self._records).rpartition(".")[0]
-            lines = f"\n\nits lines: --into {visible(library)}" if library else ""
-            self._say(self._verdict(), below=f"{table}{lines}")
-            self._say(*self._chosen.sentences())
-        elif self.scout.problem is not None:
-            self._say(f"this script cannot be watched: {self.scout.problem}")
-        elif self.scout.unwatched:
-            self._say("no training loop was watched", *self._unwatched())
-        else:
-            self._say(no_training(self._error, self.scout.backwards))
+        sentences, below = self._seen()
+        self._say(*sentences, below=below)
+        self._say(*self._chosen.sentences())
         self._write()
         self._write_page()
+
+    def _seen(self) -> tuple[list[str], str | None]:
+        """What was seen, in sentences, and what stands below the last one."""
+        routine = self.scout.routine
+        if routine is not None and self._records:
+            return [self._verdict()], self._shown()
+        if self.scout.problem is not None:
+            return [f"this script cannot be watched: {self.scout.problem}"], None
+        if self.scout.unwatched:
+            return ["no training loop was watched", *self._unwatched()], None
+        words = no_training(self._error, self.scout.backwards)
+        return [words, *self.scout.children.sentences], None
+
+    def _shown(self) -> str:
+        """The lines, and the findings."""
+        lines = self._lines(self._findings)
+        library = in_a_library(self._records).rpartition(".")[0]
+        into = f"its lines: --into {visible(library)}" if library else ""
+        return "\n\n".join(filter(None, [lines, self._told(self._findings), into]))
+
+    def _lines(self, findings: Sequence[Finding]) -> str:
+        """The lines, with the rules that object to them; "" where none can be shown."""
+        routine = self.scout.routine
+        if routine is None or not routine.network or not self._records:
+            return ""
+        out = self._out
+        whole = text(
+            self._records,
+            network=routine.network,
+            findings=findings,
+            as_written=True,
+            width=out.columns,
+            paint=out.paint,
+        )
+        return whole.removesuffix(f"\n\n{self._told(findings)}") if findings else whole
 
     def _judge(self) -> None:
         routine = self.scout.routine
@@ -214,7 +237,7 @@ class Report:
 
     def _unwatched(self) -> list[str]:
         """What has not been said before."""
-        return [_not_watched(one) for one in self.scout.unwatched if one not in self._early]
+        return [not_watched(one) for one in self.scout.unwatched if one not in self._early]
 
     def _guarded(self) -> list[str]:
         """What the guard has seen, and no certain finding says already."""
@@ -232,20 +255,31 @@ class Report:
         except Exception as error:  # closed, or no file at all
             if not is_ours(error):
                 raise
-        out = self._out
+        out, mine = self._out, f"{self._name}:"
         for at, words in enumerate(sentences, 1):
-            lines = "\n".join(wrapped(f"{MINE} {words}", out.columns))
-            whole = out.paint("title", MINE) + lines[len(MINE) :]
+            lines = "\n".join(wrapped(f"{mine} {words}", out.columns))
+            whole = out.paint("title", mine) + lines[len(mine) :]
             whole = f"{whole}\n{below}" if below and at == len(sentences) else whole
             self._said.append(unpainted(whole))
             out.say(whole)
 
+    def _more(self) -> dict[str, Any]:
+        """What else is in the file."""
+        return {}
+
     def _write(self) -> None:
         said = "".join(f"{line}\n" for line in self._said)
-        self._say(*write(self._given, self.scout, self._records, self._chosen, self._exit, said))
+        chosen = self._reported()
+        report = document(self._given, self.scout, self._records, self._chosen, self._exit)
+        self._say(*write(self._given, {**report, **self._more()}, chosen, said))
+
+    def _reported(self) -> Chosen:
+        """All that is reported."""
+        return self._chosen
 
 
-def _not_watched(words: str) -> str:
+def not_watched(words: str) -> str:
+    """A sentence of what was not looked at."""
     return f"not watched: {words}"
 
 
@@ -258,21 +292,3 @@ def _awaiting(finding: Finding) -> Finding:
 
 def _count(number: int, what: str) -> str:
     return f"{number or 'no'} {what}{'' if number == 1 else 's'}"
-
-
-def _is_one_of_several() -> bool:
-    """Whether a launcher started this process as one of several."""
-    sizes = [os.environ.get(name, "") for name in _SIZES]
-    return any(name in os.environ for name in _RANKS) or any(
-        size.isdecimal() and int(size) > 1 for size in sizes
-    )
-
-
-def _is_in_a_group() -> bool:
-    """Whether the script has joined a process group by itself."""
-    distributed = torch.distributed
-    return bool(
-        distributed.is_available()
-        and distributed.is_initialized()
-        and distributed.get_world_size() > 1
-    )

@@ -12,8 +12,7 @@ import re
 import tokenize
 from collections.abc import Iterable, Iterator
 
-from companion.diagnosis.rules import RULES
-from companion.diagnosis.rules.alike import alike
+from companion.diagnosis.alike import NAMES, alike
 from companion.records.finding import Finding
 
 _COMMENT = re.compile(r"#\s*companion:\s*ignore\b\s*(.*)")
@@ -48,13 +47,12 @@ def parted(findings: Iterable[Finding]) -> tuple[list[Finding], list[Finding]]:
 
 def mistaken(source: str) -> Iterator[str]:
     """What is wrong with a statement's comments: a sentence for each that silences nothing."""
-    known = {rule.name for rule in RULES}
     for words in _comments(source):
         names = _named(words)
         if names is None:
             yield "rules stand in brackets: # companion: ignore[rule]"
         else:
-            yield from (alike(name) for name in names if name not in known and name != EVERY)
+            yield from (alike(name) for name in names if name not in NAMES and name != EVERY)
 
 
 def _comments(source: str) -> Iterator[str]:

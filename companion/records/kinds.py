@@ -62,6 +62,7 @@ KINDS = {
             "modal": Detail("texts", "what in it does otherwise in the other mode", needed=True),
             "number": Detail("count", "of the only network: which of its forwards with a graph"),
             "batch": Detail("text?", "shape and sums of its inputs, where a loader began anew"),
+            "rows": Detail("texts", "a digest of each row, where several processes train"),
         },
     ),
     "takes part": Kind(
@@ -89,6 +90,7 @@ KINDS = {
         {
             "size": Detail("count?", "how many rows it fetches", needed=True),
             "left": Detail("count", "how many rows the loader has after these", needed=True),
+            "untold": Detail("flag", "whether its sampler shuffles by the epoch that it is told"),
         },
     ),
     "backward": Kind(

@@ -56,8 +56,8 @@ class Recorder:
     def __init__(self, watched: Watched, options: Options, built: Built | None = None) -> None:
         self._watched, self._options, self._reached = watched, options, Reached(built)
         self.records: list[LineRecord] = []
-        self.unwatched: list[str] = []
         self._known = what_is_known(watched, self._reached)
+        self.unwatched = list(self._known.unseen)
         self._steps = Steps(watched.optimizers)
         self._events: list[Event] = []
         self._holdings = Holdings()

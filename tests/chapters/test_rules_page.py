@@ -7,7 +7,7 @@ from pathlib import Path
 
 from docutils.nodes import make_id
 
-from companion.diagnosis.rules import RULES
+from companion.command.explaining.explain import EVERY
 from tests import ROOT
 from tests.chapters.outputs import Output
 from tests.package.running import forks
@@ -22,13 +22,13 @@ def test_the_page_is_what_the_tool_writes(tmp_path: Path) -> None:
 
 def test_every_rule_has_a_section() -> None:
     headings = re.findall(r"^### `([\w-]+)`$", PAGE, re.M)
-    assert sorted(headings) == sorted(rule.name for rule in RULES)
+    assert sorted(headings) == sorted(rule.name for rule in EVERY)
     assert all(make_id(name) == name for name in headings)
 
 
 def test_every_finding_leads_to_the_page_or_to_a_chapter() -> None:
     """That those into chapters lead to a section is tested there."""
-    for rule in RULES:
+    for rule in EVERY:
         page, _, section = rule.section.partition("#")
         assert page == "rules.html" or page[0] == "0", rule.name
         assert page != "rules.html" or section == rule.name

@@ -13,11 +13,14 @@ import yaml
 
 import companion
 from companion.command.configuration import configured
+from companion.command.explaining.examples import EXAMPLES
+from companion.command.explaining.explain import EVERY
 from companion.command.options import names_of_options
 from companion.diagnosis.ignored import ignored, mistaken
 from companion.diagnosis.rules import RULES
 from tests import ROOT, TARGETS
 from tests.chapters.outputs import Output
+from tests.package.command.launched import launch
 from tests.package.frameworks.running import watched
 from tests.package.frameworks.scripts import TRAINER
 from tests.package.running import forks
@@ -37,6 +40,13 @@ def test_the_report_and_its_picture_are_what_the_command_says() -> None:
     assert Output(shown.strip()) == report.strip()
     stored = picture["PICTURE"].read_text(encoding="utf-8")
     assert Output(stored) == picture["picture"](report)
+
+
+def test_the_report_of_two_processes_is_what_they_say(tmp_path: Path) -> None:
+    (shown,) = (block for block in blocks("text") if "2 ranks watched" in block)
+    script = {"ranks": EXAMPLES["not-synchronised"].script()}
+    told = launch(tmp_path, script)["ranks"]
+    assert Output(shown.strip()) == told.report.strip()
 
 
 @pytest.mark.weekly
@@ -89,7 +99,7 @@ def test_the_comments_and_settings_are_understood(tmp_path: Path) -> None:
 
 def test_every_rule_is_listed() -> None:
     listed = re.findall(r"^\| `([a-z][a-z-]+)` \| ", README, flags=re.M)
-    assert listed[: len(RULES)] == [rule.name for rule in RULES]
+    assert listed[: len(EVERY)] == [rule.name for rule in EVERY]
     assert f"{len(RULES)} rules" in README
 
 

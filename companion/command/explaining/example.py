@@ -26,10 +26,12 @@ class Example:
     Attributes:
         broken: The script, without `SETUP`; the line to blame ends with `# <-`.
         repairs: What is to be written in place of what, to repair it.
+        setup: What it begins with.
     """
 
     broken: str
     repairs: Mapping[str, str] = field(default_factory=dict)
+    setup: str = SETUP
 
     def script(self, *, repaired: bool = False) -> str:
         """The whole script."""
@@ -37,10 +39,10 @@ class Example:
         if repaired:
             for old, new in self.repairs.items():
                 text = text.replace(old, new)
-        return SETUP + text.replace("  # <-", "")
+        return self.setup + text.replace("  # <-", "")
 
     @property
     def line(self) -> int:
         """Number of the line to blame, counted from 1."""
-        above = (SETUP + self.broken).partition("  # <-")[0]
+        above = (self.setup + self.broken).partition("  # <-")[0]
         return above.count("\n") + 1

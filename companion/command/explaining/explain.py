@@ -8,14 +8,18 @@ import textwrap
 from collections.abc import Iterator
 
 from companion.command.explaining.example import Example
-from companion.command.explaining.examples import EXAMPLES
+from companion.command.explaining.examples import EXAMPLES, FAMILIES, TOGETHER
+from companion.command.explaining.together import can_run, judged_together
 from companion.command.scout.scout import Scout
+from companion.diagnosis.alike import alike
+from companion.diagnosis.ranks.rules import RANK_RULES, RankRule
 from companion.diagnosis.rules import RULES, Rule
-from companion.diagnosis.rules.alike import alike
 from companion.records.finding import Finding
 from companion.records.version import on_the_web
 from companion.render.finding import as_text
 from companion.tracing.code.source import remember
+
+EVERY: list[Rule | RankRule] = [*RULES, *RANK_RULES]
 
 
 def rules() -> str:
@@ -25,12 +29,12 @@ def rules() -> str:
         >>> [line.split()[0] for line in rules().splitlines()][:2]
         ['not-called', 'never-steps']
     """
-    wide = max(len(rule.name) for rule in RULES)
-    lines = (f"{rule.name:{wide}}  {what_it_sees(rule)}" for rule in RULES)
+    wide = max(len(rule.name) for rule in EVERY)
+    lines = (f"{rule.name:{wide}}  {what_it_sees(rule)}" for rule in EVERY)
     return "\n".join(lines)
 
 
-def what_it_sees(rule: Rule) -> str:
+def what_it_sees(rule: Rule | RankRule) -> str:
     """In a sentence."""
     return (rule.see.__doc__ or "").partition("\n")[0]
 
@@ -44,10 +48,12 @@ def explain(name: str) -> str:
     Raises:
         ValueError: If there is no such rule; the message names those that are alike.
     """
-    rule = next((one for one in RULES if one.name == name), None)
+    rule = next((one for one in EVERY if one.name == name), None)
     if rule is None:
         raise ValueError(alike(name))
     example, place = EXAMPLES[name], on_the_web(rule.section) or rule.section
+    if name in FAMILIES[TOGETHER] and not can_run():
+        return "\n".join([f"{name}: {what_it_sees(rule)}", *textwrap.wrap(rule.why, 88)])
     return "\n".join(
         [
             f"{name}: {what_it_sees(rule)}",
@@ -77,6 +83,14 @@ def judged(name: str, example: Example, *, repaired: bool = False) -> list[Findi
     """Run an example as the command runs a script, and say what is found in it."""
     text = example.script(repaired=repaired)
     place = f"<{name}{', repaired' if repaired else ''}>"
+    if name in FAMILIES[TOGETHER]:
+        return judged_together(lambda: _run(text, place))
+    scout = _run(text, place)
+    return [] if scout.routine is None else scout.routine.diagnose()
+
+
+def _run(text: str, place: str) -> Scout:
+    """Watch all steps of a script."""
     remember(place, text)
     gc.collect()  # an example before may have left networks
     scout = Scout(len(text), lambda: None, place)
@@ -88,7 +102,7 @@ def judged(name: str, example: Example, *, repaired: bool = False) -> list[Findi
         scout.stop(error)
     else:
         scout.stop(None)
-    return [] if scout.routine is None else scout.routine.diagnose()
+    return scout
 
 
 def _quiet(*words: object) -> None:

@@ -4,40 +4,32 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from companion.command.chosen import Chosen
-from companion.command.formats.document import document
 from companion.command.formats.github import commands
 from companion.command.formats.sarif import sarif
-from companion.command.scout.scout import Scout
 from companion.isolation.wall import is_ours
-from companion.records.line import LineRecord
 
 
 def write(
-    given: argparse.Namespace,
-    scout: Scout,
-    records: Sequence[LineRecord],
-    chosen: Chosen,
-    exit_: dict[str, Any] | None,
-    said: str,
+    given: argparse.Namespace, report: dict[str, Any], chosen: Chosen, said: str
 ) -> list[str]:
-    """Write the files that were asked for; `said` is the report as text.
+    """Write the files that were asked for: `report` as JSON, `said` is the same as text.
 
     Returns:
         What went wrong: a sentence for each file.
     """
 
     def as_json() -> str:
-        return json.dumps(document(given, scout, records, chosen, exit_), indent=1) + "\n"
+        return json.dumps(report, indent=1) + "\n"
 
     texts: dict[str, Callable[[], str]] = {
         "text": lambda: said,
         "json": as_json,
-        "sarif": lambda: json.dumps(sarif(chosen, exit_, given.here), indent=1) + "\n",
+        "sarif": lambda: json.dumps(sarif(chosen, report["exit"], given.here), indent=1) + "\n",
         "github": lambda: "".join(f"{line}\n" for line in commands(chosen.findings, given.here)),
     }
     problems = _written(given.json, "JSON", as_json)

@@ -7,9 +7,8 @@ from typing import Any
 from urllib.parse import quote
 
 from companion.command.chosen import Chosen
-from companion.command.explaining.explain import what_it_sees
+from companion.command.explaining.explain import EVERY, what_it_sees
 from companion.command.formats.github import located, message
-from companion.diagnosis.rules import RULES
 from companion.records.cells import cell_of
 from companion.records.finding import Finding
 from companion.records.version import installed, on_the_web
@@ -22,7 +21,7 @@ SCHEMA = (
 def sarif(chosen: Chosen, exit_: dict[str, Any] | None, here: str) -> dict[str, Any]:
     """One run with all findings; what is ignored is there as suppressed."""
     used = [finding for finding, _ in chosen.ignored] + chosen.findings
-    rules = [rule for rule in RULES if rule.name in {finding.rule for finding in used}]
+    rules = [rule for rule in EVERY if rule.name in {finding.rule for finding in used}]
     order = {rule.name: number for number, rule in enumerate(rules)}
     code = None if exit_ is None else exit_["code"]
     results = [_result(finding, order, here) for finding in chosen.findings]

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from torch.utils.data._utils.fetch import _MapDatasetFetcher
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
+from companion.command.scout.children import START, Children
 from companion.command.scout.own import is_own
 from companion.isolation.objects import attributes
 from companion.records.line import Event, LineRecord, State
@@ -20,7 +21,7 @@ from companion.tracing.code.source import Source, Statement
 _BEGIN = DataLoader.__iter__.__code__
 _FETCH = _MapDatasetFetcher.fetch.__code__
 _ARRIVE = getattr(_MultiProcessingDataLoaderIter, "_process_data", DataLoader.__iter__).__code__
-CODES = (_BEGIN, _FETCH, _ARRIVE)
+CODES = (_BEGIN, _FETCH, _ARRIVE, START)
 
 _TRAINS = re.compile(r"\bbackward\(|\bstep\(")
 MOST = 100  # loops that are remembered
@@ -46,15 +47,23 @@ class _Loop:
 
 
 class Loaders:
-    """Hears where a DataLoader is gone through, and whether it has given anything."""
+    """Hears where a DataLoader is gone through, and whether it has given anything.
+
+    Attributes:
+        children: Hears of the processes that are started, a loader's own and others.
+    """
 
     def __init__(self, place: str | None) -> None:
         self._place = place
+        self.children = Children()
         self._loops: dict[tuple[str, int], _Loop] = {}
         self._given: set[int] = set()  # samplers of loaders that have given something, by id
 
     def hear(self, frame: FrameType) -> None:
         """A call of one of `CODES`."""
+        if frame.f_code is START:
+            self.children.hear(frame)
+            return
         owner = frame.f_locals.get("self")
         kept = attributes(owner)
         if frame.f_code is _FETCH and frame.f_back is not None:

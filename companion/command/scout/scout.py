@@ -15,7 +15,6 @@ from types import CodeType, FrameType
 from typing import Any
 
 import torch
-import torch.utils.data
 from torch.optim.optimizer import Optimizer
 
 from companion.command.scout.found import Found
@@ -81,9 +80,10 @@ class Scout(Listener):
         self._follower: Follower | None = None  # of the first steps
         self._later: Later | None = None
         self._missed, self._loaders = Unwatched(place), Loaders(place)
+        self.children = self._loaders.children
         self._insist: Callable[[], None] | None = None
-        self._search = Budget(grace=5, share=0.2)  # for finding the loop
-        self._guarded, self._into = guarded, Into(into)
+        self._search, self._guarded = Budget(grace=5, share=0.2), guarded  # for finding the loop
+        self._into = Into(into)
         self.guard: Guard | None = None
         self.routine: Trace | None = None
         self.problem: str | None = None

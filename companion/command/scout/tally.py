@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,9 +14,11 @@ from torch.optim.optimizer import Optimizer
 from companion.guard.judges import is_zero
 from companion.measure.marks import mark
 from companion.measure.modules import named_parameters, parameters
+from companion.measure.parallel import parallel
 from companion.measure.values import gradient_of, inside
 from companion.measure.watched import Watched, held, parameters_of
 from companion.records.line import Event, LineRecord
+from companion.records.parallel import Parallel
 
 
 @dataclass
@@ -77,7 +79,13 @@ class _Named:
 
 
 class Tally:
-    """Counts every optimizer's steps in a script; it keeps none of its objects alive."""
+    """Counts every optimizer's steps in a script; it keeps none of its objects alive.
+
+    Attributes:
+        number: How many there were.
+        parallel: What the watched networks have in common with other processes.
+        after: Called after each step, if there is one.
+    """
 
     def __init__(self) -> None:
         self._steps: dict[int, _Steps] = {}
@@ -85,9 +93,12 @@ class Tally:
         self._asked = Counter[int]()
         self._watched, self._ours = set[int](), set[int]()  # optimizers, parameters, by id
         self.number = 0
+        self.parallel = Parallel()
+        self.after: Callable[[], None] | None = None
 
     def watch(self, watched: Watched) -> None:
         """These are the networks and optimizers whose lines are watched."""
+        self.parallel = parallel(watched)
         mine = {
             watched.prefix(network) + name: p
             for network, net in watched.networks.items()
@@ -113,6 +124,8 @@ class Tally:
     def end(self, optimizer: Optimizer) -> None:
         """It has stepped."""
         self._of(optimizer).end(optimizer)
+        if self.after is not None:
+            self.after()
 
     def watches(self, optimizer: Optimizer) -> bool:
         """Whether it is one of those whose lines are watched."""

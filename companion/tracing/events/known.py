@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from companion.measure.parallel import is_one_of_several, unseen
 from companion.measure.watched import Watched
 from companion.tracing.events import loaders
 from companion.tracing.events.beside import Beside, beside
@@ -26,6 +27,8 @@ class Known(NamedTuple):
         loaders: What the data loaders have fetched.
         forwards: Those of the only network that no backward has reached yet.
         reached: The parameters that the losses have reached.
+        several: Whether the script is one of several processes of a group.
+        unseen: A sentence, if other processes hold parts of what is watched.
     """
 
     names: Mapping[int, str]
@@ -34,6 +37,8 @@ class Known(NamedTuple):
     loaders: loaders.Loaders
     forwards: Forwards | None
     reached: Reached
+    several: bool
+    unseen: list[str]
 
 
 def what_is_known(watched: Watched, reached: Reached) -> Known:
@@ -46,4 +51,6 @@ def what_is_known(watched: Watched, reached: Reached) -> Known:
         loaders.Loaders(),
         Forwards() if len(watched.networks) == 1 else None,
         reached,
+        is_one_of_several(),
+        unseen(watched),
     )

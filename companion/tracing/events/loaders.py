@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import TensorDataset
+from torch.utils.data import DistributedSampler, TensorDataset
 from torch.utils.data import sampler as samplers
 from torch.utils.data._utils.fetch import _MapDatasetFetcher
 from torch.utils.data.dataloader import _BaseDataLoaderIter
@@ -28,6 +28,7 @@ FETCH = _MapDatasetFetcher.fetch
 MOST_ROWS = 4096  # of a batch, that are compared with those of the one before
 MOST_ENTRIES = 1024  # of an input's first and last row, that are added up
 MOST_TENSORS = 4
+MOST_DIGESTS = 64  # rows of a batch
 LARGEST_ROW = 2**24  # entries: one that is not contiguous would have to be copied
 _RANGE = type(iter(range(0)))
 
@@ -56,7 +57,10 @@ class Loaders:
         if type(sampler) is not samplers.BatchSampler:
             return None
         self.begun = kept.get("_num_yielded") == 0
-        known = self._first.pop(id(sampler), None)
+        known = self._first.get(id(sampler))
+        untold = _is_untold(sampler)
+        if not untold or (self.begun and not _are_rows(indices)):
+            self._first.pop(id(sampler), None)  # else it is looked at again in the next epoch
         if not self.begun or not _are_rows(indices):
             return None
         rows = tuple(indices)
@@ -64,7 +68,8 @@ class Loaders:
         if known is None or known[0]() is not sampler or known[1] != rows:
             return None
         left = _left(kept, len(rows))
-        return Event("same rows", "", {"size": len(rows), "left": left}) if left else None
+        details = {"size": len(rows), "left": left, "untold": untold}
+        return Event("same rows", "", details) if left else None
 
     def digest(self, arguments: object, keywords: object) -> str | None:
         """Shapes and sums of what a network is called with, if it is no tensor of before."""
@@ -74,6 +79,12 @@ class Loaders:
         first = found[0] if found[0]._base is None else found[0]._base
         last, self._input = self._input, weakref.ref(first)
         return None if last is not None and last() is first else digest(found)
+
+
+def _is_untold(batches: samplers.BatchSampler) -> bool:
+    """Whether the rows come from a sampler that shuffles by the epoch it is told."""
+    inner = attributes(batches).get("sampler")
+    return type(inner) is DistributedSampler and attributes(inner).get("shuffle") is True
 
 
 def _are_rows(indices: object) -> bool:
@@ -124,6 +135,26 @@ def tensors(arguments: object, keywords: object) -> list[Tensor]:
         elif type(one) is dict:
             found += [*one.values()][:MOST_TENSORS]
     return [one for one in found if type(one) is Tensor]
+
+
+def rows(arguments: object, keywords: object) -> tuple[str, ...]:
+    """A digest of each row of the first tensor that a network is called with, of the first 64.
+
+    Example:
+        >>> rows((torch.arange(6.0).reshape(3, 2),), {})
+        ('1 2', '5 8', '9 14')
+    """
+    found = next((one for one in tensors(arguments, keywords) if _is_readable(one)), None)
+    if found is None or not found.is_contiguous():
+        return ()
+    with torch.no_grad():
+        few = found.detach()[:MOST_DIGESTS].reshape(min(len(found), MOST_DIGESTS), -1)
+        few = few[:, :: 1 + few.shape[1] // MOST_ENTRIES].cpu().double()
+        if bool((few == few[0, 0]).all()):
+            return ()
+        places = torch.arange(1, few.shape[1] + 1, dtype=torch.float64)
+        sums = zip(few.sum(1).tolist(), (few * places).sum(1).tolist(), strict=True)
+    return tuple(f"{total:.10g} {weighted:.10g}" for total, weighted in sums)
 
 
 def _is_readable(tensor: Tensor) -> bool:

@@ -67,6 +67,8 @@ def _forward(local: Mapping[str, Any], frame: FrameType, known: Known) -> Event 
             details["modal"] = modal_kinds(net, training=True)
     if graded and known.loaders.begun:
         details["batch"] = known.loaders.digest(local.get("args"), local.get("kwargs"))
+    if graded and known.several:
+        details["rows"] = loaders.rows(local.get("args"), local.get("kwargs"))
     return Event("forward", known.names[id(net)], details)
 
 

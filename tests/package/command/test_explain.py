@@ -11,7 +11,7 @@ import pytest
 
 import companion
 from companion.command.explaining.examples import EXAMPLES
-from companion.diagnosis.rules import RULES
+from companion.command.explaining.explain import EVERY
 from tests.package.running import forks
 
 CODE = """
@@ -36,7 +36,7 @@ def found() -> dict[str, list[list[list[object]]]]:
 
 
 def test_every_rule_has_an_example() -> None:
-    assert sorted(EXAMPLES) == sorted(rule.name for rule in RULES)
+    assert sorted(EXAMPLES) == sorted(rule.name for rule in EVERY)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -74,7 +74,7 @@ def test_what_is_no_rule_is_said_with_what_is_alike(tmp_path: Path) -> None:
 
 def test_rules_lists_all(tmp_path: Path) -> None:
     told = forks().run(tmp_path, "rules", how="command").well().out
-    assert [line.split()[0] for line in told.splitlines()] == [rule.name for rule in RULES]
+    assert [line.split()[0] for line in told.splitlines()] == [rule.name for rule in EVERY]
 
 
 def test_a_script_of_that_name_is_run(tmp_path: Path) -> None:

@@ -345,3 +345,24 @@ def test_a_script_with_a_trace_of_its_own(start: Start, tmp_path: Path) -> None:
     assert ran.out == alone.out
     assert ran.code == 3
     assert "companion: watched 3 steps, 1 finding" in ran.err
+
+
+SPAWNED = """
+import torch, torch.multiprocessing as mp
+from torch import nn
+def work(rank):
+    net = nn.Linear(4, 3)
+    torch.optim.SGD(net.parameters(), lr=0.1)
+if __name__ == "__main__":
+    mp.start_processes(work, nprocs=2, start_method="fork")
+    print("done")
+"""
+
+
+def test_processes_that_a_script_starts_are_named(start: Start, tmp_path: Path) -> None:
+    write(tmp_path, SPAWNED)
+    ran = start("script.py").well()
+    assert ran.out == "done\n"
+    assert ran.err.count("companion:") == 2, ran.err
+    assert "companion: work() ran in 2 processes that this script started, where it" in ran.err
+    assert "torchrun --nproc-per-node 2 -m companion SCRIPT\n" in ran.err

@@ -12,8 +12,10 @@ from companion.command.explaining.examples import (
     never,
     order,
     parameters,
+    ranks,
 )
 
+TOGETHER = "Several processes of one training"
 FAMILIES = {
     "Nothing was trained": never.EXAMPLES,
     "Gradients that pile up, or are lost": gradients.EXAMPLES,
@@ -24,6 +26,7 @@ FAMILIES = {
     "The order of the lines": order.EXAMPLES,
     "What goes into the loss": losses.EXAMPLES,
     "Modes, and networks beside the one that learns": modes.EXAMPLES,
+    TOGETHER: ranks.EXAMPLES,
 }
 """The examples by what they are about."""
 

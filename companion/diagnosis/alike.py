@@ -1,10 +1,13 @@
-"""What to say of a name that is no rule's."""
+"""The names of all rules, and what to say of one that is none of them."""
 
 from __future__ import annotations
 
 import difflib
 
+from companion.diagnosis.ranks.rules import RANK_RULES
 from companion.diagnosis.rules import RULES
+
+NAMES = [*(rule.name for rule in RULES), *(rule.name for rule in RANK_RULES)]
 
 
 def alike(name: str) -> str:
@@ -14,6 +17,6 @@ def alike(name: str) -> str:
         >>> alike("acumulates")
         "no rule is called 'acumulates'; did you mean accumulates?"
     """
-    names = difflib.get_close_matches(name, [one.name for one in RULES], n=3, cutoff=0.6)
+    names = difflib.get_close_matches(name, NAMES, n=3, cutoff=0.6)
     hint = f"did you mean {' or '.join(names)}?" if names else "`companion rules` lists them"
     return f"no rule is called {name!r}; {hint}"

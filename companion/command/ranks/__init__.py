@@ -1,0 +1,1 @@
+"""A script that runs in several processes: they meet through files, and one of them reports."""

@@ -1,0 +1,275 @@
+"""The report of a script that runs in several processes: one of them speaks for all.
+
+Each leaves what it has seen when its watched steps are over, and goes on at once. The first reads
+what the others have left after one of its later steps, when all is there, and says it; at its own
+end it waits for the others, a few seconds at most. One that ends with an error before anything was
+said speaks for itself: the first may be killed before it can.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from companion.command.chosen import Chosen, choose
+from companion.command.ranks.between import between
+from companion.command.ranks.meeting import Meeting
+from companion.command.ranks.place import Place
+from companion.command.ranks.told import Told, by_ranks, whose
+from companion.command.ranks.whole import Look, headline, key_of, later
+from companion.command.report import Report
+from companion.command.scout.tally import ends_well
+from companion.diagnosis.ranks.rules import compare
+from companion.diagnosis.ranks.summary import names_told, summary
+from companion.isolation.wall import is_ours
+from companion.isolation.words import words_of
+from companion.records.finding import Finding
+from companion.render.counts import count_steps
+from companion.render.finding import as_text
+from companion.render.phases import in_a_library
+
+LOOK = 0.1  # seconds between two looks for what the others have left, while the script trains
+PATIENCE = 10.0  # seconds, then it is said without those that are missing
+HASTE = 1.0  # the same where the script has ended with an error
+MOST_LOOKS = 64  # processes that are looked for while the script trains; for more, at the end
+
+
+def ranked(path: Path, rank: int) -> Path:
+    """A file's name with the rank in it; the first one's keeps its own.
+
+    Example:
+        >>> str(ranked(Path("report.json"), 0)), str(ranked(Path("report.json"), 3))
+        ('report.json', 'report.rank3.json')
+    """
+    return path if rank == 0 else path.with_name(f"{path.stem}.rank{rank}{path.suffix}")
+
+
+class RanksReport(Report):
+    """The same as `Report`, where there are others."""
+
+    def __init__(self, given: argparse.Namespace, place: Place) -> None:
+        super().__init__(given)
+        for option in "json", "html", "output":
+            if getattr(given, option) is not None:
+                setattr(given, option, ranked(getattr(given, option), place.rank))
+        self._place = place
+        self._meeting: Meeting | None = None
+        self._is_told = False  # the headline
+        self._heard: dict[int, Told] = {}
+        self._across: list[Finding] = []
+        self._next = self._latest = 0.0
+        try:
+            self._meeting = Meeting(place)
+        except OSError:
+            self._part()
+
+    def _part(self) -> None:
+        """From here on this one speaks for itself."""
+        self._meeting = None
+        self._name = f"companion, rank {self._place.rank} of {self._place.world}"
+
+    def _leave(self, what: str, told: Told) -> bool:
+        """Tell the others; False if there is no way to."""
+        try:
+            if self._meeting is not None:
+                self._meeting.leave(what, told.to_dict())
+        except OSError as error:
+            if not is_ours(error):
+                raise
+            self._part()
+        return self._meeting is not None
+
+    def _print(self) -> None:
+        """What this one has seen is left for the others; nothing is said yet."""
+        if self._meeting is None:
+            super()._print()
+        elif not self._printed and self._is_here():
+            self._printed = True
+            self._judge()
+            self._steps = count_steps(self._records)
+            self._told_first = self._tell(None)
+            if not self._leave("seen", self._told_first):
+                self._is_told = True
+                sentences, below = self._seen()
+                self._say(*sentences, below=below)
+            self._write()
+            self._write_page()
+            if self._meeting and self._meeting.first and len(self._place.here) <= MOST_LOOKS:
+                self._latest = perf_counter() + PATIENCE
+                self.scout.tally.after = self._look
+
+    def _say_early(self) -> None:
+        """It is in what is left for the others."""
+        if self._meeting is None:
+            super()._say_early()
+
+    def _tell(self, error: BaseException | None) -> Told:
+        routine, records = self.scout.routine, self._records
+        network = "" if routine is None else routine.network
+        rank, steps = self._place.rank, self._steps
+        watched = bool(records and network)
+        return Told(
+            summary(rank, network, records if watched else (), self.scout.tally.parallel, steps),
+            self._findings,
+            [] if watched else self._seen()[0],
+            self._unwatched(),
+            self._guarded(),
+            self.scout.tally.number,
+            None if ends_well(error) or error is None else words_of(error),
+        )
+
+    def _look(self) -> None:
+        """A step is over: if all others have left what they saw, say it."""
+        now = perf_counter()
+        if now < self._next or not self._is_here() or self._meeting is None:
+            return
+        self._next = now + LOOK
+        if now > self._latest or all(self._meeting.has(r, "seen") for r in self._place.here):
+            self.scout.tally.after = None
+            self._say_all(self._read())
+
+    def _read(self) -> dict[int, Told]:
+        """What each saw in its watched steps."""
+        found = {rank: self._heard_early(rank) for rank in self._place.here}
+        return {rank: told for rank, told in found.items() if told is not None}
+
+    def _take(self) -> dict[int, Told]:
+        """What each has left at its end, or else what it saw in its watched steps."""
+        assert self._meeting is not None
+        left = self._meeting.take_all()
+        found = {rank: Told.of_dict(one) for rank, one in left.items()}
+        late = self._read()
+        ordered = {rank: found.get(rank) or late.get(rank) for rank in self._place.here}
+        return {rank: told for rank, told in ordered.items() if told is not None}
+
+    def _heard_early(self, rank: int) -> Told | None:
+        """What one saw in its watched steps."""
+        left = None if self._meeting is None else self._meeting.read(rank, "seen")
+        return None if left is None else Told.of_dict(left)
+
+    def _say_all(self, heard: dict[int, Told]) -> None:
+        """The headline."""
+        assert self._meeting is not None
+        self._is_told, self._heard = True, heard
+        with contextlib.suppress(OSError):
+            self._meeting.leave("told", {})
+        names = names_told(self._records)
+        trained = [told.summary for told in heard.values() if told.summary.names]
+        trained.sort(key=lambda one: one.rank != self._place.rank)  # its lines can be shown
+        found = compare(trained, names) if trained else []
+        self._across = choose(found, self._given).findings
+        number = len(self._place.here)
+        if trained:
+            block = between(trained, names) if len(trained) > 1 else []
+            library = in_a_library(self._records)
+            look = Look(self._lines, self._finding, f" inside {library}()" if library else "")
+            self._say_each([headline(self._place, heard, self._across, block, look)])
+        said = {r: [*t.sentences, *t.unwatched] for r, t in heard.items()}
+        self._say_each(f"{whose(ranks, number)}{one}" for one, ranks in by_ranks(said).items())
+        silent = [rank for rank in self._place.here if rank not in heard]
+        if silent:
+            self._say(f"{whose(silent, number + 1)}nothing was heard of it")
+        self._write()
+
+    def end(self, error: BaseException | None, code: int | None = None) -> None:
+        """The script is over, here; the one that speaks waits a little for the others."""
+        self._error = error
+        if self._meeting is None:
+            return super().end(error, code)
+        try:
+            self.scout.tally.after = None
+            self.scout.stop(error)
+            self._print()
+            if self._is_here():
+                self._judge()
+                self._note_exit(error, code)
+                told = replace(self._tell(error), summary=self._told_first.summary)
+                self._leave("over", told)
+                self._write()
+                if self._meeting is not None:
+                    self._end(self._meeting, told)
+                else:
+                    self._speak_alone(told)
+        except Exception as failure:
+            if not is_ours(failure):
+                raise
+            self._say(f"there is no report ({words_of(failure)})")
+
+    def _end(self, meeting: Meeting, told: Told) -> None:
+        rank, first = self._place.rank, self._place.here[0]
+        if meeting.is_to_speak:
+            missing = list(self._place.here)
+            with contextlib.suppress(KeyboardInterrupt):  # it ends our waiting, and no more
+                missing = meeting.wait("over", HASTE if told.error else PATIENCE)
+            if meeting.claim():
+                late = [one for one in missing if meeting.is_alive(one)]
+                self._speak(late, [one for one in missing if one not in late])
+                meeting.close(one for one in self._place.here if one not in late)
+                return
+        if meeting.has(first, "read") and meeting.take(rank):  # all was said without this one
+            self._speak_alone(told)
+            meeting.close([rank])
+        elif told.error and meeting.has(rank, "over") and not meeting.has(first, "told"):
+            self._speak_alone(told)
+
+    def _speak(self, late: Sequence[int], dead: Sequence[int]) -> None:
+        """All is over, or as good as over: the headline if it was not said yet, and the rest."""
+        before, heard = self._heard, self._take()
+        assert self._meeting is not None
+        if not self._meeting.first and self._meeting.has(self._place.here[0], "told"):
+            before = {r: t for r in heard if (t := self._heard_early(r)) is not None}
+            self._is_told = True
+        if not self._is_told or len(heard) > len(before):
+            self._say_all(heard)
+            before = heard
+        self._heard = heard
+        self._say_each(later(len(self._place.here), heard, before, late, dead, self._finding))
+        self._say(*self._chosen.sentences(), *self._hints())
+        self._write()
+        self._annotate(self._reported().findings)
+
+    def _speak_alone(self, told: Told) -> None:
+        """The others have spoken already, or may never."""
+        was_told = self._is_told
+        if self._meeting is not None:
+            was_told = self._meeting.has(self._place.here[0], "told")
+        self._part()
+        known = {*self._told_first.unwatched}
+        if not was_told:
+            sentences, below = self._seen()
+            self._say(*sentences, below=below)
+            known = set()
+        else:
+            keys = {key_of(one) for one in self._told_first.findings}
+            new = [self._finding(one) for one in told.findings if key_of(one) not in keys]
+            self._say_each(f"now that the script is over\n{one}" for one in new)
+        self._say(*(one for one in told.unwatched if one not in known), *told.guard)
+
+    def _finding(self, finding: Finding) -> str:
+        return as_text(finding, self._out.columns, self._out.paint)
+
+    def _say_each(self, sentences: Iterable[str]) -> None:
+        """Say these; what stands in further lines is laid out already."""
+        for words in sentences:
+            first, _, below = words.partition("\n")
+            self._say(first, below=below)
+
+    def _reported(self) -> Chosen:
+        """With what was found between the ranks."""
+        chosen = self._chosen
+        return Chosen([*chosen.findings, *self._across], chosen.ignored)
+
+    def _more(self) -> dict[str, Any]:
+        """What a file says beside what it says of one process."""
+        more: dict[str, Any] = {"rank": self._place.rank, "world": self._place.world}
+        if self._is_told:
+            more["between_ranks"] = {
+                "findings": [one.to_dict() for one in self._across],
+                "ranks": [told.to_dict() for told in [*self._heard.values()][:MOST_LOOKS]],
+            }
+        return more

@@ -1,0 +1,52 @@
+"""Several processes: one report, of what all did and of what differs between them."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from torch import distributed
+
+from tests.package.command.across import BROKEN, SOUND, START
+from tests.package.command.launched import Launched, launch, left
+
+pytestmark = pytest.mark.skipif(
+    not (distributed.is_available() and distributed.is_gloo_available()), reason="no gloo here"
+)
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Launched]:
+    """All scripts, in two processes each; they are started once for all tests."""
+    texts = {name: text for name, (text, _) in BROKEN.items()} | SOUND
+    scripts = {
+        name: START + text + "dist.destroy_process_group()\n" for name, text in texts.items()
+    }
+    return launch(tmp_path_factory.mktemp("ranks"), scripts, "--json", "report.json")
+
+
+def rules(report: str) -> list[tuple[str, int]]:
+    """The findings of a report: the rule, in brackets if it is only possible, and the line."""
+    found = re.findall(r"^(possible: )?([a-z-]+), line (\d+)(?:, \d+ times)?: ", report, re.M)
+    return [(f"({rule})" if possible else rule, int(line)) for possible, rule, line in found]
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken(ran: dict[str, Launched], name: str) -> None:
+    text, rule = BROKEN[name]
+    line = (START + text).partition("  # <-")[0].count("\n") + 1
+    assert ran[name].codes == [0, 0], ran[name].report
+    assert rules(ran[name].err[0]) == [(rule, line)], ran[name].report
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_sound(ran: dict[str, Launched], name: str) -> None:
+    assert ran[name].codes == [0, 0], ran[name].report
+    assert rules(ran[name].report) == [], ran[name].report
+
+
+@pytest.mark.parametrize("name", [*BROKEN, *SOUND])
+def test_one_of_them_reports_and_nothing_is_left(ran: dict[str, Launched], name: str) -> None:
+    assert ran[name].err[0].startswith("companion: 2 ranks watched, "), ran[name].report
+    assert ran[name].err[1] == ""
+    assert not left(ran[name])
