@@ -270,7 +270,8 @@ class Report:
     def _write(self) -> None:
         said = "".join(f"{line}\n" for line in self._said)
         chosen = self._reported()
-        report = document(self._given, self.scout, self._records, self._chosen, self._exit)
+        told = self._records, self._chosen, self._exit, self._steps
+        report = document(self._given, self.scout, *told)
         self._say(*write(self._given, {**report, **self._more()}, chosen, said))
 
     def _reported(self) -> Chosen:

@@ -19,7 +19,6 @@ from companion.records.finding import Finding
 from companion.records.line import LineRecord
 from companion.records.saving import plain
 from companion.records.version import installed, on_the_web
-from companion.render.counts import count_steps
 from companion.render.written import written
 
 FORMAT, VERSION = "training-routine report", 1
@@ -31,6 +30,7 @@ def document(
     records: Sequence[LineRecord],
     chosen: Chosen,
     exit_: dict[str, Any] | None,
+    steps: int,
 ) -> dict[str, Any]:
     """The whole report.
 
@@ -40,6 +40,7 @@ def document(
         records: The lines.
         chosen: What was found.
         exit_: How the script ended; None while it runs.
+        steps: How many were watched at first.
     """
     return {
         "format": FORMAT,
@@ -52,7 +53,7 @@ def document(
         "script": given.script,
         "exit": exit_,
         "network": "" if scout.routine is None else scout.routine.network,
-        "steps": count_steps(records),
+        "steps": steps,
         "every": given.every,
         "lines": len(records),
         "code": written(records),
