@@ -7,8 +7,11 @@ of long ago are those of the release notes that the chapter cites; everything el
 from __future__ import annotations
 
 import inspect
+import io
+import math
 import re
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from functools import cache
 from typing import Any
 
@@ -319,7 +322,7 @@ def what_a_function_is_given_and_has_to_say() -> None:
 
 @said(
     "inside",
-    "The node notices: it has kept the tensor's version [counter](glossary.md#version-counter), "
+    "It knows, for the node has kept the tensor's version [counter](glossary.md#version-counter), "
     "the number of writes so far, and finds another one.",
     "`h = h + 1` makes a new tensor, and is always right.",
 )
@@ -371,13 +374,36 @@ def why_a_gradient_vanishes() -> None:
             for p in net.parameters():
                 p *= scale
         net(torch.randn(128, 64)).square().mean().backward()
-        return (net[0].weight.grad.norm() / net[16].weight.grad.norm()).item()
+        first, last = (float(net[i].weight.grad.norm()) for i in (0, 16))
+        return first / last
 
     x = torch.linspace(-9, 9, 1001, requires_grad=True)
     x.sigmoid().sum().backward()
     assert x.grad is not None
     assert x.grad.max() == pytest.approx(0.25)
     assert ratio(4.0) > 100 * ratio(1.0)
+
+
+@said(
+    "inside",
+    "write `=` for that `+=`, and run both cells again. None of the four gradients is right:",
+)
+def what_an_autograd_that_does_not_add_finds() -> None:
+    (path,) = ROOT.glob("book/*inside_backward.ipynb")
+    cells = [c.source for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
+    (made,) = (source for source in cells if "class Number:" in source)
+    (used,) = (source for source in cells if "mine = [numbers(" in source)
+    broken = made.replace("arrived[before] += ", "arrived[before] = ")
+    assert broken != made
+    for code, right in (made, True), (broken, False):
+        torch.manual_seed(2)
+        net = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+        inputs, labels = torch.randn(5, 4), torch.tensor([0, 1, 1, 0, 1])
+        nn.CrossEntropyLoss()(net(inputs), labels).backward()
+        names = {"math": math, "torch": torch, "net": net, "inputs": inputs, "labels": labels}
+        with redirect_stdout(io.StringIO()) as said_by_it:
+            exec(f"{code}\n\n{used}", names)
+        assert said_by_it.getvalue().count(f"as torch: {right}") == 4
 
 
 @pytest.mark.parametrize("run", CHECKED, ids=lambda run: run.__name__)
