@@ -178,6 +178,13 @@ class Product(torch.autograd.Function):
     def apply(cls, x, weight):
         return x @ weight.T
 """: "PyTorch has made the node",
+            """
+class Product(torch.autograd.Function):
+    @classmethod
+    def apply(cls, x, weight):
+        with torch.no_grad():
+            return x @ weight.T
+""": "the result has no node",
             BEGUN + "        return arrived @ weight": "forward has two arguments",
             BEGUN + "        return arrived @ weight, x.T @ arrived": (
                 "a gradient has the shape of what it belongs to"
