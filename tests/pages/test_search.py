@@ -68,6 +68,27 @@ FOUND = {
     "bad in eval mode": "symptoms.html#good-in-train-mode-bad-in-eval-mode",
     "loss stuck": "symptoms.html",
     "out of memory": "symptoms.html",
+    "weight used twice": "inside_backward.html#a-shared-weight-is-used-twice",
+    "shared weights": "inside_backward.html#a-shared-weight-is-used-twice",
+    "two losses": "inside_backward.html",
+    "frozen layer": "inside_backward.html#what-a-frozen-layer-passes-on",
+    "freeze discriminator": "inside_backward.html",
+    "saved tensors": "glossary.html#saved-tensor",
+    "detach vs no_grad": "inside_backward.html",
+    "memory leak": "symptoms.html",
+    "memory grows first step": ("symptoms.html#memory-grows-in-the-first-step-or-with-every-step"),
+    "dead relu": "inside_backward.html",
+    "scalar outputs": (
+        "symptoms.html#error-grad-can-be-implicitly-created-only-for-scalar-outputs"
+    ),
+    "incorrect number of gradients": (
+        "symptoms.html#error-returned-an-incorrect-number-of-gradients"
+    ),
+    "backward never called": "inside_backward.html#a-backward-that-is-never-called",
+    "custom autograd function": "inside_backward.html",
+    "gradcheck": "glossary.html#gradcheck",
+    "create_graph": "glossary.html#create-graph",
+    "activation checkpointing": "glossary.html#recomputing-activation-checkpointing",
 }
 
 
