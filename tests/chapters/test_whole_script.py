@@ -1,4 +1,4 @@
-"""The script of the chapter *A whole script*: the page's own, sound, and resumed without a trace."""
+"""The script that *A whole script* makes: the page's own, sound, and stopped without a trace."""
 
 from __future__ import annotations
 

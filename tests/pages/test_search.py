@@ -68,6 +68,19 @@ FOUND = {
     "bad in eval mode": "symptoms.html#good-in-train-mode-bad-in-eval-mode",
     "loss stuck": "symptoms.html",
     "out of memory": "symptoms.html",
+    "resume training": "a_whole_script.html",
+    "loss jumps after resuming": "symptoms.html#after-loading-a-checkpoint-the-loss-jumps",
+    "save best model": "a_whole_script.html",
+    "best weights": "a_whole_script.html#the-best-weights",
+    "same seed different result": "symptoms.html#the-same-seed-another-result",
+    "eval and no_grad": "a_whole_script.html",
+    "validation loss lower than training loss": "a_whole_script.html#the-validation-loss-is-lower",
+    "lr finder": "glossary.html#range-test",
+    "find learning rate": "glossary.html#learning-rate",
+    "overfit one batch": "a_whole_script.html#overfit-one-batch",
+    "no weight decay on bias": "a_whole_script.html",
+    "unfreeze": "a_whole_script.html#thawing",
+    "reproducibility": "a_whole_script.html#seeds-and-what-else-draws",
 }
 
 
