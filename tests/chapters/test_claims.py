@@ -290,8 +290,8 @@ def what_cuda_does_to_parameters() -> None:
     "It would also pull the biases to 0, and the weights of BatchNorm, which begin at 1.",
 )
 def what_decays_where_nobody_chooses() -> None:
-    net = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
-    assert torch.equal(net[1].weight, torch.ones(2))
+    net = nn.Sequential(nn.Linear(2, 2), norm := nn.BatchNorm1d(2))
+    assert torch.equal(norm.weight, torch.ones(2))
     for p in net.parameters():
         p.grad = torch.zeros_like(p)
     before = [p.detach().clone() for p in net.parameters()]
