@@ -44,8 +44,8 @@ def test_the_command_finds_nothing_in_it(tmp_path: Path) -> None:
     """Watched into the second epoch, so that a validation and what follows it is seen."""
     shutil.copy(SCRIPT, tmp_path)
     fork = forks("torch", "sklearn.datasets")
-    done = fork.run(tmp_path, "--steps", "48", "train_digits.py", "50", how="command").well()
-    assert done.err.startswith("companion: watched 48 steps, no findings\n")
+    done = fork.run(tmp_path, "--steps", "47", "train_digits.py", "50", how="command").well()
+    assert done.err.startswith("companion: watched 47 steps, no findings\n")
     assert done.out.startswith("epoch 0: training 0.6")
     assert {path.name for path in tmp_path.glob("*.pt*")} == {"checkpoint.pt"}
     once_more = fork.run(tmp_path, "train_digits.py", "90").well()
