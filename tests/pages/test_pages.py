@@ -105,8 +105,9 @@ def problems_search_fields(page: Page) -> list[str]:
 
 
 def problems_downloads(page: Page, name: str) -> list[str]:
-    """A notebook is offered on its page, other pages have none to offer."""
-    offered = page.locator("a[download], a[href$='.ipynb']").count()
+    """A notebook is offered on its page, other pages have none; what the text offers is apart."""
+    own = "a[download]:not([href^='_downloads/'])"
+    offered = page.locator(f"{own}, a[href$='.ipynb']").count()
     expected = int(name.removesuffix(".html") in NOTEBOOKS)
     return [] if offered == expected else [f"offers {offered} downloads, not {expected}"]
 

@@ -89,6 +89,19 @@ FOUND = {
     "gradcheck": "glossary.html#gradcheck",
     "create_graph": "glossary.html#create-graph",
     "activation checkpointing": "glossary.html#recomputing-activation-checkpointing",
+    "resume": "a_whole_script.html",
+    "loss jumps": "symptoms.html#after-loading-a-checkpoint-the-loss-jumps",
+    "best weights": "a_whole_script.html#the-best-weights",
+    "save best model": "a_whole_script.html",
+    "same seed": "symptoms.html#the-same-seed-another-result",
+    "same seed different result": "a_whole_script.html",
+    "validation loss lower": "a_whole_script.html#the-validation-loss-is-lower",
+    "find learning rate": "06_adam.html#finding-a-learning-rate",
+    "range test": "glossary.html#range-test",
+    "overfit one batch": "a_whole_script.html#overfit-one-batch",
+    "thaw": "a_whole_script.html#thawing",
+    "unfreeze": "a_whole_script.html",
+    "learning rate reset": "a_whole_script.html",
 }
 
 
