@@ -143,7 +143,7 @@ def whether_a_step_records() -> None:
 
 
 @said("04", "On CUDA it is foreach, as the documentation of")
-@said("05", "it tries `foreach` first.")
+@said("06", "it tries `foreach` first.")
 def what_the_device_decides() -> None:
     """The CPU's loop by a run; what CUDA takes by torch's own list, and by its docstring."""
     p = nn.Parameter(torch.ones(1))
@@ -154,13 +154,13 @@ def what_the_device_decides() -> None:
     assert "foreach over the for-loop implementation on CUDA" in text
 
 
-@said("05", "Ours has the first two; `fused`, it refuses.")
+@said("06", "Ours has the first two; `fused`, it refuses.")
 def fused_is_refused() -> None:
     with pytest.raises(ValueError, match="no fused=True"):
         companion.SGD([nn.Parameter(torch.ones(1))], lr=0.1, fused=True)
 
 
-@said("05", "`maximize`, which flips the sign of the gradient.")
+@said("06", "`maximize`, which flips the sign of the gradient.")
 def maximize_flips_the_sign() -> None:
     for kind in (torch.optim.SGD, companion.SGD):
         p, q = nn.Parameter(torch.ones(1)), nn.Parameter(torch.ones(1))
@@ -171,7 +171,7 @@ def maximize_flips_the_sign() -> None:
 
 
 @said(
-    "05",
+    "06",
     "Other steps write into `.grad`, too: `fused` under a `GradScaler`; a step that is given a "
     "[closure](glossary.md#closure), as LBFGS must be, for it runs the closure and with it "
     "`backward`; and SGD with a weight decay that is a tensor and requires a gradient.",
@@ -205,7 +205,7 @@ def steps_that_write_gradients() -> None:
 
 
 @said(
-    "06",
+    "07",
     "It is 1e-8 unless you say otherwise.",
     "In `float16`, a number in 16 bits, 1e-8 is rounded to 0",
     "the square of 0.0001 is 0 in `float16`",
@@ -217,7 +217,7 @@ def eps_in_float16() -> None:
 
 
 @said(
-    "06",
+    "07",
     "survives both in this one step. It keeps the second average in `float16` too, so it is no "
     "cure.",
     "or choose a much larger `eps`, such as 1e-4.",
@@ -254,7 +254,7 @@ def a_new_parameter_is_not_moved_again() -> None:
     assert torch.equal(new, before[1])
 
 
-@said("06", "It never shrinks.")
+@said("07", "It never shrinks.")
 def amsgrad_never_shrinks() -> None:
     p = nn.Parameter(torch.zeros(1))
     optimizer = torch.optim.Adam([p], betas=(0.9, 0.9), amsgrad=True)
@@ -269,7 +269,7 @@ def amsgrad_never_shrinks() -> None:
 
 
 @said(
-    "08",
+    "10",
     "The optimizer should be built after `net.cuda()`, says the docstring of `cuda`: it makes the "
     "parameters different objects.",
     "`cuda` goes the same way.",
@@ -289,7 +289,7 @@ def what_cuda_does_to_parameters() -> None:
 
 
 @said(
-    "inside",
+    "05",
     "`backward` begins with what arrives at its tensor. For one number that is 1.",
     "leave `arrived` out, and only a plain sum comes out right.",
     "A `forward` that writes into its input has to say so, by `ctx.mark_dirty(x)`.",
@@ -322,7 +322,7 @@ def what_a_function_is_given_and_has_to_say() -> None:
 
 
 @said(
-    "inside",
+    "05",
     "It knows, for the node has kept the tensor's version [counter](glossary.md#version-counter), "
     "the number of writes so far, and finds another one.",
     "`h = h + 1` makes a new tensor, and is always right.",
@@ -339,7 +339,7 @@ def a_write_is_noticed_by_its_number() -> None:
         h.sum().backward()
 
 
-@said("inside", "What is saved grows with the batch; gradients and averages do not.")
+@said("05", "What is saved grows with the batch; gradients and averages do not.")
 def what_grows_with_the_batch() -> None:
     sizes = []
     for batch in (8, 16):
@@ -363,7 +363,7 @@ def what_grows_with_the_batch() -> None:
 
 
 @said(
-    "inside",
+    "05",
     "The slope of a sigmoid is at most 1/4",
     "and PyTorch's small first weights have their part in it.",
 )
@@ -386,11 +386,11 @@ def why_a_gradient_vanishes() -> None:
 
 
 @said(
-    "inside",
+    "05",
     "write `=` for that `+=`, and run both cells again. None of the four gradients is right:",
 )
 def what_an_autograd_that_does_not_add_finds() -> None:
-    (path,) = ROOT.glob("book/*inside_backward.ipynb")
+    (path,) = ROOT.glob("book/05_*.ipynb")
     cells = [c.source for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
     (made,) = (source for source in cells if "class Number:" in source)
     (used,) = (source for source in cells if "mine = [numbers(" in source)
@@ -408,7 +408,7 @@ def what_an_autograd_that_does_not_add_finds() -> None:
 
 
 @said(
-    "a_whole",
+    "08",
     "It would also pull the biases to 0, and the weights of BatchNorm, which begin at 1.",
 )
 def what_decays_where_nobody_chooses() -> None:
@@ -423,7 +423,7 @@ def what_decays_where_nobody_chooses() -> None:
 
 
 @said(
-    "a_whole",
+    "08",
     "for ten classes, the loss cannot come below 1.461. In the last case no parameter moves.",
 )
 def two_softmaxes_and_the_wrong_optimizer() -> None:
@@ -440,7 +440,7 @@ def two_softmaxes_and_the_wrong_optimizer() -> None:
 
 
 @said(
-    "a_whole", "Every `DataLoader` draws a number when a pass through it begins, shuffled or not."
+    "08", "Every `DataLoader` draws a number when a pass through it begins, shuffled or not."
 )
 def a_pass_through_a_loader_draws() -> None:
     data = TensorDataset(torch.ones(4))
@@ -452,7 +452,7 @@ def a_pass_through_a_loader_draws() -> None:
 
 
 @said(
-    "a_whole",
+    "08",
     "`load_state_dict` takes each average to where its parameter is.",
     "a checkpoint with two groups does not load into an optimizer with one.",
 )
@@ -472,7 +472,7 @@ def where_a_loaded_state_lies() -> None:
 
 
 @said(
-    "a_whole",
+    "08",
     "With the file came `initial_lr`, where the first scheduler began, and a new `LambdaLR` begins "
     "there again.",
     "A new group, by `optimizer.add_param_group`, begins with the learning rate of the first step, "

@@ -16,7 +16,7 @@ from tests.package.running import forks
 
 SCRIPT = ROOT / "book/train_digits.py"
 TEXT = SCRIPT.read_text(encoding="utf-8")
-CELLS = nbformat.read(ROOT / "book/a_whole_script.ipynb", as_version=4).cells
+CELLS = nbformat.read(ROOT / "book/08_a_whole_script.ipynb", as_version=4).cells
 PER_EPOCH = 45
 
 

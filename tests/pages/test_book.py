@@ -280,7 +280,7 @@ def test_a_wrong_formula_breaks_the_build(tmp_path: Path) -> None:
 
 
 def test_a_script_to_take_along_is_there_without_a_network(site: dict[str, Page]) -> None:
-    page = site["a_whole_script.html"]
+    page = site["08_a_whole_script.html"]
     links = {link for link in page.links if link.endswith("/train_digits.py")}
     assert len(links) == 1
     there = page.path.parent / links.pop()

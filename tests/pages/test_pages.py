@@ -255,7 +255,7 @@ def paper(page: Page) -> str:
     ("opened", "words", "answers"),
     [
         ("http", "why None", {"glossary", "02_parameters_and_grad", "03_computing_gradients"}),
-        ("file", "momentum buffer", {"glossary", "05_sgd_in_full"}),
+        ("file", "momentum buffer", {"glossary", "06_sgd_in_full"}),
     ],
 )
 def test_a_result_of_the_search_is_followed(
