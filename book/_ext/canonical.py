@@ -25,8 +25,8 @@ UNLISTED = ("404", "genindex", "search", "_modules/")
 def page_path(page: str) -> str:
     """Where a page stands under the address; the first page stands at the address itself.
 
-    >>> page_path("index"), page_path("06_adam")
-    ('', '06_adam.html')
+    >>> page_path("index"), page_path("07_adam")
+    ('', '07_adam.html')
     """
     return "" if page == "index" else f"{page}.html"
 

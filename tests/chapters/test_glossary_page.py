@@ -70,6 +70,11 @@ FORMS = {
     "foreach-fused": r"`(foreach|fused)(=True)?`|\bforeach\b|\bfused\b",
     "relu": r"`(nn\.)?ReLU(\(\))?`|\bReLU\b",
     "hidden-state": r"\bhidden states?\b",
+    "exploding-and-vanishing-gradients": r"\bvanish(es|ing)\b",
+    "create_graph": r"`create_graph=True`",
+    "function-autograd-function": r"\ba Function\b",
+    "gradcheck": r"`gradcheck`",
+    "recomputing-activation-checkpointing": r"\brecomputing\b",
 }
 LINK = re.compile(r"\[([^\]]+)\]\(glossary\.md#([\w-]+)\)")
 

@@ -277,3 +277,11 @@ def test_a_wrong_formula_breaks_the_build(tmp_path: Path) -> None:
     done = build(small_book(tmp_path, "Inline $\\nosuchthing{x}$.\n"), tmp_path)
     assert done.code != 0
     assert "nosuchthing" in done.out + done.err
+
+
+def test_a_script_to_take_along_is_there_without_a_network(site: dict[str, Page]) -> None:
+    page = site["08_a_whole_script.html"]
+    links = {link for link in page.links if link.endswith("/train_digits.py")}
+    assert len(links) == 1
+    there = page.path.parent / links.pop()
+    assert there.read_bytes() == (ROOT / "book/train_digits.py").read_bytes()

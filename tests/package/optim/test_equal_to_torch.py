@@ -110,7 +110,7 @@ def test_a_parameter_without_dimensions_takes_on_the_dtype_of_a_tensor_beta() ->
 
 @each_optimizer
 def test_a_whole_training_ends_the_same(name: str) -> None:
-    """The claim of chapters 4 and 6, on the digits, without a choice of path."""
+    """The claim of chapters 4 and 7, on the digits, without a choice of path."""
     images, targets = digits().images, digits().targets
     start, ends = Net(), []
     for module in torch.optim, companion:
@@ -210,7 +210,7 @@ def test_float16_divides_by_zero_as_torchs_does() -> None:
 
 
 def test_the_same_formula_on_paper_is_not_bitwise_equal() -> None:
-    """Why "equal" must name the path it is equal to. Chapters 4 to 6."""
+    """Why "equal" must name the path it is equal to. Chapters 4, 6 and 7."""
     p, grad, m = torch.randn(10_007), torch.randn(10_007), torch.randn(10_007)
     assert not torch.equal(p - grad / 10, p.clone().add_(grad, alpha=-0.1))
     assert not torch.equal(0.9 * m + 0.1 * grad, m.clone().lerp_(grad, 0.1))

@@ -1,4 +1,4 @@
-"""Answers to the exercises of chapter 5."""
+"""Answers to the exercises of chapter 6."""
 
 from tests.chapters.answers import Answers
 

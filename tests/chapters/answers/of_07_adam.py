@@ -1,4 +1,4 @@
-"""Answers to the exercises of chapter 6."""
+"""Answers to the exercises of chapter 7."""
 
 from tests.chapters.answers import Answers
 

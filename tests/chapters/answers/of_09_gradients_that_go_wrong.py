@@ -1,4 +1,4 @@
-"""Answers to the exercises of chapter 7."""
+"""Answers to the exercises of chapter 9."""
 
 from tests.chapters.answers import Answers
 
