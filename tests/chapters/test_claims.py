@@ -7,44 +7,20 @@ of long ago are those of the release notes that the chapter cites; everything el
 from __future__ import annotations
 
 import inspect
-import io
-import math
 import re
-from collections.abc import Callable
-from contextlib import redirect_stdout
-from functools import cache
 from typing import Any
 
-import nbformat
 import pytest
 import torch
 from torch import nn
 from torch.optim.optimizer import _default_to_fused_or_foreach
 from torch.utils._foreach_utils import _get_foreach_kernels_supported_devices
-from torch.utils.data import DataLoader, TensorDataset
 
 import companion
-from tests import ROOT
+from tests.chapters.claims import Claims, Run
 
-CHECKED: dict[Callable[[], None], list[tuple[str, str]]] = {}
-
-
-def said(chapter: str, *sentences: str) -> Callable[[Callable[[], None]], Callable[[], None]]:
-    """Register what a run stands for."""
-
-    def register(run: Callable[[], None]) -> Callable[[], None]:
-        CHECKED.setdefault(run, []).extend((chapter, sentence) for sentence in sentences)
-        return run
-
-    return register
-
-
-@cache
-def prose(chapter: str) -> str:
-    """The text cells of a chapter, each run of white space one space."""
-    (path,) = ROOT.glob(f"book/{chapter}*.ipynb")
-    cells = nbformat.read(path, as_version=4).cells
-    return re.sub(r"\s+", " ", " ".join(c.source for c in cells if c.cell_type == "markdown"))
+CLAIMS = Claims()
+said = CLAIMS.said
 
 
 @said(
@@ -288,217 +264,6 @@ def what_cuda_does_to_parameters() -> None:
     assert weight.dtype is torch.float64
 
 
-@said(
-    "05",
-    "`backward` begins with what arrives at its tensor. For one number that is 1.",
-    "leave `arrived` out, and only a plain sum comes out right.",
-    "A `forward` that writes into its input has to say so, by `ctx.mark_dirty(x)`.",
-    "where no input requires a gradient no node is made.",
-)
-def what_a_function_is_given_and_has_to_say() -> None:
-    seen: list[float] = []
-
-    class Double(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
-            ctx.mark_dirty(x)
-            x *= 2
-            return x
-
-        @staticmethod
-        def backward(ctx: Any, *arrived: torch.Tensor) -> torch.Tensor:
-            seen.append(arrived[0].item())
-            return torch.full_like(arrived[0], 2.0)  # what arrived is left out
-
-    assert Double.apply(torch.ones(1)).grad_fn is None
-    for factor in (1.0, 3.0):
-        x = torch.ones(1, requires_grad=True)
-        made = Double.apply(x.clone())
-        made += 1
-        (factor * made).sum().backward()
-        assert seen.pop() == factor
-        assert x.grad is not None
-        assert (x.grad.item() == 2 * factor) == (factor == 1)
-
-
-@said(
-    "05",
-    "It knows, for the node has kept the tensor's version [counter](glossary.md#version-counter), "
-    "the number of writes so far, and finds another one.",
-    "`h = h + 1` makes a new tensor, and is always right.",
-)
-def a_write_is_noticed_by_its_number() -> None:
-    weight = torch.ones(3, requires_grad=True)
-    for name in ("sigmoid", "exp", "relu", "square"):
-        h = getattr(weight, name)()
-        h = h + 1
-        h.sum().backward()
-    h = weight.sigmoid()
-    h += 1
-    with pytest.raises(RuntimeError, match="is at version 1; expected version 0"):
-        h.sum().backward()
-
-
-@said("05", "What is saved grows with the batch; gradients and averages do not.")
-def what_grows_with_the_batch() -> None:
-    sizes = []
-    for batch in (8, 16):
-        net = nn.Sequential(nn.Linear(4, 4), nn.Tanh())
-        optimizer = torch.optim.Adam(net.parameters())
-        saved: list[int] = []
-
-        def pack(tensor: torch.Tensor, saved: list[int] = saved) -> torch.Tensor:
-            saved.append(tensor.numel())
-            return tensor
-
-        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            loss = net(torch.rand(batch, 4)).square().mean()
-        loss.backward()
-        optimizer.step()
-        averages = [t.numel() for state in optimizer.state.values() for t in state.values()]
-        sizes.append((sum(saved), [p.grad.shape for p in net.parameters()], averages))  # type: ignore[union-attr]
-    (few, *rest), (many, *same) = sizes
-    assert many > 1.5 * few
-    assert rest == same
-
-
-@said(
-    "05",
-    "The slope of a sigmoid is at most 1/4",
-    "and PyTorch's small first weights have their part in it.",
-)
-def why_a_gradient_vanishes() -> None:
-    def ratio(scale: float) -> float:
-        torch.manual_seed(0)
-        net: Any = nn.Sequential(*[m for _ in range(9) for m in (nn.Linear(64, 64), nn.Sigmoid())])
-        with torch.no_grad():
-            for p in net.parameters():
-                p *= scale
-        net(torch.randn(128, 64)).square().mean().backward()
-        first, last = (float(net[i].weight.grad.norm()) for i in (0, 16))
-        return first / last
-
-    x = torch.linspace(-9, 9, 1001, requires_grad=True)
-    x.sigmoid().sum().backward()
-    assert x.grad is not None
-    assert x.grad.max() == pytest.approx(0.25)
-    assert ratio(4.0) > 100 * ratio(1.0)
-
-
-@said(
-    "05",
-    "write `=` for that `+=`, and run both cells again. None of the four gradients is right:",
-)
-def what_an_autograd_that_does_not_add_finds() -> None:
-    (path,) = ROOT.glob("book/05_*.ipynb")
-    cells = [c.source for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
-    (made,) = (source for source in cells if "class Number:" in source)
-    (used,) = (source for source in cells if "mine = [numbers(" in source)
-    broken = made.replace("arrived[before] += ", "arrived[before] = ")
-    assert broken != made
-    for code, right in (made, True), (broken, False):
-        torch.manual_seed(2)
-        net = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
-        inputs, labels = torch.randn(5, 4), torch.tensor([0, 1, 1, 0, 1])
-        nn.CrossEntropyLoss()(net(inputs), labels).backward()
-        names = {"math": math, "torch": torch, "net": net, "inputs": inputs, "labels": labels}
-        with redirect_stdout(io.StringIO()) as said_by_it:
-            exec(f"{code}\n\n{used}", names)
-        assert said_by_it.getvalue().count(f"as torch: {right}") == 4
-
-
-@said(
-    "08",
-    "It would also pull the biases to 0, and the weights of BatchNorm, which begin at 1.",
-)
-def what_decays_where_nobody_chooses() -> None:
-    net = nn.Sequential(nn.Linear(2, 2), norm := nn.BatchNorm1d(2))
-    assert torch.equal(norm.weight, torch.ones(2))
-    for p in net.parameters():
-        p.grad = torch.zeros_like(p)
-    before = [p.detach().clone() for p in net.parameters()]
-    torch.optim.AdamW(net.parameters(), lr=0.1, weight_decay=0.1).step()
-    for p, was in zip(net.parameters(), before, strict=True):
-        torch.testing.assert_close(p.detach(), 0.99 * was)
-
-
-@said(
-    "08",
-    "for ten classes, the loss cannot come below 1.461. In the last case no parameter moves.",
-)
-def two_softmaxes_and_the_wrong_optimizer() -> None:
-    sure = torch.eye(10)[:1]
-    assert nn.functional.cross_entropy(sure, torch.tensor([0])).item() == pytest.approx(
-        1.461, abs=5e-4
-    )
-    ours, theirs = nn.Linear(2, 2), nn.Linear(2, 2)
-    before = ours.weight.detach().clone()
-    optimizer = torch.optim.AdamW(theirs.parameters())
-    ours(torch.ones(1, 2)).sum().backward()
-    optimizer.step()
-    assert torch.equal(ours.weight, before)
-
-
-@said(
-    "08", "Every `DataLoader` draws a number when a pass through it begins, shuffled or not."
-)
-def a_pass_through_a_loader_draws() -> None:
-    data = TensorDataset(torch.ones(4))
-    for shuffle in (False, True):
-        loader = DataLoader(data, shuffle=shuffle)
-        before = torch.get_rng_state()
-        iter(loader)
-        assert not torch.equal(torch.get_rng_state(), before)
-
-
-@said(
-    "08",
-    "`load_state_dict` takes each average to where its parameter is.",
-    "a checkpoint with two groups does not load into an optimizer with one.",
-)
-def where_a_loaded_state_lies() -> None:
-    """The device `meta` has no numbers, and every machine has it."""
-    here, there = nn.Linear(2, 1), nn.Linear(2, 1, device="meta", dtype=torch.float64)
-    optimizer = torch.optim.Adam(here.parameters())
-    here(torch.ones(1, 2)).sum().backward()
-    optimizer.step()
-    other = torch.optim.Adam(there.parameters())
-    other.load_state_dict(optimizer.state_dict())
-    average = other.state[there.weight]["exp_avg"]
-    assert (average.device.type, average.dtype) == ("meta", torch.float64)
-    optimizer.add_param_group({"params": [nn.Parameter(torch.ones(1))]})
-    with pytest.raises(ValueError, match="different number of parameter groups"):
-        other.load_state_dict(optimizer.state_dict())
-
-
-@said(
-    "08",
-    "With the file came `initial_lr`, where the first scheduler began, and a new `LambdaLR` begins "
-    "there again.",
-    "A new group, by `optimizer.add_param_group`, begins with the learning rate of the first step, "
-    "whatever the schedule says.",
-)
-def where_a_new_scheduler_and_a_new_group_begin() -> None:
-    def falling(optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
-        return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.5**step)
-
-    optimizer = torch.optim.SGD([p := nn.Parameter(torch.ones(1))], lr=0.4)
-    scheduler = falling(optimizer)
-    optimizer.step()
-    scheduler.step()
-    assert optimizer.param_groups[0]["lr"] == 0.2
-    again = torch.optim.SGD([p], lr=3.0)
-    again.load_state_dict(optimizer.state_dict())
-    assert again.param_groups[0]["lr"] == 0.2
-    assert again.param_groups[0]["initial_lr"] == 0.4
-    falling(again)
-    assert again.param_groups[0]["lr"] == 0.4
-    optimizer.add_param_group({"params": [nn.Parameter(torch.ones(1))]})
-    assert [group["lr"] for group in optimizer.param_groups] == [0.2, 0.4]
-
-
-@pytest.mark.parametrize("run", CHECKED, ids=lambda run: run.__name__)
-def test_it_is_so(run: Callable[[], None]) -> None:
-    for chapter, sentence in CHECKED[run]:
-        assert sentence in prose(chapter), "rewritten: is it still so?"
-    run()
+@CLAIMS.each()
+def test_it_is_so(run: Run) -> None:
+    CLAIMS.hold(run)

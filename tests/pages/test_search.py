@@ -79,7 +79,7 @@ FOUND = {
     "memory grows first step": ("symptoms.html#memory-grows-in-the-first-step-or-with-every-step"),
     "dead relu": "05_inside_backward.html",
     "scalar outputs": (
-        "symptoms.html#error-grad-can-be-implicitly-created-only-for-scalar-outputs"
+        "symptoms.html#error-implicitly-created-only-for-scalar-outputs"
     ),
     "incorrect number of gradients": (
         "symptoms.html#error-returned-an-incorrect-number-of-gradients"
