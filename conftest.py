@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,14 @@ def pytest_terminal_summary(
         runs = [(r.nodeid, r.duration) for r in reports if isinstance(r, pytest.TestReport)]
         workers = config.getoption("numprocesses", None) or 1
         README.write_text(table(runs, time.monotonic() - BEGAN, workers), encoding="utf-8")
+
+
+# The doctests of a callback need the library that calls it.
+collect_ignore = [
+    f"companion/integrations/{name}.py"
+    for name in ("lightning", "transformers")
+    if find_spec(name) is None
+]
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

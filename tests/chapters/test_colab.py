@@ -44,7 +44,7 @@ def git(folder: Path, *arguments: str) -> None:
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A git repository with what the package is built from."""
     folder = tmp_path_factory.mktemp("repository")
-    for name in "pyproject.toml", "README.md", "LICENSE":
+    for name in "pyproject.toml", "README.md", "LICENSE", "pytest_companion.py":
         shutil.copy(ROOT / name, folder)
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "companion", folder / "companion", ignore=ignored)

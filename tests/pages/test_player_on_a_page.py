@@ -127,7 +127,7 @@ def test_a_page_ends_with_the_findings(
         (finding,) = wrong.diagnose()
         below = opened.page.locator("main > details", has_text="1 finding")
         assert f"Line {finding.line}: {finding.source}" in below.inner_text()
-        for words in finding.observed, finding.why, finding.cure, finding.chapter:
+        for words in finding.observed, finding.why, finding.cure, f"explain {finding.rule}":
             expect(below.get_by_text(words)).to_be_visible()
         if not scripts:  # the table is not in a box of its own, which would hide most of it
             assert (
