@@ -10,11 +10,15 @@ var Scorer = {
   term: 5,
   partialTerm: 2,
   score: ([page, title, anchor, description, score]) =>
-    (anchor && description === null ? score + 8 : score) - isLast(page),
+    (anchor && description === null ? score + 8 : score) + isEarly(page) - isLast(page),
 };
 
 // The rules have short names of their own, such as "eval-mode": who asks for the word comes first.
 const isLast = (page) => (page === "rules" ? 20 : 0);
+
+// What weighs the same is sorted by its title, letter by letter: "10. Steps" before "2. Network".
+// Earlier chapters come first, by less than any other weight.
+const isEarly = (page) => (100 - (parseInt(page, 10) || 100)) / 1000;
 
 // Sphinx takes a heading for an answer where the query is half of it, letter by letter. Here it is
 // one also where every word of the query begins a word of it: "nesterov" finds "Nesterov momentum".

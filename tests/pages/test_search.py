@@ -78,9 +78,7 @@ FOUND = {
     "memory leak": "symptoms.html",
     "memory grows first step": ("symptoms.html#memory-grows-in-the-first-step-or-with-every-step"),
     "dead relu": "05_inside_backward.html",
-    "scalar outputs": (
-        "symptoms.html#error-implicitly-created-only-for-scalar-outputs"
-    ),
+    "scalar outputs": ("symptoms.html#error-implicitly-created-only-for-scalar-outputs"),
     "incorrect number of gradients": (
         "symptoms.html#error-returned-an-incorrect-number-of-gradients"
     ),
