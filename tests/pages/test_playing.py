@@ -118,7 +118,7 @@ def test_a_finding_is_where_the_player_opens(
         assert player.get_by_role("slider").input_value() == str(finding.index + 1)
         assert marked(player).endswith("accumulates")
         said = player.locator(".rp-say")
-        for words in (finding.observed, finding.why, finding.cure, finding.chapter):
+        for words in (finding.observed, finding.why, finding.cure, f"explain {finding.rule}"):
             expect(said).to_contain_text(words)
         # A loop stands once in the listing; a click goes to the next run of the line.
         lines = player.locator(".rp-code button")
