@@ -5,11 +5,14 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import signal
 import socket
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from time import perf_counter, sleep
 
+import torch
 from torch import distributed
 
 from companion.command.scout.scout import Scout
@@ -19,6 +22,7 @@ from companion.records.finding import Finding
 from companion.render.counts import count_steps
 
 WORLD = 2
+PATIENCE = 60.0  # seconds
 
 
 def can_run() -> bool:
@@ -34,12 +38,24 @@ def judged_together(run: Callable[[], Scout]) -> list[Finding]:
             free.bind(("127.0.0.1", 0))
             port: int = free.getsockname()[1]
         children = [_start(rank, port, Path(folder), run) for rank in range(WORLD)]
-        for child in children:
-            os.waitpid(child, 0)
+        _wait_for(children)
         told = [json.loads(path.read_text()) for path in sorted(Path(folder).iterdir())]
     if len(told) < WORLD:
         raise ValueError("two processes could not be joined here, so there is no example to show")
     return compare([Summary.of_dict(one["summary"]) for one in told], told[0]["names"])
+
+
+def _wait_for(children: list[int]) -> None:
+    """Until all have ended; those that take too long are ended."""
+    latest = perf_counter() + PATIENCE
+    while children:
+        children = [child for child in children if os.waitpid(child, os.WNOHANG) == (0, 0)]
+        if children and perf_counter() > latest:
+            for child in children:
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+            return
+        sleep(0.01)
 
 
 def _start(rank: int, port: int, folder: Path, run: Callable[[], Scout]) -> int:
@@ -47,6 +63,7 @@ def _start(rank: int, port: int, folder: Path, run: Callable[[], Scout]) -> int:
     if child:
         return child
     try:
+        torch.set_num_threads(1)  # OpenMP's other threads are not there after a fork
         os.environ.update(RANK=str(rank), WORLD_SIZE=str(WORLD), LOCAL_RANK=str(rank))
         os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
         if Path("/sys/class/net/lo").exists():  # where the host's own name leads nowhere
