@@ -169,7 +169,7 @@ def test_a_page_on_the_web_is_named_where_there_is_one(
 def finding() -> Finding:
     return Finding(
         "accumulates", True, "train.py", 3, "loss.backward()", "seen", "why", "", None,
-        "09_gradients_that_go_wrong.html#gradients-that-pile-up", 0,
+        "12_gradients_that_go_wrong.html#gradients-that-pile-up", 0,
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Answers to the exercises of chapter 10."""
+"""Answers to the exercises of chapter 13."""
 
 from tests.chapters.answers import Answers
 

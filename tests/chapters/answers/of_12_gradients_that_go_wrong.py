@@ -1,4 +1,4 @@
-"""Answers to the exercises of chapter 9."""
+"""Answers to the exercises of chapter 12."""
 
 from tests.chapters.answers import Answers
 
