@@ -215,36 +215,36 @@ class Meter:
 
     def _look_at_each(self, tensors: Mapping[str, Tensor | None], seens: Seens) -> dict[str, bool]:
         missing: list[str] = [name for name in seens if tensors.get(name) is None] if seens else []
-        suspects: list[tuple[str, Tensor]] = []
+        suspects: list[str] = []
         unsure: set[str] = set()
         for name, tensor in tensors.items():
             if tensor is None:
                 continue
             seen = seens.get(name)
             if seen is None or name in self._doubted or not seen.is_untouched(tensor):
-                suspects.append((name, tensor))
+                suspects.append(name)
             elif seen.careful:
-                suspects.append((name, tensor))
+                suspects.append(name)
                 unsure.add(name)
         if not suspects and not missing:
             return {}
         blind: set[str] = set()
         if not unsure:
-            names = seens.look(suspects)
+            names = seens.look(suspects, tensors)
         elif self._budget.is_spent:
             self.overlooked = True
             for name in unsure:
                 seens[name].blind = True
                 seens[name].forget()
-            known = [(name, tensor) for name, tensor in suspects if name not in unsure]
-            names = seens.look(known)
+            known = [name for name in suspects if name not in unsure]
+            names = seens.look(known, tensors)
         else:
             blind = {name for name in unsure if seens[name].blind}
             with self._budget:
-                names = seens.look(suspects)
+                names = seens.look(suspects, tensors)
         changed = {name: name not in blind for name in names}
         for name in missing:
-            del seens[name]
+            seens.part(name)
             changed[name] = True
         return changed
 

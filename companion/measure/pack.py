@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -38,27 +39,27 @@ class Pack:
     """A copy of some small tensors of one dtype on one device, end to end.
 
     Attributes:
-        shapes: Their shapes.
+        lengths: How many entries each has.
     """
 
     def __init__(self, tensors: Sequence[Tensor], like: Pack | None = None) -> None:
         with kernels_alone():
             flat: Tensor = _flatten_dense_tensors(tensors)
         self._flat = flat.clone() if len(tensors) == 1 else flat  # of one it is a view
-        self.shapes = [tensor.shape for tensor in tensors]
+        # Numbers, no shapes: what Python's garbage collector need not look at.
+        self.lengths = list(map(Tensor.numel, tensors))
         self._starts: list[int]
         self._lengths: Tensor
         if like is not None and like.is_like(self):
-            self._starts, self._lengths = like._starts, like._lengths
+            self.lengths, self._starts, self._lengths = like.lengths, like._starts, like._lengths
         else:
-            lengths = [tensor.numel() for tensor in tensors]
-            self._starts = [sum(lengths[:i]) for i in range(len(lengths) + 1)]
-            self._lengths = torch.tensor(lengths, device=flat.device)
+            self._starts = [0, *accumulate(self.lengths)]
+            self._lengths = torch.tensor(self.lengths, device=flat.device)
 
     def is_like(self, other: Pack) -> bool:
-        """Whether both hold tensors of the same shapes, dtype and device."""
+        """Whether both hold tensors of the same lengths, dtype and device."""
         a, b = self._flat, other._flat
-        return self.shapes == other.shapes and a.dtype == b.dtype and a.device == b.device
+        return self.lengths == other.lengths and a.dtype == b.dtype and a.device == b.device
 
     def equals(self, other: Pack) -> bool:
         """Whether both hold the same numbers: False also where one of them is NaN."""

@@ -45,9 +45,13 @@ class Seen:
     def __init__(self, tensor: Tensor, room: Room) -> None:
         self.kind = kind_of(tensor)
         self.room = room
-        self.reading: Reading | None = None
         self.copy: tuple[Tensor, ...] | None = None  # of a large tensor
         self.pack: Pack | None = None  # or where the copy of a small one is
+        self.begin(tensor)
+
+    def begin(self, tensor: Tensor) -> None:
+        """See a tensor for the first time."""
+        self.reading: Reading | None = None
         self.place, self.pointer = 0, -2
         self.careful = self.blind = False
         self.memory: Callable[[], object] = _nothing
@@ -125,9 +129,13 @@ class Seen:
             return hides(reading)
         return last == reading or hides(reading)
 
+    def is_of_kind(self, tensor: Tensor) -> bool:
+        """Whether its values can be compared with those of before."""
+        return kind_of(tensor) == self.kind
+
     def has_values_of(self, tensor: Tensor) -> bool:
         """Compare with the copy; without one, it cannot be said."""
-        if kind_of(tensor) != self.kind:
+        if not self.is_of_kind(tensor):
             return False
         if self.pack is not None:
             return _same_values(tensor.detach().reshape(-1), self.pack.entries(self.place))

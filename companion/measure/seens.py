@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import Tensor
 
@@ -29,6 +30,12 @@ class Seens(dict[str, Seen]):
         self._room, self._what = room, what
         self._last_pack: Pack | None = None
         self._glance: Glance | None = None
+        self._parted: dict[str, Seen] = {}
+
+    def part(self, name: str) -> None:
+        """There is none of this name any more: perhaps until the next backward."""
+        self._parted[name] = seen = self.pop(name)
+        seen.forget()
 
     def stand(self, tensors: Sequence[Tensor | None]) -> bool:
         """Whether all stand as they were seen: no need to look."""
@@ -46,40 +53,43 @@ class Seens(dict[str, Seen]):
         """Look at each the next time."""
         self._glance = None
 
-    def look(self, suspects: Sequence[tuple[str, Tensor]]) -> list[str]:
+    def look(self, names: Sequence[str], tensors: Mapping[str, Tensor | None]) -> list[str]:
         """Read these; which of them have other values."""
         changed: list[str] = []
-        small: dict[object, list[tuple[str, Tensor]]] = {}  # by dtype and device
+        small: dict[object, list[str]] = {}  # by dtype and device
         large: list[tuple[str, Tensor]] = []
-        for name, tensor in suspects:
+        for name in names:
+            tensor = tensors[name]
+            if tensor is None:
+                continue
             if not has_values(tensor):
                 never = tensor.is_meta or is_lazy(tensor)
                 if never and self.pop(name, None) is not None:
                     changed.append(name)  # else its memory is freed for now
             elif packs(tensor):
                 kind = tensor.dtype if tensor.is_cpu else (tensor.dtype, tensor.device)
-                small.setdefault(kind, []).append((name, tensor))
+                small.setdefault(kind, []).append(name)
             else:
                 large.append((name, tensor))
         for group in small.values():
-            changed += self._look_at_small(group)
+            changed += self._look_at_small(group, [tensors[name] for name in group])
         return changed + self._look_at_large(large)
 
-    def _look_at_small(self, named: Sequence[tuple[str, Tensor]]) -> list[str]:
+    def _look_at_small(self, names: Sequence[str], tensors: Sequence[Any]) -> list[str]:
         """All small tensors at once; those that changed."""
-        tensors = [tensor for _, tensor in named]
-        lasts = [self.get(name) for name, _ in named]
+        lasts = list(map(self.get, names))
         packed = [last.pack for last in lasts if last is not None and last.pack is not None]
         new = self._last_pack = Pack(tensors, like=packed[0] if packed else self._last_pack)
-        whole = _all_of(packed[0], lasts) if len(packed) == len(named) else []
-        if whole and packed[0].equals(new):
+        whole = _all_of(packed[0], lasts) if len(packed) == len(names) else []
+        if whole and packed[0].equals(new) and all(map(Seen.is_of_kind, whole, tensors)):
             for seen, tensor in zip(whole, tensors, strict=True):
-                seen.renew(tensor)
+                if not seen.is_untouched(tensor):
+                    seen.renew(tensor)
             return []
         readings = new.readings(tensors)
         changed = []
-        for i, ((name, tensor), last, reading) in enumerate(
-            zip(named, lasts, readings, strict=True)
+        for i, (name, tensor, last, reading) in enumerate(
+            zip(names, tensors, lasts, readings, strict=True)
         ):
             # Other readings, other values. The same reading may be a permutation.
             if last is not None and last.may_read(reading) and last.has_values_of(tensor):
@@ -126,6 +136,11 @@ class Seens(dict[str, Seen]):
         if last is not None and last.identity == id(tensor) and last.kind == kind_of(tensor):
             last.renew(tensor)
             return last
+        parted = self._parted.pop(name, None)
+        if last is None and parted is not None and parted.is_of_kind(tensor):
+            parted.begin(tensor)
+            self[name] = parted
+            return parted
         seen = self[name] = Seen(tensor, self._room)
         if last is not None:
             last.forget()
@@ -154,7 +169,7 @@ class Seens(dict[str, Seen]):
 
 def _all_of(pack: Pack, seens: Sequence[Seen | None]) -> list[Seen]:
     """These, if their copies are all that a pack holds, in its order; else none."""
-    if len(pack.shapes) != len(seens):
+    if len(pack.lengths) != len(seens):
         return []
     mine = [s for i, s in enumerate(seens) if s is not None and s.pack is pack and s.place == i]
     return mine if len(mine) == len(seens) else []

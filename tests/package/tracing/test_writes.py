@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from companion import trace
+from companion.records.reading import Reading
 from tests.package.tracing.watching import Loop, counts
 
 
@@ -179,3 +180,24 @@ def test_in_inference_mode_and_no_grad(loop: Loop) -> None:
         loop.net[0].weight.add_(1)
     assert counts(routine) == []
     assert second.records[0].changed_parameters == ("0.weight",)
+
+
+def test_the_same_numbers_in_another_shape_are_a_change(loop: Loop) -> None:
+    weight = loop.net[2].weight
+    with trace(loop.net) as routine:
+        weight.data = weight.data.reshape(1, -1)
+        weight.data = weight.data.reshape(1, -1)
+    assert [one.changed_parameters for one in routine.records] == [("2.weight",), ()]
+
+
+def test_a_gradient_that_comes_and_goes_is_a_change_each_time(loop: Loop) -> None:
+    weight = loop.net[2].weight
+    kept = torch.ones_like(weight)
+    with trace(loop.net) as routine:
+        for _ in range(2):
+            weight.grad = kept
+            weight.grad = None
+    changes = [one for one in routine.records if "grad" in one.source]
+    assert [one.changed_gradients for one in changes] == [("2.weight",)] * 4
+    readings = [one.after.gradients["2.weight"] for one in changes]
+    assert readings == [Reading(float(weight.numel()), weight.numel() ** 0.5, 0), None] * 2
