@@ -23,7 +23,6 @@ from companion.command.scout.scout import Scout
 from companion.diagnosis.diagnose import diagnose
 from companion.isolation.wall import is_ours
 from companion.isolation.words import words_of
-from companion.measure.parallel import is_one_of_several
 from companion.records.finding import Finding
 from companion.records.line import LineRecord
 from companion.records.times import times
@@ -34,6 +33,7 @@ from companion.render.finding import as_text
 from companion.render.paint import unpainted
 from companion.render.phases import in_a_library, watched_in_words
 from companion.render.text import text
+from companion.tracing.measure.parallel import is_one_of_several
 
 
 class Report:
