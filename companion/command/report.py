@@ -229,11 +229,16 @@ class Report:
         routine = self.scout.routine
         if self._given.html is not None and routine is not None and routine.network:
             try:
-                routine.play().save(self._given.html)
+                page = routine.play()
+                replace(page, findings=page.findings + self._below_page()).save(self._given.html)
             except OSError as error:
                 if not is_ours(error):
                     raise
                 self._say(f"no page was written: {error}")
+
+    def _below_page(self) -> str:
+        """What else stands on the page, as HTML."""
+        return ""
 
     def _unwatched(self) -> list[str]:
         """What has not been said before."""
