@@ -17,6 +17,7 @@ from time import perf_counter
 from typing import Any
 
 from companion.command.chosen import Chosen, choose
+from companion.command.ranks.averaging import script_may_average
 from companion.command.ranks.between import between
 from companion.command.ranks.meeting import Meeting
 from companion.command.ranks.place import Place
@@ -115,8 +116,12 @@ class RanksReport(Report):
         network = "" if routine is None else routine.network
         rank, steps = self._place.rank, self._steps
         watched = bool(records and network)
+        seen = summary(rank, network, records if watched else (), self.scout.tally.parallel, steps)
+        if seen.averaged and not seen.hooked:
+            files = {record.file for record in records}
+            seen = replace(seen, averages=script_may_average(files))
         return Told(
-            summary(rank, network, records if watched else (), self.scout.tally.parallel, steps),
+            seen,
             self._findings,
             [] if watched else self._seen()[0],
             self._unwatched(),
