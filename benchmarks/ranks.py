@@ -143,6 +143,7 @@ def largest() -> int:
         999, "DistributedDataParallel", "0" * 16, "0" * 16, 100, 3, (1.2345678901234567,) * 8, 17,
         (at,) * MOST_STEPS, (at,) * MOST_STEPS, 8, at, at, (pair,) * MOST_PARAMETERS,
         (pair,) * MOST_PARAMETERS, (rows,) * MOST_STEPS, MOST_PARAMETERS, 0, "0" * 16,
+        moved=(pair,) * 2 * MOST_STEPS,
     )  # fmt: skip
     return len(json.dumps(whole.to_dict()))
 

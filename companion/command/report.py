@@ -23,7 +23,6 @@ from companion.command.scout.scout import Scout
 from companion.diagnosis.diagnose import diagnose
 from companion.isolation.wall import is_ours
 from companion.isolation.words import words_of
-from companion.measure.parallel import is_one_of_several
 from companion.records.finding import Finding
 from companion.records.line import LineRecord
 from companion.records.times import times
@@ -34,6 +33,7 @@ from companion.render.finding import as_text
 from companion.render.paint import unpainted
 from companion.render.phases import in_a_library, watched_in_words
 from companion.render.text import text
+from companion.tracing.measure.parallel import is_one_of_several
 
 
 class Report:
@@ -229,11 +229,16 @@ class Report:
         routine = self.scout.routine
         if self._given.html is not None and routine is not None and routine.network:
             try:
-                routine.play().save(self._given.html)
+                page = routine.play()
+                replace(page, findings=page.findings + self._below_page()).save(self._given.html)
             except OSError as error:
                 if not is_ours(error):
                     raise
                 self._say(f"no page was written: {error}")
+
+    def _below_page(self) -> str:
+        """What else stands on the page, as HTML."""
+        return ""
 
     def _unwatched(self) -> list[str]:
         """What has not been said before."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 
 from companion.render.columns import columns, cut, wrapped
+from companion.render.parts import Part, folded_part
 from companion.render.table import Row, narrow
 
 HEAD = re.compile(r"^( *(?:runs  )?line  )(code +)(gradients +)parameters$", re.MULTILINE)
+PARTS = re.compile(r"^(runs  )(where +)(what +)changed$", re.MULTILINE)  # of a library's loop
+OWN = re.compile(" *[0-9]+  |# ")  # a line of the user's, among them
 FINDING = re.compile(r"(possible: )?[a-z-]+, (cell \d+, )?line \d+(, \d+ times)?: ")
 RAISED = re.compile(" +raised ")
 CURE = re.compile(" +(cure|explained by): |          ")  # code, and its further lines; a command
@@ -39,6 +42,8 @@ def folded(text: str, width: int) -> str:
     """
     if FINDING.match(text):  # findings alone: `print(*routine.diagnose())`
         return "\n".join(_fitting(text, width))
+    if "your line: " in text and (parts := PARTS.search(text)):
+        return "\n".join(_parts(text, parts, width))
     head = HEAD.search(text)
     if not text.startswith("Trace of ") or head is None:
         return text
@@ -69,6 +74,25 @@ def _did(words: str, width: int) -> tuple[str, str, str, str]:
     parameters, _, others = rest.partition("  ")  # what else was changed begins beyond both
     also, _, beside = others.strip().partition("  ")
     return gradients.strip(), parameters, also, beside
+
+
+def _parts(text: str, head: re.Match[str], width: int) -> list[str]:
+    """The same of a loop that a library runs."""
+    table, _, rest = text[head.end() + 1 :].partition("\n\n")
+    out = [*_fitting(text[: head.start()].rstrip("\n"), width), "runs  where  what"]
+    for line in table.splitlines():
+        runs, after = cut(line, len(head[1]))
+        place, changed = cut(after, len(head[2]) + len(head[3]))
+        if after.startswith("^ ") or (changed and not place.endswith("  ")):
+            out.append(line)  # a rule; or a long line of code has pushed the column away
+            continue
+        did = [("also", changed)] if changed else []
+        row = Part(runs.strip(), place.rstrip(), None, did)
+        if not OWN.match(place):
+            where, what = cut(place, len(head[2]))
+            row = row._replace(where=where.rstrip(), what=what.rstrip())
+        out += folded_part(row, width)
+    return [*out, *([""] if rest else []), *_fitting(rest, width)]
 
 
 def _fitting(text: str, width: int) -> list[str]:

@@ -16,7 +16,7 @@ body { margin: 1rem auto; max-width: 70rem; padding: 0 1rem }
 h1, blockquote, code { overflow-wrap: anywhere }
 blockquote { margin: 0 0 1.5rem; border-left: 4px solid #9a6700; padding-left: 0.6rem }
 blockquote p { margin: 0 0 0.3rem }
-blockquote pre { margin: 0.3rem 0; white-space: pre-wrap }
+pre { margin: 0.3rem 0; white-space: pre-wrap }
 @media (scripting: none) { .rp.rp .rp-wide { max-height: none } }
 """
 PAGE = """<!doctype html>

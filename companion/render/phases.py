@@ -8,31 +8,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from companion.records.finding import Finding
 from companion.records.line import Event, LineRecord
 from companion.records.reading import combine
 from companion.records.visible import visible
+from companion.render.columns import wrapped
 from companion.render.counts import steps_in_words
 from companion.render.listing import code, margins
 from companion.render.notes import also, cleared_already
+from companion.render.paint import Paint, plain
+from companion.render.parts import Part, parts_table
 from companion.render.values import beside
 
-WIDEST = 60  # columns of what stands before what a line changed; a longer line pushes its own
 MOST = 4  # numbers that are told one by one
 
 # What a part is called, by the kind of its event.
 _CALLS = {"step": "step", "clear": "zero_grad", "schedule": "step", "backward": "backward"}
 _CALLS |= {"scale": "scale", "unscale": "unscale", "scaler step": "GradScaler.step"}
-
-
-class _Row(NamedTuple):
-    runs: str
-    where: str
-    what: str | None  # None for a line of the user's own, which stands across both columns
-    changed: str
-    blame: Sequence[str] = ()
 
 
 def in_a_library(records: Sequence[LineRecord]) -> str:
@@ -58,7 +51,12 @@ def watched_in_words(records: Sequence[LineRecord], findings: int, every: int = 
     )
 
 
-def by_phases(records: Sequence[LineRecord], findings: Sequence[Finding]) -> list[str]:
+def by_phases(
+    records: Sequence[LineRecord],
+    findings: Sequence[Finding],
+    width: int | None = None,
+    paint: Paint = plain,
+) -> list[str]:
     """The user's line that calls the library, and a row for each part of it, in their order.
 
     Lines of the user's own that the library calls stand where they run. Each row says how often it
@@ -69,27 +67,16 @@ def by_phases(records: Sequence[LineRecord], findings: Sequence[Finding]) -> lis
     source = visible(first.source.splitlines()[0]) if first.source else ""
     title = f"your line: {visible(os.path.basename(first.file))}:{first.line}  {source}"
     facts = [_counted(len(first.after.parameters), "parameter"), *_kinds(records)]
-    rows = list(_rows(records, findings))
-    where = max(len("where"), *(len(row.where) for row in rows if row.what is not None))
-    what = max(len("what"), *(len(row.what) for row in rows if row.what is not None))
-    own = max((len(row.where) for row in rows if row.what is None), default=0)
-    what = max(what, min(own, WIDEST) - where - 2)
-    out = [title, f"  {', '.join(facts)}", f"runs  {'where':<{where}}  {'what':<{what}}  changed"]
-    for row in rows:
-        if row.what is None:
-            place = f"{row.where:<{where + what + 2}}"
-        else:
-            place = f"{row.where:<{where}}  {row.what:<{what}}"
-        out.append(f"{row.runs:>4}  {place}  {row.changed}".rstrip())
-        out += [f"      ^ {rule}" for rule in row.blame]
-    return out
+    out = [paint("title", line) for line in wrapped(title, width, deeper=4)]
+    out += wrapped(f"  {', '.join(facts)}", width)
+    return out + parts_table([*_rows(records, findings)], width, paint)
 
 
-def _rows(records: Sequence[LineRecord], findings: Sequence[Finding]) -> Iterable[_Row]:
+def _rows(records: Sequence[LineRecord], findings: Sequence[Finding]) -> Iterable[Part]:
     """One for each part, and for each line of the user's, in the order in which they first ran."""
-    blamed = {finding.index: [] for finding in findings}  # type: dict[int, list[str]]
+    blamed: dict[int, list[tuple[str, bool]]] = {}
     for finding in findings:
-        blamed[finding.index].append(finding.rule)
+        blamed.setdefault(finding.index, []).append((finding.rule, finding.certain))
     groups: dict[tuple[str, ...], list[LineRecord]] = {}
     calling = {record.place for record in records if record.phase is not None}
     for record in records:
@@ -108,10 +95,10 @@ def _rows(records: Sequence[LineRecord], findings: Sequence[Finding]) -> Iterabl
         if place != shown:
             shown = place
             name = f"# {record.function or 'top level'}, {os.path.basename(record.file)}"
-            yield _Row("", visible(name), None, "")
+            yield Part("", visible(name), None)
         lines = code(record, record.indent - indents[place])
         number = max(1, sum(not one.again for one in group))
-        yield _Row(f"{number}x", f"{record.line:4}  {lines[0]}", None, _changed(group), rules)
+        yield Part(f"{number}x", f"{record.line:4}  {lines[0]}", None, _changed(group), rules)
 
 
 def _key(record: LineRecord) -> tuple[str, ...]:
@@ -135,7 +122,7 @@ def _in_order(groups: dict[tuple[str, ...], list[LineRecord]]) -> list[list[Line
     return found
 
 
-def _part(group: Sequence[LineRecord], rules: Sequence[str]) -> _Row | None:
+def _part(group: Sequence[LineRecord], rules: Sequence[tuple[str, bool]]) -> Part | None:
     """A part of the library's, or what nobody began, where that changed something."""
     record = group[-1]
     assert record.phase is not None
@@ -148,10 +135,12 @@ def _part(group: Sequence[LineRecord], rules: Sequence[str]) -> _Row | None:
     losses = [one.phase.loss for one in group if one.phase and one.phase.loss is not None]
     if losses:
         what += ", loss" if _has(record, "forward") else ""
-        changed = "; ".join(filter(None, [f"loss {_chain(losses)}", changed]))
+        changed.insert(0, ("also", f"loss {_chain(losses)}"))
     if not changed and not what and not rules:
         return None
-    return _Row(f"{len(group)}x", visible(where), visible(what), changed or _nothing(record), rules)
+    if not changed and (nothing := _nothing(record)):
+        changed.append(("also", nothing))
+    return Part(f"{len(group)}x", visible(where), visible(what), changed, rules)
 
 
 def _whose(record: LineRecord) -> tuple[str, str]:
@@ -201,15 +190,14 @@ def _number(clip: Event) -> float | None:
         return None
 
 
-def _changed(runs: Sequence[LineRecord]) -> str:
-    """What the last run that changed something changed; rates as they went."""
+def _changed(runs: Sequence[LineRecord]) -> list[tuple[str, str]]:
+    """What the last run that changed something changed, of what kind; rates as they went."""
     changing = [run for run in runs if run.changed_gradients or run.changed_parameters]
     said = _tensors(changing[-1]) if changing else []
-    said += also(runs)
-    return "; ".join([*said, *filter(None, [beside(runs)])])
+    return said + [("also", words) for words in (*also(runs), beside(runs)) if words]
 
 
-def _tensors(record: LineRecord) -> list[str]:
+def _tensors(record: LineRecord) -> list[tuple[str, str]]:
     """The gradients and parameters that were changed, and what the gradients came to."""
     said = []
     if record.changed_gradients:
@@ -223,9 +211,9 @@ def _tensors(record: LineRecord) -> list[str]:
         elif whole is not None:
             words += f", norm {whole.norm:.4g}"
             words += f", {whole.nonfinite} not finite" if whole.nonfinite else ""
-        said.append(words)
+        said.append(("gradients", words))
     if record.changed_parameters:
-        said.append(_counted(len(record.changed_parameters), "parameter"))
+        said.append(("parameters", _counted(len(record.changed_parameters), "parameter")))
     return said
 
 

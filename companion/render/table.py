@@ -73,7 +73,7 @@ def _wide(rows: Sequence[Row], head: str, paint: Paint) -> list[str]:
         out.append(_joined(cells, paint))
         out += [f"{edge}  {line}".rstrip() for line in row.code[1:]]
         under = " " * (columns(row.code[0]) - columns(row.code[0].lstrip()))
-        out += [f"{edge}  {under}{_rule(one, paint)}" for one in row.blame]
+        out += [f"{edge}  {under}{rule_in_words(one, paint)}" for one in row.blame]
         if row.raised:
             out.append(f"{edge}  {paint('raised', _raised(row.raised))}")
     return out
@@ -111,7 +111,7 @@ def narrow(row: Row, digits: int, width: int, paint: Paint = plain) -> Iterator[
     for words in filter(None, (row.also, row.beside)):
         yield from _painted("also", under, words, width, paint)
     for one in row.blame:
-        yield edge + " " * indent + _rule(one, paint)
+        yield edge + " " * indent + rule_in_words(one, paint)
     if row.raised:
         yield from _painted("raised", edge, _raised(row.raised), width, paint)
 
@@ -121,7 +121,8 @@ def _painted(kind: str, under: str, words: str, width: int, paint: Paint) -> Ite
         yield under + paint(kind, line[len(under) :])
 
 
-def _rule(one: tuple[str, bool], paint: Paint) -> str:
+def rule_in_words(one: tuple[str, bool], paint: Paint) -> str:
+    """The line that names a rule below the line to blame."""
     name, certain = one
     return paint("certain" if certain else "possible", f"^ {name}")
 

@@ -60,7 +60,7 @@ def text(
         last = ["\n".join(rest)] if rest else []
         return "\n\n".join(
             [
-                "\n".join(by_phases(records, findings)),
+                "\n".join(by_phases(records, findings, width, paint)),
                 *(as_text(one, width, paint) for one in findings),
                 *last,
             ]

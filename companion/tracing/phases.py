@@ -17,13 +17,13 @@ import torch
 
 from companion.isolation.objects import types_of
 from companion.isolation.wall import is_calm
-from companion.measure.values import is_lazy
 from companion.records.phase import Phase
 from companion.tracing.code.foreign import is_foreign
 from companion.tracing.code.frames import local_variables
 from companion.tracing.code.loops import is_in_loop
 from companion.tracing.events.recognise import FORWARD, roots
 from companion.tracing.events.values import numbers_in
+from companion.tracing.measure.values import is_lazy
 from companion.tracing.place import Place
 from companion.tracing.recorder import Recorder
 

@@ -16,8 +16,6 @@ from torch.optim.optimizer import Optimizer
 from companion.isolation.budget import Budget
 from companion.isolation.wall import is_calm
 from companion.isolation.words import words_of
-from companion.measure.meter import Measurement, Meter
-from companion.measure.watched import Watched
 from companion.records.line import Event, LineRecord
 from companion.records.value import Value
 from companion.tracing.calls import Call
@@ -32,6 +30,8 @@ from companion.tracing.events.readers import Readers
 from companion.tracing.events.recognise import is_of_interest
 from companion.tracing.events.values import Values
 from companion.tracing.extent import Extent
+from companion.tracing.measure.meter import Measurement, Meter
+from companion.tracing.measure.watched import Watched
 from companion.tracing.options import Options
 from companion.tracing.place import Place
 from companion.tracing.shared import Shared

@@ -11,11 +11,11 @@ from dataclasses import replace
 from types import CodeType, FrameType, TracebackType
 from typing import Any, ParamSpec, TypeVar, cast
 
-from companion.guard.guard import Guard
 from companion.isolation.wall import aside, is_ours, leave_out_us, tell
-from companion.measure.watched import Watchable, Watched
 from companion.tracing.code.frames import local_variables
 from companion.tracing.follower import Follower
+from companion.tracing.guard.guard import Guard
+from companion.tracing.measure.watched import Watchable, Watched
 from companion.tracing.options import Options
 from companion.tracing.recorder import Recorder
 from companion.tracing.result import Trace

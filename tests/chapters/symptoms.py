@@ -31,8 +31,10 @@ SECTIONS = sections(PAGE)
 CASE = re.compile(r"^```python\n(.*?)^```\n\nFinding: (.*?)\.$", flags=re.M | re.S)
 LINK = r"\[`([\w-]+)`\]\([^)]+\)"
 # What may stand behind "Finding: ": a rule; none; or none in a trace of the lines that are shown,
-# and a rule when a whole script is run by the command: as it trains, or when it has ended.
-SAID = re.compile(rf"none|{LINK}|none here; of a whole script {LINK}(, at its end)?")
+# and a rule when a whole script is run by the command: as it trains, or when it has ended; or when
+# two processes are.
+WHOLE = rf"none here; of a whole script {LINK}(, at its end)?"
+SAID = re.compile(rf"none|{LINK}|{WHOLE}|none here; of two processes {LINK}")
 LOOP = re.compile(r"^for (?:epoch in|.* in .*batches)", flags=re.M)
 SCRIPT = """\
 import copy
@@ -53,6 +55,13 @@ samples = torch.randn(48, 4)
 dataset = TensorDataset(samples, samples[:, :3].argmax(dim=1))
 batches = [dataset[i : i + 8] for i in range(0, 48, 8)]
 """
+TWO = """
+import torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+
+dist.init_process_group("gloo")
+batches = batches[dist.get_rank() :: 2]
+"""
 
 
 class Case(NamedTuple):
@@ -64,6 +73,7 @@ class Case(NamedTuple):
         finding: The rule that the page names below it for a trace of its loop, or None.
         whole: The rule that it names for a whole script, or None.
         late: Whether that is found at the script's end only.
+        two: The rule that it names for two processes, or None.
     """
 
     section: str
@@ -71,6 +81,7 @@ class Case(NamedTuple):
     finding: str | None
     whole: str | None = None
     late: bool = False
+    two: str | None = None
 
 
 class Seen(NamedTuple):
@@ -111,12 +122,12 @@ def cases() -> list[Case]:
     ]
 
 
-def understood(said: str) -> tuple[str | None, str | None, bool]:
-    """What stands behind "Finding: ": of a trace, of a whole script, and whether at its end."""
+def understood(said: str) -> tuple[str | None, str | None, bool, str | None]:
+    """What stands behind "Finding: ": of a trace, of a script, whether at its end, of two."""
     found = SAID.fullmatch(said)
     assert found, said
-    finding, whole, late = found.groups()
-    return finding, whole, late is not None
+    finding, whole, late, two = found.groups()
+    return finding, whole, late is not None, two
 
 
 def names() -> dict[str, Any]:
@@ -142,6 +153,7 @@ def names() -> dict[str, Any]:
         "StepLR": StepLR,
         "DataLoader": DataLoader,
         "DistributedDataParallel": DistributedDataParallel,
+        "dist": distributed,
         "trace": companion.trace,
         "net": net,
         "optimizer": torch.optim.SGD(net.parameters(), lr=0.1),
@@ -174,13 +186,18 @@ def see(code: str, folder: Path, steps: int = 1) -> Seen:
     before, rest = _parts(code)
     given = names()
     given["batches"] *= steps
-    with alone() if "DistributedDataParallel" in code else contextlib.nullcontext():
+    with alone() if re.search(r"\bDistributed|\bdist\.", code) else contextlib.nullcontext():
         return _see(before, rest, given, folder)
 
 
 def script(code: str) -> str:
     """Code of the page as a script of its own."""
     return SCRIPT + "".join(_parts(code))
+
+
+def script_of_two(code: str) -> str:
+    """The same for two processes, each of which has batches of its own."""
+    return f"{SCRIPT}{TWO}{''.join(_parts(code))}dist.destroy_process_group()\n"
 
 
 def _parts(code: str) -> tuple[str, str]:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 import companion
+from companion.diagnosis.ranks.rules import RANK_RULES
 from companion.diagnosis.rules import RULES
 from tests.chapters.glossary import grads, values
 from tests.chapters.symptoms import (
@@ -28,9 +29,11 @@ from tests.chapters.symptoms import (
     names,
     run,
     script,
+    script_of_two,
     see,
     understood,
 )
+from tests.package.command.launched import launch
 from tests.package.running import forks, write
 
 CASES = cases()
@@ -40,9 +43,12 @@ NO_GRAPH = "element 0 of tensors does not require grad and does not have a grad_
 def test_every_rule_is_reached_and_leads_to_its_section() -> None:
     found = re.findall(r"\[`([\w-]+)`\]\((\d\d_\w+|rules)\.(?:ipynb|md)(#[\w-]+)\)", PAGE)
     leads = {(name, f"{page}.html{section}") for name, page, section in found}
-    assert leads == {(rule.name, rule.section) for rule in RULES}
+    sections = {rule.name: rule.section for rule in RULES}
+    of_ranks = {rule.name: rule.section for rule in RANK_RULES}
+    assert leads == {*sections.items(), *of_ranks.items()}
     named = {case.finding for case in CASES} | {case.whole for case in CASES}
-    assert named == {rule.name for rule in RULES} | {None}
+    assert named == {*sections, None}
+    assert {case.two for case in CASES} == {*of_ranks, None}
 
 
 # The code of the page.
@@ -56,13 +62,14 @@ def test_all_code_is_a_case() -> None:
 @pytest.mark.parametrize(
     ("said", "meant"),
     [
-        ("none", (None, None, False)),
-        ("[`a-b`](rules.md#a-b)", ("a-b", None, False)),
-        ("none here; of a whole script [`a-b`](rules.md#a-b)", (None, "a-b", False)),
-        ("none here; of a whole script [`a-b`](rules.md#a-b), at its end", (None, "a-b", True)),
+        ("none", (None, None, False, None)),
+        ("[`a-b`](r.md#a-b)", ("a-b", None, False, None)),
+        ("none here; of a whole script [`a-b`](r.md#a-b)", (None, "a-b", False, None)),
+        ("none here; of a whole script [`a-b`](r.md#a-b), at its end", (None, "a-b", True, None)),
+        ("none here; of two processes [`a-b`](r.md#a-b)", (None, None, False, "a-b")),
     ],
 )
-def test_what_may_be_said_of_a_case(said: str, meant: tuple[str | None, str | None, bool]) -> None:
+def test_what_may_be_said_of_a_case(said: str, meant: tuple[object, ...]) -> None:
     assert understood(said) == meant
     with pytest.raises(AssertionError):
         understood(f"{said}, perhaps")
@@ -94,6 +101,16 @@ def test_the_command_finds_in_a_whole_script_what_the_page_says(case: Case, tmp_
     first, _, _ = ran.err.partition("now that the script is over")
     late = f"{case.whole}, line" not in first or "no step was seen" in first
     assert late == case.late, ran.err
+
+
+def test_two_processes_find_what_the_page_says(tmp_path: Path) -> None:
+    scripts = {case.two: script_of_two(case.code) for case in CASES if case.two is not None}
+    ran = launch(tmp_path, scripts, "--json", "found.json")
+    for rule, one in ran.items():
+        assert one.codes == [0, 0], one.report
+        told = json.loads((one.folder / "found.json").read_text())
+        found = [*told["findings"], *told["between_ranks"]["findings"]]
+        assert [finding["rule"] for finding in found] == [rule], one.report
 
 
 def plain(said: str) -> str:

@@ -7,7 +7,7 @@ import importlib.util
 import inspect
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -20,14 +20,20 @@ from tests.package.running import python
 PACKAGE = Path(companion.__file__).parent
 ROOMS = {
     name: int(floor)
-    for floor, name in re.findall(r"^(\d)\. `(\w+)`: ", companion.__doc__ or "", re.M)
+    for floor, name in re.findall(r"^(\d)\. `([\w/]+)`: ", companion.__doc__ or "", re.M)
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
 def room(path: Path) -> str:
-    """The folder that a file is in, or its own name on top of the package."""
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    """The room that a file is in, or its own name on top of the package."""
+    return room_of(path.relative_to(PACKAGE).with_suffix("").parts)
+
+
+def room_of(parts: Sequence[str]) -> str:
+    """The innermost room on the way to a module."""
+    inner = "/".join(parts[:2])
+    return inner if inner in ROOMS else parts[0]
 
 
 def imported(path: Path) -> Iterator[str]:
@@ -45,15 +51,17 @@ def imported(path: Path) -> Iterator[str]:
 
 def test_the_rooms_are_those_that_the_docstring_names() -> None:
     entries = {path.name for path in PACKAGE.iterdir() if path.name != "__pycache__"}
-    assert entries == {*ROOMS, "__init__.py", "__main__.py", "py.typed"}
-    assert len(entries) <= 14
+    rooms = {name for name in ROOMS if "/" not in name}
+    assert entries == {*rooms, "__init__.py", "__main__.py", "py.typed"}
+    assert all((PACKAGE / name).is_dir() for name in ROOMS)
+    assert len(entries) <= 12
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_go_only_downward(path: Path) -> None:
     mine = room(path)
     for name in imported(path):
-        other = name.split(".")[1] if "." in name else ""
+        other = room_of(name.split(".")[1:]) if "." in name else ""
         if mine in ROOMS and other != mine:
             assert other in ROOMS, f"{path.name} imports {name}"
             assert ROOMS[other] < ROOMS[mine], f"{path.name} imports {name}"

@@ -204,7 +204,7 @@ def test_its_tests_pass_against_the_wheel_in_an_empty_folder(wheel: Path, tmp_pa
     folder = tmp_path / "empty"
     folder.mkdir()
     copy_tests(folder)
-    quick = ["test_layout.py", "course", "measure/test_probes.py", "render"]
+    quick = ["test_layout.py", "course", "tracing/measure/test_probes.py", "render"]
     files = [f"tests/package/{name}" for name in quick]
     done = run(python, "-m", "pytest", "-q", *files, "--pyargs", "companion", folder=folder).well()
     assert re.search(r"\n\d{3} passed", done.out), done.out

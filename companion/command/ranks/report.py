@@ -17,6 +17,7 @@ from time import perf_counter
 from typing import Any
 
 from companion.command.chosen import Chosen, choose
+from companion.command.ranks.averaging import script_may_average
 from companion.command.ranks.between import between
 from companion.command.ranks.meeting import Meeting
 from companion.command.ranks.place import Place
@@ -32,6 +33,7 @@ from companion.records.finding import Finding
 from companion.render.counts import count_steps
 from companion.render.finding import as_text
 from companion.render.phases import in_a_library
+from companion.render.player import across
 
 LOOK = 0.1  # seconds between two looks for what the others have left, while the script trains
 PATIENCE = 10.0  # seconds, then it is said without those that are missing
@@ -62,6 +64,7 @@ class RanksReport(Report):
         self._is_told = False  # the headline
         self._heard: dict[int, Told] = {}
         self._across: list[Finding] = []
+        self._block: list[str] = []
         self._next = self._latest = 0.0
         try:
             self._meeting = Meeting(place)
@@ -113,8 +116,12 @@ class RanksReport(Report):
         network = "" if routine is None else routine.network
         rank, steps = self._place.rank, self._steps
         watched = bool(records and network)
+        seen = summary(rank, network, records if watched else (), self.scout.tally.parallel, steps)
+        if seen.averaged and not seen.hooked:
+            files = {record.file for record in records}
+            seen = replace(seen, averages=script_may_average(files))
         return Told(
-            summary(rank, network, records if watched else (), self.scout.tally.parallel, steps),
+            seen,
             self._findings,
             [] if watched else self._seen()[0],
             self._unwatched(),
@@ -165,16 +172,17 @@ class RanksReport(Report):
         self._across = choose(found, self._given).findings
         number = len(self._place.here)
         if trained:
-            block = between(trained, names) if len(trained) > 1 else []
+            self._block = between(trained, names) if len(trained) > 1 else []
             library = in_a_library(self._records)
             look = Look(self._lines, self._finding, f" inside {library}()" if library else "")
-            self._say_each([headline(self._place, heard, self._across, block, look)])
+            self._say_each([headline(self._place, heard, self._across, self._block, look)])
         said = {r: [*t.sentences, *t.unwatched] for r, t in heard.items()}
         self._say_each(f"{whose(ranks, number)}{one}" for one, ranks in by_ranks(said).items())
         silent = [rank for rank in self._place.here if rank not in heard]
         if silent:
             self._say(f"{whose(silent, number + 1)}nothing was heard of it")
         self._write()
+        self._write_page()
 
     def end(self, error: BaseException | None, code: int | None = None) -> None:
         """The script is over, here; the one that speaks waits a little for the others."""
@@ -263,6 +271,10 @@ class RanksReport(Report):
         """With what was found between the ranks."""
         chosen = self._chosen
         return Chosen([*chosen.findings, *self._across], chosen.ignored)
+
+    def _below_page(self) -> str:
+        """What differs between the ranks, once that was said."""
+        return across(self._block, self._across) if self._is_told else ""
 
     def _more(self) -> dict[str, Any]:
         """What a file says beside what it says of one process."""

@@ -16,12 +16,12 @@ from torch.optim.optimizer import (
 
 from companion.command.scout.own import CALL
 from companion.isolation.objects import attributes, is_a
-from companion.measure.modules import named_modules, parameters
-from companion.measure.seen import MOST_BYTES
-from companion.measure.values import is_lazy, is_plain
-from companion.measure.watched import Watchable, Watched, alive, held
 from companion.tracing.code.frames import local_variables
 from companion.tracing.events.around import snapshot
+from companion.tracing.measure.modules import named_modules, parameters
+from companion.tracing.measure.seen import MOST_BYTES
+from companion.tracing.measure.values import is_lazy, is_plain
+from companion.tracing.measure.watched import Watchable, Watched, alive, held
 
 if TYPE_CHECKING:
     pass

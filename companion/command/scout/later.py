@@ -10,8 +10,8 @@ from torch.optim.optimizer import Optimizer
 
 from companion.command.scout.news import News, news
 from companion.isolation.wall import aside, is_calm
-from companion.measure.watched import Watched
 from companion.tracing.follower import Follower
+from companion.tracing.measure.watched import Watched
 from companion.tracing.recorder import Recorder
 
 MOST = 3  # times

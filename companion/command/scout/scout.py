@@ -24,16 +24,16 @@ from companion.command.scout.loaders import CODES, Loaders
 from companion.command.scout.own import frames_of, is_direct, is_own, is_special
 from companion.command.scout.tally import Tally, ends_well
 from companion.command.scout.unwatched import Unwatched
-from companion.guard.guard import Guard
 from companion.isolation.budget import Budget
 from companion.isolation.stepping import AFTER, BEFORE
 from companion.isolation.wall import aside, is_calm, is_ours, keep_out_dynamo, leave_out_us
 from companion.isolation.words import words_of
-from companion.measure.watched import Watched
 from companion.records.line import LineRecord
 from companion.tracing.calls import PLAIN, Call
 from companion.tracing.events.recognise import is_recognised
 from companion.tracing.follower import Follower
+from companion.tracing.guard.guard import Guard
+from companion.tracing.measure.watched import Watched
 from companion.tracing.options import Options
 from companion.tracing.recorder import Recorder
 from companion.tracing.result import Trace

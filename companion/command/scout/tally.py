@@ -11,14 +11,14 @@ from typing import Any
 from torch import Tensor
 from torch.optim.optimizer import Optimizer
 
-from companion.guard.judges import is_zero
-from companion.measure.marks import mark
-from companion.measure.modules import named_parameters, parameters
-from companion.measure.parallel import parallel
-from companion.measure.values import gradient_of, inside
-from companion.measure.watched import Watched, held, parameters_of
 from companion.records.line import Event, LineRecord
 from companion.records.parallel import Parallel
+from companion.tracing.guard.judges import is_zero
+from companion.tracing.measure.marks import mark
+from companion.tracing.measure.modules import named_parameters, parameters
+from companion.tracing.measure.parallel import parallel
+from companion.tracing.measure.values import gradient_of, inside
+from companion.tracing.measure.watched import Watched, held, parameters_of
 
 
 @dataclass

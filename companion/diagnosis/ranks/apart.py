@@ -12,6 +12,7 @@ from companion.diagnosis.ranks.summary import Numbers
 
 NORM = 1e-3  # of the larger norm
 SUM = 1e-2  # of the larger norm: rounding grows with the root of the number of entries
+SAME = 1e-9  # of the larger norm: sums of the same values, in float64
 
 
 def is_apart(one: Numbers | None, other: Numbers | None) -> bool:
@@ -35,3 +36,19 @@ def are_apart(several: Sequence[Numbers | None]) -> bool:
         (False, True)
     """
     return any(is_apart(several[0], other) for other in several[1:])
+
+
+def are_same(several: Sequence[Numbers | None]) -> bool:
+    """Whether all of these are of the same values, as far as a sum and a norm can tell.
+
+    Example:
+        >>> are_same([(1.0, 2.0), (1.0, 2.0)]), are_same([(1.0, 2.0), (1.0, 2.000001)])
+        (True, False)
+        >>> are_same([(1.0, 2.0), None])
+        False
+    """
+    first = several[0]
+    return first is not None and all(
+        one is not None and max(abs(one[0] - first[0]), abs(one[1] - first[1])) <= SAME * first[1]
+        for one in several
+    )

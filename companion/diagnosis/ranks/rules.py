@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from companion.diagnosis.ranks.apart import are_apart, is_apart
+from companion.diagnosis.ranks.apart import are_apart, are_same, is_apart
 from companion.diagnosis.ranks.summary import At, Numbers, Summary
 from companion.diagnosis.ranks.team import Team, teams
 from companion.diagnosis.rules.table import PAGE, some
@@ -71,11 +71,13 @@ def not_synchronised(team: Team, names: Sequence[str]) -> Iterator[Finding]:
     if team.how != "ddp" or any(one.hooked for one in team.members):
         return
     apart = [i for i, several in enumerate(team.steps()) if are_apart(several)]
-    if not apart:
+    moved = zip(*(one.moved for one in team.members), strict=False)
+    if not apart or any(map(are_same, moved)):  # their parameters were averaged instead
         return
     first = team.first
     blamed, step = first.blame or first.used[apart[0]], first.used[apart[0]]
     around = first.outermost and not first.forwards
+    sure = around and not any(one.averages for one in team.members)
     module = _MODULE.search(blamed.source)
     cure = ""
     if around and module:
@@ -89,7 +91,7 @@ def not_synchronised(team: Team, names: Sequence[str]) -> Iterator[Finding]:
         f"{what}: line {step.line} stepped with gradients whose norms were "
         f"{_by_rank(team, apart[0])}",
         cure,
-        settle=None if around else "whether the parameters are averaged from time to time instead",
+        settle=None if sure else "whether the parameters are averaged from time to time instead",
         often=len(apart),
     )
 

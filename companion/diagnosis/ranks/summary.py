@@ -62,6 +62,8 @@ class Summary:
         together: A digest of the ranks that do so; None where there are none, or several kinds.
         hooked: See `companion.records.parallel`.
         outermost: The same.
+        averages: Whether the script's source may average parameters from time to time.
+        moved: What the parameters read that a step, or then something else, had written.
     """
 
     rank: int
@@ -85,6 +87,8 @@ class Summary:
     together: str | None = None
     hooked: bool = False
     outermost: bool = False
+    averages: bool = False
+    moved: tuple[Numbers | None, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -152,6 +156,7 @@ def summary(
         together=None if parallel.ranks is None else _digest(map(str, parallel.ranks)),
         hooked=parallel.hooked,
         outermost=parallel.outermost,
+        moved=(*collected.moved.values(), *collected.written.values()),
     )
 
 
@@ -174,6 +179,10 @@ class _Collected:
     forwards: int = 0
     blame: At | None = None
     untold: At | None = None
+    moved: dict[int, Numbers | None] = field(default_factory=dict)  # by steps; the latest
+    written: dict[int, Numbers | None] = field(default_factory=dict)
+    _stepped: set[str] = field(default_factory=set)  # what the last step has changed
+    _others: set[str] = field(default_factory=set)  # and what something else has, since then
     _bound: LineRecord | None = None  # the line that bound the loss to come
     _computed: LineRecord | None = None  # a line that computed with a submodule of a wrapper
 
@@ -198,6 +207,20 @@ class _Collected:
                 held = set(event.details["held"])
                 mine = held & self.averaged if self.averaged else held
                 self.used.append(_at(record, mine))
+        self._add_written(record)
+
+    def _add_written(self, record: LineRecord) -> None:
+        """Parameters that a step has changed, or after it something else, if it has all of them."""
+        changed = set(record.changed_parameters)
+        if not changed:
+            return
+        if any(event.kind == "step" for event in record.events):
+            self._stepped, self._others = changed, set()
+            _keep(self.moved, len(self.used), _read(record, changed))
+        elif self._stepped:
+            self._others |= changed
+            if self._others >= self._stepped:
+                _keep(self.written, len(self.used), _read(record, self._others))
 
     def _add_backward(self, record: LineRecord) -> None:
         self.backwards.append(_at(record, None))
@@ -207,6 +230,16 @@ class _Collected:
             self.loss_line = self._bound.line
         self.blame = self.blame or _at(self._computed or record, None)
         self._bound = self._computed = None
+
+
+def _read(record: LineRecord, names: Iterable[str]) -> Numbers | None:
+    return numbers(record.after.parameters.get(name) for name in sorted(names))
+
+
+def _keep(kept: dict[int, Numbers | None], key: int, one: Numbers | None) -> None:
+    kept[key] = one
+    if len(kept) > MOST_STEPS:
+        del kept[next(iter(kept))]
 
 
 def _at(record: LineRecord, names: set[str] | None) -> At:

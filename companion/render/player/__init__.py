@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from companion.render.player.fragment import ASSETS, CLASSES, Player, page, player
+from companion.render.player.fragment import ASSETS, CLASSES, Player, across, page, player
 
-__all__ = ["ASSETS", "CLASSES", "Player", "page", "player"]
+__all__ = ["ASSETS", "CLASSES", "Player", "across", "page", "player"]

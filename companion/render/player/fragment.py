@@ -10,6 +10,7 @@ it, and the same trace is always the same text.
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,13 +115,40 @@ def player(
 def _below(findings: Sequence[Finding], opened: str) -> str:
     if not findings:
         return ""
-    said = "".join(
+    many = f"{len(findings)} finding{'s' if len(findings) > 1 else ''}"
+    return f"<details{opened}>\n<summary>{many}</summary>\n{_said(findings)}</details>\n"
+
+
+def _said(findings: Sequence[Finding]) -> str:
+    return "".join(
         f"<p>Line {one.line}: <code>{shown(one.source.partition(chr(10))[0])}</code></p>\n"
         f"<blockquote>{as_html(one)}</blockquote>\n"
         for one in findings
     )
-    many = f"{len(findings)} finding{'s' if len(findings) > 1 else ''}"
-    return f"<details{opened}>\n<summary>{many}</summary>\n{said}</details>\n"
+
+
+def across(block: Sequence[str], findings: Sequence[Finding]) -> str:
+    """What differs between processes, as HTML below a player.
+
+    Args:
+        block: Its lines; the first is its title.
+        findings: What was found between them.
+
+    Example:
+        >>> print(across(["between the ranks:", "    loss: 2.3 on all"], []), end="")
+        <details open>
+        <summary>between the ranks</summary>
+        <pre>loss: 2.3 on all</pre>
+        </details>
+    """
+    if not block:
+        return _said(findings)
+    title, lines = block[0].rstrip(":"), textwrap.dedent("\n".join(block[1:]))
+    told = "\n".join(map(shown, lines.splitlines()))
+    return (
+        f"<details open>\n<summary>{shown(title)}</summary>\n"
+        f"<pre>{told}</pre>\n{_said(findings)}</details>\n"
+    )
 
 
 CLASSES = "routine-player rp mathjax_ignore tex2jax_ignore"  # dollars in code make no formula

@@ -13,8 +13,8 @@ from types import CodeType
 
 from torch.optim.optimizer import Optimizer
 
-from companion.measure.watched import groups
 from companion.records.syntax import PAST_THE_COUNTER
+from companion.tracing.measure.watched import groups
 
 _NAMED = frozenset({"LOAD_ATTR", "LOAD_METHOD", "STORE_ATTR", "LOAD_SUPER_ATTR"})
 

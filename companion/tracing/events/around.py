@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from companion.isolation.libraries import is_in_library
 from companion.isolation.objects import attributes, is_a
-from companion.measure.modules import named_parameters, own_parameters
-from companion.measure.watched import alive
 from companion.tracing.code.frames import local_variables
 from companion.tracing.code.source import lines_of
 from companion.tracing.events.graph import Node, grad_fn
 from companion.tracing.events.values import leaf_of
+from companion.tracing.measure.modules import named_parameters, own_parameters
+from companion.tracing.measure.watched import alive
 
 CALL = inspect.unwrap(nn.Module.__call__).__code__
 DEEP = 60  # frames that are looked through, outward

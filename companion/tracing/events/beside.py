@@ -9,9 +9,9 @@ from typing import NamedTuple
 from torch import nn
 from torch.optim.optimizer import Optimizer
 
-from companion.measure.modules import parameters
-from companion.measure.values import is_lazy, is_plain
-from companion.measure.watched import Watched, alive, held
+from companion.tracing.measure.modules import parameters
+from companion.tracing.measure.values import is_lazy, is_plain
+from companion.tracing.measure.watched import Watched, alive, held
 
 
 class Beside(NamedTuple):

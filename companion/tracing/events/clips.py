@@ -9,9 +9,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from companion.isolation.objects import is_a
-from companion.measure.modules import parameters
 from companion.records.line import Event
 from companion.tracing.code.frames import local_variables
+from companion.tracing.measure.modules import parameters
 
 MOST = 1e5  # a limit that is as large as this only measures
 _PARAMETERS = nn.Module.parameters.__code__

@@ -18,9 +18,9 @@ from torch import nn
 
 from companion.isolation.libraries import is_in_library
 from companion.isolation.objects import is_a
-from companion.measure.modules import is_training, named_modules
 from companion.records.line import Event
 from companion.tracing.code.frames import local_variables
+from companion.tracing.measure.modules import is_training, named_modules
 
 # Their `training` is True where it is left out.
 FUNCTIONS = tuple(

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from companion.isolation.libraries import is_in_library
 from companion.isolation.objects import is_a
-from companion.measure.values import has_values
 from companion.records.line import Event
 from companion.tracing.events.criterion import SQUEEZES, dim_of, feeding, log_softmax
 from companion.tracing.events.graph import Node, grad_fn, shape_of
+from companion.tracing.measure.values import has_values
 
 MOST = 2**18  # entries of a tensor that are looked at
 _MODULES = nn.Module.__call__.__code__.co_filename, nn.modules.loss.__file__

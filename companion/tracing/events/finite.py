@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.optim.optimizer import Optimizer
 
 from companion.isolation.objects import is_a
-from companion.measure.values import is_lazy
-from companion.measure.watched import groups
 from companion.tracing.events.graph import Node
 from companion.tracing.events.values import numbers_in
+from companion.tracing.measure.values import is_lazy
+from companion.tracing.measure.watched import groups
 
 _STEEP = {
     "Sqrt": "sqrt", "Rsqrt": "rsqrt", "Log": "log", "Log2": "log", "Log10": "log", "Log1P": "log",

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer
 
 from companion.isolation.objects import attributes, is_a
-from companion.measure.modules import named_modules, named_parameters, parameters
-from companion.measure.values import is_lazy, is_plain
-from companion.measure.watched import alive, groups, held
 from companion.tracing.events.finite import lost_eps
+from companion.tracing.measure.modules import named_modules, named_parameters, parameters
+from companion.tracing.measure.values import is_lazy, is_plain
+from companion.tracing.measure.watched import alive, groups, held
 
 _TORCHS_OWN = set(vars(nn.Module()))
 MOST = 10_000  # entries of plain containers that are looked at: one may hold a whole data set

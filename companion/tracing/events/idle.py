@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from companion.isolation.objects import is_a
-from companion.measure.modules import named_buffers, named_parameters
-from companion.measure.values import has_values, is_plain
 from companion.records.idle import Idle, idle, in_place
 from companion.records.line import Event
 from companion.tracing.code.frames import value_of
+from companion.tracing.measure.modules import named_buffers, named_parameters
+from companion.tracing.measure.values import has_values, is_plain
 
 _DTYPES = {
     "float": torch.float32, "half": torch.float16, "double": torch.float64, "int": torch.int32,

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer
 
 from companion.isolation.objects import attributes, is_a, own_of, types_of
-from companion.measure.values import is_plain
 from companion.records.keeping import Keeper, handed_over, keepers
 from companion.records.line import Event
 from companion.tracing.code.frames import UNKNOWN, value_of
 from companion.tracing.events.graph import Node, Spent, below, grad_fn, number_of
+from companion.tracing.measure.values import is_plain
 
 MOST = 200  # nodes of a sum's graph that are counted
 LOOKED = 400  # entries of containers that are looked at for one variable

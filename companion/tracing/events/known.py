@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from companion.measure.parallel import is_one_of_several, unseen
-from companion.measure.watched import Watched
 from companion.tracing.events import loaders
 from companion.tracing.events.beside import Beside, beside
 from companion.tracing.events.forwards import Forwards
 from companion.tracing.events.graph import Spent
 from companion.tracing.events.reached import Reached
+from companion.tracing.measure.parallel import is_one_of_several, unseen
+from companion.tracing.measure.watched import Watched
 
 NEAR = 40  # nodes below a backward's roots by which its graph is known again
 MOST_SPENT = 100_000  # nodes that are remembered so

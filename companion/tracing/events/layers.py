@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from companion.isolation.objects import attributes, is_a
 from companion.isolation.wall import is_calm
-from companion.measure.modules import named_modules
-from companion.measure.values import has_values, is_lazy, is_plain
 from companion.records.line import Event
 from companion.records.reading import Reading
 from companion.tracing.code.at_times import is_cut_at_times
+from companion.tracing.measure.modules import named_modules
+from companion.tracing.measure.values import has_values, is_lazy, is_plain
 
 CALL = inspect.unwrap(nn.Module.__call__).__code__
 LEAST = 64  # entries that are all 0; fewer may be so by chance

@@ -20,18 +20,18 @@ from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer
 
 from companion.isolation.objects import attributes, is_a, own_of, types_of
-from companion.measure.marks import mark
-from companion.measure.modules import (
+from companion.records.line import Event
+from companion.tracing.events.around import is_written_by_hand, made_of
+from companion.tracing.measure.marks import mark
+from companion.tracing.measure.modules import (
     children,
     is_training,
     named_parameters,
     own_parameters,
     parameters,
 )
-from companion.measure.values import is_lazy
-from companion.measure.watched import held
-from companion.records.line import Event
-from companion.tracing.events.around import is_written_by_hand, made_of
+from companion.tracing.measure.values import is_lazy
+from companion.tracing.measure.watched import held
 
 DEEP = 60  # modules around one another that are looked through
 FRESH = 2  # times that torch's own layers write a parameter when they are built, at most

@@ -20,9 +20,9 @@ from torch.utils.data._utils.fetch import _MapDatasetFetcher
 from torch.utils.data.dataloader import _BaseDataLoaderIter
 
 from companion.isolation.objects import attributes, is_a
-from companion.measure.values import has_values
 from companion.records.line import Event
 from companion.tracing.code.frames import local_variables
+from companion.tracing.measure.values import has_values
 
 FETCH = _MapDatasetFetcher.fetch
 MOST_ROWS = 4096  # of a batch, that are compared with those of the one before

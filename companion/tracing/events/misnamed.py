@@ -22,10 +22,10 @@ from torch import Tensor, nn
 from companion.isolation.libraries import is_in_library
 from companion.isolation.objects import attributes, is_a, types_of
 from companion.isolation.wall import is_ours
-from companion.measure.modules import named_modules, own_parameters, parameters
 from companion.records.line import Event
 from companion.records.parse import parse
 from companion.tracing.code.source import lines_of, name_of
+from companion.tracing.measure.modules import named_modules, own_parameters, parameters
 
 MOST = 20  # attributes whose lines are looked for
 LONGEST = 1_000_000  # characters of all files that are searched, those that run first

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from companion.isolation.objects import attributes, is_a
-from companion.measure.modules import is_training, named_modules, parameters
+from companion.tracing.measure.modules import is_training, named_modules, parameters
 
 # Modules whose forward differs between train() and eval().
 _MODAL = (nn.modules.batchnorm._NormBase, nn.modules.dropout._DropoutNd, nn.RReLU, nn.RNNBase)

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from companion.isolation.objects import is_a
 from companion.isolation.wall import is_calm
-from companion.measure.values import is_lazy, is_plain
 from companion.records.flow import reads
 from companion.records.line import Event
 from companion.tracing.code.frames import value_of
 from companion.tracing.events.values import numbers_in
+from companion.tracing.measure.values import is_lazy, is_plain
 
 MOST = 2**24  # entries of a tensor that is looked at: one may be the whole data set
 MOST_READ = 2  # runs of a line; what it reads later was bound by lines that were watched

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from companion.isolation.objects import is_a
 from companion.isolation.wall import is_calm
-from companion.measure.values import has_values, is_plain
 from companion.records.line import Event
 from companion.records.operands import Operands, Side, arguments, binds_nothing, operands
 from companion.records.syntax import bound
 from companion.tracing.code.frames import value_of
 from companion.tracing.events.feeds import apart, is_shown, line_of_caller
 from companion.tracing.events.graph import Node, below, grad_fn, shape_of
+from companion.tracing.measure.values import has_values, is_plain
 
 LOSSES = (
     "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "gaussian_nll_loss",

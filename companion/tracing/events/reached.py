@@ -17,13 +17,13 @@ from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer
 
 from companion.isolation.objects import is_a
-from companion.measure.values import is_plain
-from companion.measure.watched import groups, held
 from companion.records.line import Event
 from companion.tracing.events.around import layer_under_way, names_around
 from companion.tracing.events.graph import below, grad_fn
 from companion.tracing.events.leftover import Evidence, Leaf, Leftovers
 from companion.tracing.events.values import leaf_of
+from companion.tracing.measure.values import is_plain
+from companion.tracing.measure.watched import groups, held
 
 Built: TypeAlias = Mapping[int, Mapping[int, bool]]
 

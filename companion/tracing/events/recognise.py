@@ -22,8 +22,6 @@ from torch.optim import lr_scheduler
 from torch.optim.optimizer import Optimizer
 
 from companion.isolation.objects import attributes, is_a
-from companion.measure.modules import is_training, parameters
-from companion.measure.values import is_plain
 from companion.records.line import Event
 from companion.tracing.events import dropouts, loaders
 from companion.tracing.events.clips import clip
@@ -35,6 +33,8 @@ from companion.tracing.events.idle import loads_itself
 from companion.tracing.events.known import NEAR, Known
 from companion.tracing.events.modes import modal_kinds
 from companion.tracing.events.pairs import LOSSES, compared, spreads
+from companion.tracing.measure.modules import is_training, parameters
+from companion.tracing.measure.values import is_plain
 
 Recogniser: TypeAlias = Callable[[Mapping[str, Any], FrameType, Known], Event | None]
 

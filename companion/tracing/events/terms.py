@@ -12,12 +12,12 @@ from torch import Tensor
 
 from companion.isolation.objects import is_a
 from companion.isolation.wall import is_calm
-from companion.measure.values import is_lazy, is_plain
 from companion.records.line import Event
 from companion.records.parse import dotted, tree_of, unparsed
 from companion.tracing.code.frames import UNKNOWN, value_of
 from companion.tracing.events.graph import Node, grad_fn
 from companion.tracing.events.values import numbers_in
+from companion.tracing.measure.values import is_lazy, is_plain
 
 _SUMS = ("AddBackward0", "SubBackward0")
 _SCALED = ("MulBackward0", "DivBackward0")

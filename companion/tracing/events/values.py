@@ -12,11 +12,11 @@ from torch import Tensor
 
 from companion.isolation.objects import is_a
 from companion.isolation.wall import is_calm
-from companion.measure.values import has_values, is_lazy, is_plain, kernels_alone
 from companion.records.syntax import bound
 from companion.records.value import Value
 from companion.tracing.code.frames import local_variables, value_of
 from companion.tracing.events.graph import Node, grad_fn, number_of
+from companion.tracing.measure.values import has_values, is_lazy, is_plain, kernels_alone
 from companion.tracing.place import Place
 
 MOST_NODES = 20_000  # of a graph; a larger one is not looked through

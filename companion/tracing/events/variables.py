@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from companion.isolation.objects import is_a
-from companion.measure.values import is_plain
 from companion.records.keeping import keepers
 from companion.records.line import Event
 from companion.records.syntax import reached, read_grads
@@ -17,6 +16,7 @@ from companion.tracing.code.frames import UNKNOWN, local_variables, value_of
 from companion.tracing.events import idle
 from companion.tracing.events.graph import Spent, grad_fn
 from companion.tracing.events.keeping import kept
+from companion.tracing.measure.values import is_plain
 
 
 def before(text: str, frame: FrameType) -> Iterator[Event]:

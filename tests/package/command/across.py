@@ -47,6 +47,24 @@ for x, y in loader:
         loss.backward()
     sgd.step()
 """
+# Each process steps alone; after so many steps their parameters are averaged.
+ALONE = """\
+for i, (x, y) in enumerate(loader, 1):
+    sgd.zero_grad()
+    loss = cross_entropy(model.module(x), y)
+    loss.backward()
+    sgd.step()
+"""
+AVERAGED = """\
+    if i % 2 == 0:
+        for p in model.parameters():
+            dist.all_reduce(p.data)
+            p.data /= dist.get_world_size()
+"""
+AVERAGER = """\
+from torch.distributed.algorithms.model_averaging.averagers import PeriodicModelAverager
+averager = PeriodicModelAverager(period=2, warmup_steps=0)
+"""
 SHARDED = """\
 from torch.distributed.fsdp import fully_shard
 mesh = torch.distributed.init_device_mesh("cpu", (dist.get_world_size(),))
@@ -67,6 +85,16 @@ BROKEN = {
     "never synchronised": (
         WRAPPED + NO_SYNC.replace("model(x), y)", "model(x), y)  # <-"),
         "(not-synchronised)",
+    ),
+    "averaged later, perhaps": (
+        WRAPPED + ALONE.replace("(x), y)", "(x), y)  # <-") + AVERAGED.replace("i % 2", "i % 100"),
+        "(not-synchronised)",
+    ),
+    "its loss is averaged": (
+        WRAPPED
+        + ALONE.replace("(x), y)", "(x), y)  # <-")
+        + "    seen = loss.detach().clone()\n    dist.all_reduce(seen)\n",
+        "not-synchronised",
     ),
     "other seeds": (
         "torch.manual_seed(rank)\nnet[0].reset_parameters()\n"
@@ -129,6 +157,19 @@ for x, y in loader:
     + LOOP
     + "    with torch.no_grad():\n        print(model.module(x).sum() != 0)\n",
     "averaged around it": WRAPPED + BY_HAND.replace("net(x)", "model.module(x)").partition("\n")[2],
+    "its parameters are averaged": WRAPPED + ALONE + AVERAGED,
+    "its parameters are averaged, without sync": WRAPPED
+    + NO_SYNC.replace("x, y in loader", "i, (x, y) in enumerate(loader, 1)")
+    + AVERAGED,
+    "an averager": AVERAGER
+    + WRAPPED
+    + ALONE
+    + "    averager.average_parameters(model.parameters())\n",
+    "an optimizer that averages": AVERAGER
+    + "from torch.distributed.optim import PostLocalSGDOptimizer\n"
+    + WRAPPED
+    + "sgd = PostLocalSGDOptimizer(sgd, averager)\n"
+    + ALONE,
     "batches of two sizes": "loader = DataLoader(data, 4 + 4 * rank, shuffle=True)\n"
     "torch.manual_seed(rank)\n"
     + WRAPPED

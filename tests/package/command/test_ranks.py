@@ -22,7 +22,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Launched]:
     scripts = {
         name: START + text + "dist.destroy_process_group()\n" for name, text in texts.items()
     }
-    return launch(tmp_path_factory.mktemp("ranks"), scripts, "--json", "report.json")
+    return launch(tmp_path_factory.mktemp("ranks"), scripts, "--html", "loop.html")
 
 
 def rules(report: str) -> list[tuple[str, int]]:
@@ -50,3 +50,16 @@ def test_one_of_them_reports_and_nothing_is_left(ran: dict[str, Launched], name:
     assert ran[name].err[0].startswith("companion: 2 ranks watched, "), ran[name].report
     assert ran[name].err[1] == ""
     assert not left(ran[name])
+
+
+def test_the_page_of_the_first_says_what_differs(ran: dict[str, Launched]) -> None:
+    one = ran["around it"]
+    first, second = ((one.folder / name).read_text() for name in ("loop.html", "loop.rank1.html"))
+    block = one.err[0].partition("between the ranks:\n")[2].partition("\n\n")[0]
+    for line in block.splitlines():
+        assert line[4:] in first
+        assert line[4:] not in second
+    assert first.count("<strong>not-synchronised</strong>") == 1
+    assert "<summary>between the ranks</summary>" in first
+    assert "not-synchronised" not in second
+    assert "between the ranks" in (ran["as it should be"].folder / "loop.html").read_text()

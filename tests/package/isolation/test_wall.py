@@ -18,7 +18,7 @@ import companion
 from companion import Trace, gradient_sums, parameter_sums, trace
 from companion.isolation import wall
 from companion.isolation.budget import Budget
-from companion.measure.seen import Room
+from companion.tracing.measure.seen import Room
 
 PACKAGE = Path(companion.__file__).parent
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from companion import trace
-from companion.measure.meter import Meter
+from companion.tracing.measure.meter import Meter
 from tests.package.tracing.watching import Loop, counts, spy
 
 

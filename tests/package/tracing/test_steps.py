@@ -40,7 +40,7 @@ def test_steps_ends_the_watching(
 def test_steps_in_the_decorator_reads_nothing_once_it_has_ended(
     net: Any, sgd: torch.optim.SGD, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from companion.measure.meter import Meter
+    from companion.tracing.measure.meter import Meter
 
     @trace(net, sgd, steps=2)
     def step() -> None:
@@ -202,7 +202,7 @@ def test_a_network_that_cannot_be_read_leaves_no_hook(
     def refuse(tensors: object) -> None:
         raise RuntimeError("no")
 
-    monkeypatch.setattr("companion.measure.seens.read_all", refuse)
+    monkeypatch.setattr("companion.tracing.measure.seens.read_all", refuse)
     net.odd = nn.Parameter(torch.ones(2000))
     tracer = trace(net, sgd)
     with pytest.raises((TypeError, RuntimeError)):
