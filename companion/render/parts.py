@@ -67,12 +67,11 @@ def _padded(words: str, width: int) -> str:
 
 def folded_part(row: Part, width: int, paint: Paint = plain) -> Iterator[str]:
     """A row whose words fit into a width: what it changed stands below it."""
-    room = max(width - len(EDGE), LEAST)
     place = row.where if row.what is None else f"{row.where}  {row.what}"
+    first, *further = wrapped(EDGE + place, max(width, len(EDGE) + LEAST), deeper=FURTHER)
     runs = f"{row.runs:>4}"
-    for line in wrapped(place, room, deeper=FURTHER):
-        yield f"{paint('line', runs)}  {line}".rstrip()
-        runs = " " * 4
+    yield f"{paint('line', runs)}  {first[len(EDGE) :]}".rstrip()
+    yield from further
     under = EDGE + " " * DEEPER
     for kind, several in row.changed:
         for words in several.split("; "):
