@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import pairwise
 from typing import cast
 
 import pytest
@@ -56,9 +57,7 @@ def what_a_sum_does_to_two_optimizers() -> None:
         kind([p := one(1.0, grad)], lr=lr).step()  # type: ignore[call-arg]
         return p.item()
 
-    assert step(torch.optim.SGD, 64 * 0.5, 0.01) == pytest.approx(
-        step(torch.optim.SGD, 0.5, 0.64)
-    )
+    assert step(torch.optim.SGD, 64 * 0.5, 0.01) == pytest.approx(step(torch.optim.SGD, 0.5, 0.64))
     assert step(torch.optim.Adam, 64 * 0.5, 0.01) == pytest.approx(
         step(torch.optim.Adam, 0.5, 0.01)
     )
@@ -109,7 +108,7 @@ def adam_after_a_wild_gradient() -> None:
         p.grad = torch.tensor([-100.0 if step == 30 else 1.0])
         optimizer.step()
         places.append(p.item())
-    moves = [after - before for before, after in zip(places, places[1:], strict=False)]
+    moves = [after - before for before, after in pairwise(places)]
     usual = abs(moves[29])
     assert 0 < moves[30] <= usual
     assert sum(move > 0 for move in moves[30:]) >= 15
@@ -117,7 +116,8 @@ def adam_after_a_wild_gradient() -> None:
 
 @said(
     "09",
-    "`clip_grad_norm_` returns the norm from before. With an infinite limit, its `max_norm`, it shrinks nothing",
+    "`clip_grad_norm_` returns the norm from before. With an infinite limit, its `max_norm`, it "
+    "shrinks nothing",
     "A norm that is nan makes all gradients nan, and the step all parameters. "
     "`clip_grad_norm_(..., error_if_nonfinite=True)` raises instead.",
 )
@@ -138,7 +138,9 @@ def which_angle_has_this_cosine() -> None:
     assert round(math.degrees(math.acos(0.746))) == 42
 
 
-@said("09", "`GradScaler(enabled=False)` leaves the lines of the loop as they are and does nothing.")
+@said(
+    "09", "`GradScaler(enabled=False)` leaves the lines of the loop as they are and does nothing."
+)
 def a_scaler_that_is_off() -> None:
     scaler = torch.amp.GradScaler("cpu", enabled=False)
     optimizer = torch.optim.SGD([p := one(1.0)], lr=0.1)

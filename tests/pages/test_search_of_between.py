@@ -24,6 +24,7 @@ FOUND = {
     "scaler order": f"{CHAPTER}#the-scaler-in-order",
     "scale shrinks": f"{CHAPTER}#a-loss-scale-that-shrinks",
     "loss scale": f"{CHAPTER}#a-loss-scale-that-shrinks",
+    "scheduler per batch": f"{CHAPTER}#a-scheduler-per-batch-per-epoch-with-accumulation",
     "scheduler per epoch": f"{CHAPTER}#a-scheduler-per-batch-per-epoch-with-accumulation",
     "scheduler accumulation": f"{CHAPTER}#a-scheduler-per-batch-per-epoch-with-accumulation",
     "skipped step": f"{CHAPTER}#a-false-alarm-after-a-skipped-step",

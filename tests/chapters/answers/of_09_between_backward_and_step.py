@@ -212,7 +212,9 @@ def one_epoch(net, optimizer, scheduler, batches, every):
             counted(share="(1 / every)", before="scheduler.step()", after="pass", end=LEFT): (
                 "the first learning rate is 0.5, and"
             ),
-            grouped("len(labels) / total") + "\n" + (
+            grouped("len(labels) / total")
+            + "\n"
+            + (
                 "right = one_epoch\n"
                 "def one_epoch(net, optimizer, scheduler, batches, every):\n"
                 "    right(net, optimizer, scheduler, batches, every)\n"
