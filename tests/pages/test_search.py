@@ -48,7 +48,7 @@ FOUND = {
     "one hot": "glossary.html#one-hot",
     "hidden state": "glossary.html#hidden-state",
     "bfloat16": "glossary.html#bfloat16-float16",
-    "half precision": "13_steps_and_losses_that_go_wrong.html",
+    "half precision": "09_between_backward_and_step.html#half-precision-two-kinds",
     "autocast": "glossary.html#autocast",
     "foreach": "glossary.html#foreach-fused",
     "chain rule": "glossary.html#chain-rule",
