@@ -9,6 +9,7 @@ from companion.render.parts import Part, folded_part
 from companion.render.table import Row, narrow
 
 HEAD = re.compile(r"^( *(?:runs  )?line  )(code +)(gradients +)parameters$", re.MULTILINE)
+TITLE = re.compile("^Trace of ", re.MULTILINE)  # a script's own output may stand before it
 PARTS = re.compile(r"^(runs  )(where +)(what +)changed$", re.MULTILINE)  # of a library's loop
 OWN = re.compile(" *[0-9]+  |# ")  # a line of the user's, among them
 FINDING = re.compile(r"(possible: )?[a-z-]+, (cell \d+, )?line \d+(, \d+ times)?: ")
@@ -20,7 +21,7 @@ def folded(text: str, width: int) -> str:
     """The same trace with the columns of gradients and parameters below each line.
 
     Args:
-        text: What `print(routine)` writes where there is room, or findings alone.
+        text: What `print(routine)` writes where there is room, or the command, or findings alone.
         width: Columns to fit words into. A line of code is broken between words; one that has
             pushed the columns away, and a cure, is not.
 
@@ -45,7 +46,9 @@ def folded(text: str, width: int) -> str:
     if "your line: " in text and (parts := PARTS.search(text)):
         return "\n".join(_parts(text, parts, width))
     head = HEAD.search(text)
-    if not text.startswith("Trace of ") or head is None:
+    if head is None:
+        return "\n".join(_fitting(text, width)) if text.startswith("companion: ") else text
+    if not TITLE.search(text, 0, head.start()):
         return text
     table, _, rest = text[head.end() + 1 :].partition("\n\n")
     digits = len(head[1]) - 2

@@ -75,6 +75,15 @@ def test_what_a_line_did_stands_below_it() -> None:
     assert folded(WIDE, 36) == NARROW
 
 
+def test_what_the_command_says_before_it() -> None:
+    said = "epoch 0: a line of the script's\n\ncompanion: watched 3 steps, 1 finding\n"
+    narrow = "epoch 0: a line of the script's\n\ncompanion: watched 3 steps, 1\nfinding\n"
+    assert folded(said + WIDE, 36) == narrow + NARROW
+    assert folded("companion: no step was seen: nothing called it", 36) == (
+        "companion: no step was seen: nothing\ncalled it"
+    )
+
+
 @pytest.mark.parametrize("text", ["", "Trace of Net: no line ran", "line  code\n", "loss 2.3\n"])
 def test_what_is_no_table_stays(text: str) -> None:
     assert folded(text, 5) == text
