@@ -95,7 +95,7 @@ def raised(error: Exception, made: Make, case: Case, way: Way) -> str:
         return NO_GRAD
     if runs(made, case, way._replace(gaps=False)):
         return NONE
-    if equals(made, case, Way(alone=True)):
+    if alone(made, case):
         return SHARED
     return f"it raises {type(error).__name__}: {str(error)[:60]}"
 
@@ -112,12 +112,12 @@ def named(mine: list[Moment], theirs: list[Moment], made: Make, case: Case, way:
     if way.checkpoint:
         return "after load_state_dict it goes on otherwise: is all it keeps in self.state[p]?"
     if way.groups == {}:
-        return "with two groups it goes wrong: has each parameter a buffer of its own?"
+        return "with two groups it goes wrong: are all of them moved, each p by its own buffer?"
     if way.groups:
         return "each group has its own options: read them from group, not from self"
     if way.schedulers:
         return 'a scheduler changes group["lr"]: read it anew at every step'
-    if equals(made, case, Way(alone=True)):
+    if alone(made, case):
         return SHARED
     moments = zip(mine, theirs, strict=True)
     first = next(i for i, (m, t) in enumerate(moments, 1) if not alike([m], [t], close=True))
@@ -133,7 +133,10 @@ def runs(made: Make, case: Case, way: Way) -> bool:
     return True
 
 
-def equals(made: Make, case: Case, way: Way) -> bool:
-    """Whether it is also played as PyTorch plays it."""
+def alone(made: Make, case: Case) -> bool:
+    """Whether a single parameter moves as PyTorch moves it, wherever its buffer is kept."""
+    way = Way(alone=True)
     theirs = play(torch.optim.SGD, case.options, way)
-    return runs(made, case, way) and alike(play(made, case.options, way), theirs, close=True)
+    return runs(made, case, way) and alike(
+        play(made, case.options, way), theirs, close=True, buffers=False
+    )

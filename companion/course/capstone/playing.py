@@ -50,6 +50,7 @@ class Way(NamedTuple):
     schedulers: Iterable[Callable[[Optimizer], Any]] = ()
 
 
+@torch.enable_grad()
 def play(make: Make, options: dict[str, Any], way: Way) -> list[Moment]:
     """Each moment of a training with an optimizer of this class.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -27,7 +29,7 @@ def test_the_schedulers_are_pytorchs() -> None:
     assert ours == theirs
 
 
-def told(scheduler: object) -> tuple[type, dict[str, object]]:
+def told(scheduler: object) -> tuple[type, dict[str, Any]]:
     """Its settings: plain numbers, and not what counts the steps that other ones have taken."""
     settings = {k: v for k, v in vars(scheduler).items() if isinstance(v, (int, float, str))}
     return type(scheduler), settings
