@@ -227,7 +227,7 @@ class MySGD(optim.Optimizer):
             my_sgd(SKIP + GRAD + BUFFER + AHEAD + DECAY + MOVE): "weight decay comes before",
             my_sgd(SKIP + GRAD + BUFFER + AHEAD + MOVE): "weight decay changes nothing",
             my_sgd(BEFORE + BUFFER + "    grad = buf\n" + MOVE): "nesterov: after the buffer",
-            my_sgd(RIGHT.replace("grad.add(buf", "torch.zeros_like(p).add(buf")): "nesterov: the",
+            my_sgd(RIGHT.replace("grad.add(buf", "(0 * p).add(buf")): "nesterov: the gradient",
             my_sgd(RIGHT.replace("grad.add(buf", "p.grad.add(buf")): "Nesterov adds the buffer",
             my_sgd(RIGHT.replace("if nesterov else buf", "")): "that is Nesterov's step",
             my_sgd(RIGHT.replace(GRAD, "grad = p.grad\n")): "maximize turns the sign",
@@ -246,7 +246,9 @@ class MySGD(optim.Optimizer):
             ): "a parameter whose gradient is None",
             my_sgd(RIGHT.replace(SKIP, "")): "a gradient can be None",
             my_sgd(RIGHT, state="vars(self).setdefault('kept', {})"): "alone, a parameter moves",
-            my_sgd(RIGHT, state="vars(self).setdefault('kept', {}).setdefault(p, {})"): "where is",
+            my_sgd(
+                RIGHT, state="vars(self).setdefault('kept', {}).setdefault(p, {})"
+            ): "where is the",
             my_sgd(RIGHT, groups="self.param_groups[:1]"): "with two groups it goes wrong",
             my_sgd(RIGHT, options="self.defaults"): "each group has its own options",
             my_sgd(f"lr = group.setdefault('first', lr)\n{RIGHT}"): "a scheduler changes",
