@@ -5,7 +5,7 @@ The rooms of the package; what is in one imports only from rooms on floors below
 1. `isolation`: what keeps our own work out of the script that is watched.
 2. `records`: the immutable data of a trace and of a diagnosis, their file, their texts.
 2. `optim`: SGD, Adam, AdamW, written to be read.
-2. `course`: what the chapters use beside the trace: the network, the images, the figures' style.
+2. `course`: what the chapters use beside the trace: network, images, the cases of an exercise.
 3. `diagnosis`: records become findings: the ledger of backward calls, and the rules.
 3. `render`: records and findings become text, rows, a figure, the player.
 3. `tracing/measure`: tensors become readings, and two moments become "what changed".
