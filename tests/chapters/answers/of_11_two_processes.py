@@ -111,7 +111,7 @@ def accumulate(net, batches):
     ),
     Answers(
         right=[
-            validating(),
+            "@torch.no_grad()" + validating(),
             """
 def validate(net, dataset):
     net.eval()
