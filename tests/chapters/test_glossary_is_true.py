@@ -18,7 +18,7 @@ from tests.chapters.glossary import ENTRIES, equal, grads, loss_of, of, problem,
 
 
 def test_every_entry_is_asserted() -> None:
-    for rest in "networks", "backward", "scripts":
+    for rest in "networks", "backward", "scripts", "ranks":
         importlib.import_module(f"tests.chapters.test_glossary_is_true_of_{rest}")
     assert told == set(ENTRIES)
 
