@@ -90,7 +90,10 @@ def test_a_forward_through_ddp_sends_buffers(ranks: list[dict[str, Any]]) -> Non
 
 @needs_gloo
 def test_one_that_does_not_come_is_waited_for(ranks: list[dict[str, Any]]) -> None:
-    stands("11", "it would wait in `backward` for a gradient that nobody sends.")
+    stands(
+        "11",
+        "the rank that has one more would wait in `backward` for a gradient that nobody sends.",
+    )
     assert ranks[0]["missed"] == ""
     assert ranks[1]["missed"] >= 1
 
