@@ -75,6 +75,9 @@ FORMS = {
     "function-autograd-function": r"\ba Function\b",
     "gradcheck": r"`gradcheck`",
     "recomputing-activation-checkpointing": r"\brecomputing\b",
+    "distributedsampler": r"`DistributedSampler`|\bsampler\b",
+    "fsdp-fully-sharded-data-parallel": r"\bFSDP\b",
+    "no_sync": r"`no_sync(\(\))?`",
 }
 LINK = re.compile(r"\[([^\]]+)\]\(glossary\.md#([\w-]+)\)")
 
