@@ -139,7 +139,7 @@ def mend(net, data):
             "mend = bad": "it raises TypeError",
             "mend = 0.1": "a function of two arguments",
             "mend = lambda net, data: net.eval()": "no running mean has moved",
-            mending(reset="pass", momentum="0.001"): "still bad",
+            mending(reset="pass", momentum="0.001"): "still bad, 2",
             mending(momentum="0.1"): "good, but not the plain mean",
             mending(after="pass"): "the next training has another momentum",
             mending(after="norm.momentum = 0.001; norm.running_var.fill_(1)"): "and the running",
@@ -223,15 +223,16 @@ def install(net, lr, limit):
             hooking(
                 clip="pass",
                 clear="pass",
+                before="def late(p): clip_grad_norm_(p, limit); p.grad = None",
                 register="p.register_post_accumulate_grad_hook(hook); "
-                "p.register_post_accumulate_grad_hook("
-                "lambda p: (clip_grad_norm_(p, limit), p.grad.zero_()))",
+                "p.register_post_accumulate_grad_hook(late)",
             ): "the gradients were clipped too late",
             hooking(clip="torch.nn.utils.clip_grad_value_(p, limit)"): "clipped number by number",
             ALL_AT_ONCE: "with the norm of all",
             hooking(step="p.sub_(p.grad)"): "the parameters have moved by something",
             hooking(clear="pass"): "a gradient is left",
-            hooking(register="p.register_hook(hook)"): "backward raises",
+            hooking(clip="clip_grad_norm_(q, limit)"): "backward raises NameError",
+            hooking(register="p.register_hook(hook)"): "where your hook is called",
         },
     ),
 ]
