@@ -172,9 +172,14 @@ def what_the_hooks_can_do() -> None:
     "A trace shows a `fused` step all the same, since it compares the numbers.",
 )
 def steps_that_are_seen() -> None:
+    def move(p: Tensor) -> None:
+        assert p.grad is not None
+        p.data.sub_(0.1 * p.grad)
+        p.grad = None
+
     net, inputs, labels = problem()
     for p in net.parameters():
-        p.register_post_accumulate_grad_hook(lambda p: p.data.sub_(0.1 * p.grad))
+        p.register_post_accumulate_grad_hook(move)
     before = values(net)
     (loss_of(net, inputs[:3], labels[:3]) / 2).backward()
     between = values(net)
