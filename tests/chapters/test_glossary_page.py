@@ -57,6 +57,7 @@ FORMS = {
     "none-why-none": r"`None`",
     "requires_grad": r"\brequires? a gradient\b|\bfrozen\b",
     "retain_graph": r"`retain_graph=True`",
+    "running-mean-running-variance": r"\brunning mean( and variance)?\b",
     "step": r"`(optimizer\.)?step(\(\))?`",
     "version-counter": r"\bcounter\b",
     "zero_grad": r"`(optimizer\.)?zero_grad(\(\))?`",
