@@ -245,7 +245,7 @@ def amsgrad_never_shrinks() -> None:
 
 
 @said(
-    "10",
+    "13",
     "The optimizer should be built after `net.cuda()`, says the docstring of `cuda`: it makes the "
     "parameters different objects.",
     "`cuda` goes the same way.",

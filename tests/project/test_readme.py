@@ -117,7 +117,7 @@ def test_commands_exist() -> None:
 
 
 def test_the_number_of_chapters() -> None:
-    words = ["Six", "Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve"]
+    words = ["Six", "Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve", "Thirteen"]
     chapters = list((ROOT / "book").glob("[0-9][0-9]_*.ipynb"))
     (word,) = re.findall(r"(\w+) chapters, \d+ to \d+ minutes to read", README)
     assert word == words[len(chapters) - 6]
