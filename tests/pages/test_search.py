@@ -39,7 +39,7 @@ FOUND = {
     "requires_grad": "glossary.html#requires-grad",
     "requires_grad_": "02_parameters_and_grad.html",
     "closure": "glossary.html#closure",
-    "LBFGS": "04_updating_parameters.html",
+    "LBFGS": "glossary.html#lbfgs",
     "tensor": "glossary.html#tensor",
     "module": "glossary.html#module",
     "hook": "glossary.html#hook",
