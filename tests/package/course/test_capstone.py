@@ -8,17 +8,24 @@ import pytest
 import torch
 
 import companion
-from companion.course.capstone.cases import CASES, SCHEDULERS
+from companion.course.capstone.cases import CASES, OWN, SCHEDULERS
 from companion.course.capstone.judging import PLAYED, judge, torchs
 from companion.course.capstone.mistakes import HINTS, with_one
 from tests.package.optim.torch_cases import INFOS
+from tests.package.versions import since
 
 
+def test_there_are_as_many_as_chapter_6_says() -> None:
+    assert (len(CASES), len(OWN), len(SCHEDULERS)) == (9, 3, 7)
+
+
+@since("2.14", "it may have other cases")
 def test_the_cases_are_pytorchs() -> None:
     theirs = INFOS["SGD"].optim_inputs_func("cpu", torch.float32)
     assert [(case.desc, case.kwargs) for case in theirs] == [*CASES]
 
 
+@since("2.14", "it may have other schedulers")
 def test_the_schedulers_are_pytorchs() -> None:
     """Told by what they are and by what they keep; a function of the optimizer cannot be."""
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.1)
