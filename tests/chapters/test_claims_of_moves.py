@@ -48,7 +48,7 @@ def step_of_lbfgs(
 @said(
     "10",
     "The momentum of SGD is the share that is kept.",
-    "It is moved by each forward pass in train mode, whatever comes after it, under",
+    "Each forward pass in train mode moves them, under",
 )
 def two_kinds_of_momentum() -> None:
     p = nn.Parameter(torch.zeros(1))
