@@ -18,7 +18,7 @@ from tests.chapters.claims import Claims, Run
 
 CLAIMS = Claims()
 said = CLAIMS.said
-STEPPED = "`scaler.step(optimizer)`, which looks at the gradients first: if one is infinite or nan,"
+STEPPED = "which makes it only if `unscale_` has found no gradient that is infinite or nan."
 
 
 def one(value: float, grad: float | None = None) -> nn.Parameter:
@@ -99,8 +99,8 @@ def what_a_limit_that_is_too_low_does() -> None:
 
 @said(
     "09",
-    "Adam's own step is no longer than usual. But its averages hold the wild gradient for many "
-    "steps, and all of these go its way.",
+    "Adam's own step is not thrown far: it is divided by the size of the gradient. But its "
+    "averages hold the wild gradient for many steps, and all of these go its way.",
 )
 def adam_after_a_wild_gradient() -> None:
     optimizer, places = torch.optim.Adam([p := one(0.0)], lr=0.1), [0.0]
@@ -118,7 +118,8 @@ def adam_after_a_wild_gradient() -> None:
     "09",
     "`clip_grad_norm_` returns the norm from before. With an infinite limit, its `max_norm`, it "
     "shrinks nothing",
-    "A norm that is nan makes all gradients nan, and the step all parameters. "
+    "A norm that is nan makes all gradients nan, and the step all parameters. One that is infinite "
+    "makes the infinite gradients nan, and the others 0. "
     "`clip_grad_norm_(..., error_if_nonfinite=True)` raises instead.",
 )
 def norms_without_limit_and_without_a_number() -> None:
@@ -131,6 +132,11 @@ def norms_without_limit_and_without_a_number() -> None:
     clip_grad_norm_(broken, 1.0)
     torch.optim.SGD(broken, lr=0.1).step()
     assert all(p.isnan().all() for p in broken)
+    endless = [one(0.0, 3.0), one(0.0, math.inf)]
+    clip_grad_norm_(endless, 1.0)
+    finite, infinite = (cast(Tensor, p.grad).item() for p in endless)
+    assert finite == 0
+    assert math.isnan(infinite)
 
 
 @said("09", "and the step turns, at 0.001 by 42 degrees.")
@@ -156,9 +162,11 @@ def a_scaler_that_is_off() -> None:
 @said(
     "09",
     "1 + 0.001 is 1.",
-    "in none of the 32 images is there both light in their pixel and a hidden number above 0.",
+    "near 1 its numbers are 0.008 apart.",
+    "their hidden number is 0 in all 32 images, or their pixel is dark whenever it is not.",
 )
 def what_cannot_move() -> None:
+    assert round(torch.finfo(torch.bfloat16).eps, 3) == 0.008
     assert torch.tensor(1.0, dtype=torch.bfloat16) + 0.001 == 1
     images = torch.tensor(load_digits().data[:32] / 16).float()
     labels = torch.tensor(load_digits().target[:32])
@@ -169,9 +177,16 @@ def what_cannot_move() -> None:
     both = fires.T @ light > 0  # (64, 64), as the weight
     assert not both.all()
     assert torch.equal(cast(Tensor, net[0].weight.grad) != 0, both)
+    never = ~fires.any(dim=0)
+    assert torch.equal(cast(Tensor, net[0].bias.grad) == 0, never)
+    assert torch.equal((cast(Tensor, net[2].weight.grad) == 0).all(dim=0), never)
 
 
-@said("09", "Inside, it does no harm: each operation goes back in the dtype that it had.")
+@said(
+    "09",
+    "For this network it makes no difference inside. But a part that was computed in `float32`, "
+    "with autocast off, would go back in 16 bits.",
+)
 def a_backward_inside_autocast() -> None:
     torch.manual_seed(0)
     net, inputs = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2)), torch.randn(8, 4)
@@ -189,6 +204,22 @@ def a_backward_inside_autocast() -> None:
         assert cast(Tensor, outputs.grad).dtype == torch.bfloat16
         found.append([cast(Tensor, p.grad) for p in net.parameters()])
     assert all(map(torch.equal, *found))
+
+    # The last layer in float32: from there on backward is off by the digits of 16 bits.
+    kept = []
+    for inside in (False, True):
+        net.zero_grad()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            hidden = net[:2](inputs)
+            with torch.autocast("cpu", enabled=False):
+                loss = net[2](hidden.float()).square().mean()
+            if inside:
+                loss.backward()
+        if not inside:
+            loss.backward()
+        kept.append(cast(Tensor, net[2].weight.grad).clone())
+    assert not torch.equal(*kept)
+    torch.testing.assert_close(*kept, rtol=0.02, atol=0.01)
 
 
 @said(
@@ -218,6 +249,26 @@ def what_a_scaler_does() -> None:
         other = torch.amp.GradScaler("cpu")
         other.load_state_dict(scaler.state_dict())
         assert other.get_scale() == 32768
+
+
+@said(
+    "09",
+    "Without your own `unscale_`, `scaler.step` calls it. A nan that comes after `unscale_` is not "
+    "seen.",
+)
+def what_a_scaler_does_not_see() -> None:
+    scaler = torch.amp.GradScaler("cpu")
+    optimizer = torch.optim.SGD([p := one(1.0)], lr=0.1)
+    scaler.scale(p.sum()).backward()
+    scaler.step(optimizer)
+    assert p.item() == pytest.approx(0.9)
+    scaler.update()
+    optimizer.zero_grad()
+    scaler.scale(p.sum()).backward()
+    scaler.unscale_(optimizer)
+    p.grad = torch.tensor([math.nan])
+    scaler.step(optimizer)
+    assert math.isnan(p.item())
 
 
 @said("09", "a number in the network became larger than 65504, the largest of `float16`.")

@@ -126,7 +126,7 @@ def a_bias_that_wanders() -> None:
 @said(
     "10",
     "the loss that LBFGS is told has not changed, so it believes that it has arrived.",
-    "With BatchNorm in the network one step moves the running mean 20 times, and with "
+    "With BatchNorm in the network one step moves the running mean up to 20 times, and with "
     "[dropout](glossary.md#dropout) each call asks another network.",
 )
 def what_lbfgs_is_told() -> None:

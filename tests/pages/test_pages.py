@@ -319,7 +319,7 @@ def test_charts_and_errors_are_seen_whole(browser: Browser, plain: str) -> None:
 
 
 def test_a_finding_leads_to_its_section_by_name(browser: Browser, plain: str) -> None:
-    with visit(browser, plain + f"{NAMES[8]}.html") as visited:
+    with visit(browser, plain + f"{NAMES[11]}.html") as visited:
         answers = visited.page.locator(".routine-player details").first
         answers.evaluate("details => details.open = true")
         link = answers.get_by_role("link", name="Gradients that go wrong: Gradients that are lost")

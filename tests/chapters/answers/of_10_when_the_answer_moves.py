@@ -100,7 +100,7 @@ def install(net, lr, limit):
 
 ANSWERS = [
     Answers(
-        right=["moves, learns = 'a b d', ['A', 'C', 'D']", "moves, learns = {*'ABD'}, 'DCA'"],
+        right=["moves, learns = 'a b d', ['A', 'C', 'D']", "moves, learns = {*'ABD'}, 'D, C, A'"],
         wrong={
             "moves = learns = 3": "give letters as text",
             "moves, learns = 'ABX', 'A'": "the letters are A to E",
@@ -143,6 +143,9 @@ def mend(net, data):
             mending(momentum="0.1"): "good, but not the plain mean",
             mending(after="pass"): "the next training has another momentum",
             mending(after="norm.momentum = 0.001; norm.running_var.fill_(1)"): "and the running",
+            "def mend(net, data):\n    update_bn(data, net)\n    net[1].running_var.fill_(1)": (
+                "and the running variance"
+            ),
             mending(
                 around="if True:",
                 before="net.train(); optimizer = optim.SGD(net.parameters(), lr=0.01)",
