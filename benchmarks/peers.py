@@ -38,7 +38,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from peering import adapters
 from peering.adapters import PEERS, Peer, Said, execute

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from peering.objects import pairs
 from peering.recorded import batches
 

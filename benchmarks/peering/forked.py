@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 import tempfile
 from collections.abc import Callable
 from typing import Any
@@ -35,7 +34,6 @@ def _quietly(question: Callable[[], Any], folder: str, writing: int, seconds: in
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in 0, 1, 2:
         os.dup2(nowhere, stream)
-    sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)
     os.chdir(folder)
     signal.alarm(seconds)  # whose default ends the process
     said = question()

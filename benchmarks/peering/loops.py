@@ -1,4 +1,4 @@
-"""The loops that are compared on, each as a script: of the tests, of `companion explain`, of others.
+"""The loops that are compared on, each as a script.
 
 A loop of the tests is a function with `with trace(net, optimizer):` in it. Its script has the
 function, what it uses, and neither the `with` nor a comment: nobody is told what is wrong. A peer
@@ -14,10 +14,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from companion.command.explaining.examples import FAMILIES, TOGETHER
 from peering.kinds import FOLDER
 from peering.theirs import THEIRS
-
-from companion.command.explaining.examples import FAMILIES, TOGETHER
 
 TESTS = Path(__file__).parents[2] / "tests/package/loops"
 WATCH = "_watch"  # what an edited script calls, with its networks and optimizers
@@ -118,22 +117,22 @@ class _Alone(ast.NodeTransformer):
     def __init__(self, name: str, edited: bool) -> None:
         self.name, self.edited = name, edited
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:  # noqa: N802
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         self.generic_visit(node)
         node.args.args = [one for one in node.args.args if one.arg != "trace"]
         node.name = "train" if node.name == self.name else node.name
         return _undocumented(node)
 
-    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:  # noqa: N802
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
         self.generic_visit(node)
         return _undocumented(node)
 
-    def visit_Call(self, node: ast.Call) -> ast.AST:  # noqa: N802
+    def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
         node.args = [one for one in node.args if not _is_trace(one)]
         return node
 
-    def visit_With(self, node: ast.With) -> ast.AST | list[ast.stmt]:  # noqa: N802
+    def visit_With(self, node: ast.With) -> ast.AST | list[ast.stmt]:
         self.generic_visit(node)
         told: list[ast.stmt] = []
         for item in node.items[:]:
@@ -190,7 +189,7 @@ def of_a_folder(folder: Path) -> Iterator[Loop]:
 
 
 def edited(text: str) -> str:
-    """With a call of `WATCH` before the outermost loop that trains, or else before the last line."""
+    """With a call of `WATCH` before the outermost loop that trains, or before the last line."""
     tree = ast.parse(text)
     place = next(_places(tree.body), None) or (tree.body, len(tree.body) - 1)
     body, index = place

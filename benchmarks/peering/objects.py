@@ -1,4 +1,4 @@
-"""The networks and optimizers at hand where an edited script calls `_watch`, and who trains whom."""
+"""The networks and optimizers that are there where an edited script calls `_watch`."""
 
 from __future__ import annotations
 

@@ -14,8 +14,9 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
-from peering.objects import pairs
 from torch.nn import functional as F
+
+from peering.objects import pairs
 
 LOSSES = [
     "cross_entropy",
@@ -58,6 +59,6 @@ def batches(run: Callable[[Callable[..., None]], object]) -> dict[int, dict[str,
         return noted
 
     there = {name: noting(getattr(F, name)) for name in LOSSES}
-    with patch.multiple(F, **there):
+    with patch.dict(vars(F), there):
         run(watch)
     return found

@@ -46,14 +46,14 @@ THEIRS = {
         "self.a, self.b, self.norm = nn.Linear(6, 8), nn.Linear(8, 3), nn.LayerNorm(8)",
     )
     + _TAIL,
-    "input-ignored": _HEAD
-    + _module("return self.b(self.a(x[:, :3].repeat(1, 2)).relu())")
-    + _TAIL,
+    "input-ignored": _HEAD + _module("return self.b(self.a(x[:, :3].repeat(1, 2)).relu())") + _TAIL,
     "batch-mixed": _HEAD
     + _module("h = self.a(x).relu()\n        return self.b(h - h.mean(dim=0))")
     + _TAIL,
     "too-sure-at-first": _HEAD + _NET + "nn.init.normal_(net[2].weight, std=20.0)\n" + _TAIL,
-    "data-not-scaled": _HEAD.replace("torch.randn(64, 6)", "torch.rand(64, 6) * 255") + _NET + _TAIL,
+    "data-not-scaled": _HEAD.replace("torch.randn(64, 6)", "torch.rand(64, 6) * 255")
+    + _NET
+    + _TAIL,
     "data-blank": _HEAD.replace("torch.randn(64, 6)", "torch.zeros(64, 6)") + _NET + _TAIL,
     "batch-too-small": _HEAD + _NORMED + _TAIL.replace("split(16)", "split(2)"),
     "decay-of-norms": _HEAD + _NORMED + _TAIL.replace("lr=0.1", "lr=0.1, weight_decay=0.01"),
