@@ -17,8 +17,8 @@ NO_GRADIENT = "no-gradient cut-between dead-layer constant-term none-gradient la
 KINDS = {
     "torch-preflight": [
         ("TG001", "graph-kept graph-grows"),
-        ("TG002", "graph-unused no-validation-guard"),
-        ("TG003", "accumulates polluted"),
+        ("TG002", "graph-unused no-validation-guard evaluation-in-train-mode"),
+        ("TG003", "accumulates polluted not-called"),
         ("TG004", "loader-alone"),
         ("TG005", "softmax-twice log-missing softmax-across"),
         ("TG006", "softmax-twice log-missing targets-outside not-finite"),
@@ -28,7 +28,7 @@ KINDS = {
         ("TG014", "accumulation-not-divided"),
     ],
     "mldoct": [
-        ("missing_zero_grad", "accumulates polluted"),
+        ("missing_zero_grad", "accumulates polluted not-called"),
         ("double_softmax", "softmax-twice softmax-across"),
         ("oom_leak", "graph-kept graph-grows"),
         ("missing_eval", "evaluation-in-train-mode dropout-in-eval frozen-in-train-mode"),
