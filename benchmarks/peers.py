@@ -16,6 +16,10 @@ script without a mistake; notes, and hints about speed on a GPU, are not counted
 The first two groups were written for our rules, beside them: that companion finds what is there
 says that it works, not that it is better. They say what the others leave.
 
+The packages are installed beside this project's own, in an environment that `PEERS_PY=` names:
+`pip install torch-preflight mldoct TorchFix torch-audit torchtest2`, and `pip install --no-deps
+torcheck`, which was released for torch below 2.0 and is run with this one nevertheless.
+
 companion, torch-preflight, mldoct and TorchFix take the script as it is. The others want edits:
 what their documentation asks for is put before the training loop, with the networks and
 optimizers that are there (`peering/adapters.py`). *Edits* is the number of lines for one network
@@ -48,7 +52,7 @@ from side_by_side import about, head, line, middle_and_quartiles, told
 
 TABLE = Path(__file__).with_name("peers.md")
 GROUPS = ["tests", "explain", "folder", "peers"]
-ROUNDS, STEPS, SECONDS = 5, 1000, 120
+ROUNDS, STEPS, SECONDS = 3, 300, 120
 SOUND = """\
 import torch
 from torch import nn
