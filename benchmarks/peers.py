@@ -11,7 +11,8 @@ Every package that says it finds mistakes in PyTorch training code is given the 
 A broken script is *found* where one message of the package names its mistake; which message names
 which mistake stands in `peering/kinds.py`, and in doubt it does: "Module's 0.weight should change"
 counts for every mistake by which parameters stand still. *Noise* is a warning or an error about a
-script without a mistake; notes, and hints about speed on a GPU, are not counted.
+script without a mistake; notes, and hints about speed on a GPU, are not counted. Where a package
+brings a script to no end within {seconds} seconds, it has said nothing.
 
 The first two groups were written for our rules, beside them: that companion finds what is there
 says that it works, not that it is better. They say what the others leave.
@@ -221,7 +222,7 @@ def main() -> None:
     text = [
         "# Beside others that look for mistakes",
         about(*(f"{peer.name} {peer.version}" for peer in there)),
-        explanation.format(rounds=chosen.rounds, steps=chosen.steps),
+        explanation.format(rounds=chosen.rounds, steps=chosen.steps, seconds=SECONDS),
         first,
         BETTER,
         "## Found by others, not by companion",
