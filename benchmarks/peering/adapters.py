@@ -130,7 +130,7 @@ def torch_audit(_: str, edited: str, every: int = 1) -> Said:
 
 
 def torcheck(_: str, edited: str) -> Said:
-    """All its checks; a parameter without `requires_grad` is one that should not change.
+    """All its checks, where there is an optimizer; a frozen parameter should not change.
 
     That outputs are not all within 0 and 1, "aka softmax hasn't been applied before loss
     calculation", is asked of scripts with a cross entropy of logits.
@@ -139,8 +139,8 @@ def torcheck(_: str, edited: str) -> Said:
     logits = re.search(r"cross_entropy\(|CrossEntropyLoss|WithLogits|with_logits", edited)
 
     def watch(*given: object) -> None:
-        there = pairs(given)
-        for optimizer in {id(one): one for _, one in there if one is not None}.values():
+        there = [(net, one) for net, one in pairs(given) if one is not None]
+        for optimizer in {id(one): one for _, one in there}.values():
             module.register(optimizer)
         for net, _ in there:
             for name, p in net.named_parameters():
