@@ -166,7 +166,7 @@ def by_mistake(
             sum(is_found(peer, one, all_heard[peer.name][one.file]) for one in own)
             for peer in peers
         ]
-        yield [kind, str(len(own)), *(str(count or "") for count in counts)]
+        yield [kind, str(len(own)), *map(str, counts)]
 
 
 def found_by_peers_alone(

@@ -211,7 +211,7 @@ def test_the_peers_table_is_whole_and_the_readme_counts_the_packages() -> None:
         assert re.match(r"none; \d+\.\d s a file|\d+\.\d\d \(\d+\.\d\d to \d+\.\d\d\)", cost)
     for _, loops, *found in mistakes:
         assert len(found) == len(names)
-        assert all(int(count or 0) <= int(loops) for count in found)
+        assert all(int(count) <= int(loops) for count in found)
     finders = re.findall(r"^- .* \(\w+\): (.*)$", alone, flags=re.M)
     assert finders
     assert {name for line in finders for name in line.split(", ")} <= {*names[1:]}
