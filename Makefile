@@ -9,7 +9,7 @@ READY := $(VENV)/ready
 INSTALL := $(if $(UV_TORCH_BACKEND),uv pip install --python $(PY),$(PY) -m pip install --disable-pip-version-check)
 BOOK := _build/html/index.html
 
-.PHONY: address audit candidate check fresh matrix book rules test test-all then times notebooks bench bench-trace lighthouse serve pdf zip lab constraints clean help
+.PHONY: address audit candidate check fresh matrix book rules test test-all then times notebooks bench bench-trace bench-peers lighthouse serve pdf zip lab constraints clean help
 
 help:
 	@echo "make book       build the course into $(dir $(BOOK))"
@@ -22,6 +22,7 @@ help:
 	@echo "make then       run the post of 2020 as it was, by Python 3.7 and PyTorch 1.5.1, and write the page about it"
 	@echo "make bench      time our optimizers beside torch's and write the table"
 	@echo "make bench-trace  time a watched step beside a bare one and write the table"
+	@echo "make bench-peers  let companion and other packages look for the mistakes in the same loops, and write the table"
 	@echo "make lighthouse  let Lighthouse judge every page and write the table; wants Node and Chromium"
 	@echo "make serve      build the course and serve it on http://localhost:8000"
 	@echo "make pdf        print the course as one PDF into dist/; wants Chromium"
@@ -90,6 +91,12 @@ then: $(READY)
 BENCH_PY ?= $(PY)
 bench-trace: $(READY)
 	@$(BENCH_PY) benchmarks/trace.py
+
+# With the packages beside which companion stands, where an environment that has them, and torch,
+# is named: PEERS_PY=.../python. LOOPS= names a folder of more scripts.
+PEERS_PY ?= $(PY)
+bench-peers: $(READY)
+	@PYTHONPATH=$(CURDIR) $(PEERS_PY) benchmarks/peers.py $(if $(LOOPS),--loops $(LOOPS))
 
 # Needs nothing but Python: a workflow sets the address before anything is installed.
 address:

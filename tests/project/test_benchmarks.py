@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import runpy
 import statistics
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import companion
+from companion.command.explaining.explain import EVERY
 from tests import ROOT
 from tests.package.running import Ran, forks
 
@@ -18,6 +20,7 @@ OPTIM = ROOT / "benchmarks/optim.py"
 TRACE = ROOT / "benchmarks/trace.py"
 TRACE_TABLE = TRACE.with_suffix(".md")
 BY_MONITORING = TRACE.with_name("trace_3_13.md")  # what Python 3.12 and newer tell of lines with
+PEERS = ROOT / "benchmarks/peers.py"
 
 
 @pytest.fixture
@@ -163,3 +166,82 @@ def test_the_readme_quotes_the_trace_table() -> None:
     for way in ("trace, every line", "trace, every=100", 'wandb.watch, log="all", log_freq=1'):
         for network in ("Net", "resnet18"):
             assert f"{medians[network, way]} " in readme, (network, way)
+
+
+def peer_tables(text: str) -> tuple[list[list[str]], list[list[str]], str]:
+    """Of the packages, of the mistakes, and the list of what others find alone."""
+    before, _, after = text.partition("## Where another is better")
+    alone, _, mistakes = after.partition("## Mistake by mistake")
+    return rows(before), rows(mistakes), alone.partition("## Found by others")[2]
+
+
+def check_count(cell: str) -> None:
+    found, total = map(int, cell.split(" of "))
+    assert 0 <= found <= total
+
+
+@pytest.mark.usefixtures("beside")
+def test_the_peers_benchmark_runs(tmp_path: Path) -> None:
+    """On a broken loop and its twin; packages that are not installed here are said to be not."""
+    out = tmp_path / "peers.md"
+    tiny = ["--only", "no-backward", "--rounds", "2", "--steps", "5", "--output", str(out)]
+    run(PEERS, tmp_path, *tiny).well()
+    packages, mistakes, alone = peer_tables(out.read_text(encoding="utf-8"))
+    names = [peer.name for peer in runpy.run_path(str(PEERS))["PEERS"]]
+    assert [row[0].split()[0] for row in packages] == names
+    (_, tests, explain, folder, peers, noise, edits, cost), *others = packages
+    assert [tests, explain, folder, peers, noise, edits] == [
+        *("not run", "1 of 1", "not run", "not run", "0 of 1", "0")
+    ]
+    assert float(cost.split()[0]) > 0
+    for name, found, *_ in others:
+        assert " " in name or found == "not installed"
+    assert [row[:3] for row in mistakes] == [["no-backward", "1", "1"]]
+    assert alone.strip().endswith("None.")
+    assert {path.name for path in tmp_path.iterdir()} == {"peers.md", "stdout", "stderr"}
+
+
+@pytest.mark.usefixtures("beside")
+def test_the_peers_table_is_whole_and_the_readme_counts_the_packages() -> None:
+    """Of a run with every package and every group of loops."""
+    benchmark = runpy.run_path(str(PEERS))
+    text = PEERS.with_suffix(".md").read_text(encoding="utf-8")
+    packages, mistakes, alone = peer_tables(text)
+    names = [peer.name for peer in benchmark["PEERS"]]
+    assert [row[0].split()[0] for row in packages] == names
+    for peer, (name, *counts, edits, cost) in zip(benchmark["PEERS"], packages, strict=True):
+        assert name in text.partition("\n\n")[2].partition("\n\n")[0]  # with its version
+        assert len(counts) == 5
+        for count in counts:
+            check_count(count)
+        assert edits == str(len(peer.edits.splitlines()))
+        assert re.match(r"none; \d+\.\d s a file|\d+\.\d\d \(\d+\.\d\d to \d+\.\d\d\)", cost)
+    for _, loops, *found in mistakes:
+        assert len(found) == len(names)
+        assert all(int(count) <= int(loops) for count in found)
+    finders = re.findall(r"^- .* \(\w+\): (.*)$", alone, flags=re.M)
+    assert finders
+    assert {name for line in finders for name in line.split(", ")} <= {*names[1:]}
+    words = {6: "six", 7: "seven", 8: "eight"}
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"has {words[len(names) - 1]} other packages" in readme
+
+
+@pytest.mark.usefixtures("beside")
+def test_the_peers_benchmark_knows_its_mistakes() -> None:
+    kinds, theirs, loops = (
+        importlib.import_module(f"peering.{name}") for name in ("kinds", "theirs", "loops")
+    )
+    known = {rule.name for rule in EVERY} | theirs.THEIRS.keys()
+    assert {*" ".join(kinds.FOLDER.values()).split()} <= known
+    for messages in kinds.KINDS.values():
+        assert {word for _, about in messages for word in about.split()} <= known
+    assert not theirs.THEIRS.keys() & {rule.name for rule in EVERY}
+
+    found = loops.every()
+    assert {kind for one in found for kind in one.kinds} <= known
+    assert len({one.file for one in found}) == len(found)
+    for one in found:
+        assert loops.WATCH not in one.script
+        assert f"{loops.WATCH}(" in one.edited
+        assert not re.search(r"\btrace\b|# <-|tests\.", one.script), one.name
