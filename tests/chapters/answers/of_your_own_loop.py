@@ -16,7 +16,6 @@ ANSWERS = [
             "answer_1 = ['every', 20]": "give a dict of options",
             'answer_1 = {"every": 20}': "this watches 6 steps",
             'answer_1 = {"steps": 3}': "this watches 3 steps",
-            'answer_1 = {"every": 20, "into": [train]}': "this watches 6 steps",
             'answer_1 = {"every": 20, "until": 3}': "two options are needed",
         },
     ),
