@@ -18,6 +18,14 @@ from tests.chapters.symptoms import alone
 CLAIMS = Claims()
 said = CLAIMS.said
 SCRIPT = """\
+def net_of_two():
+    return DistributedDataParallel(nn.Linear(2, 2))
+
+
+def counts(seen):
+    return {str(op).split(".")[-1]: n for op, n in seen.get_comm_counts().items() if n}
+
+
 def logged(state, bucket):
     log.append(f"bucket {bucket.index()}")
     return allreduce_hook(None, bucket)
@@ -31,8 +39,31 @@ for number, layer in enumerate(layers):
 for _ in range(2):  # the first backward finds out the order
     log.clear()
     net(torch.randn(3, 64, requires_grad=True)).sum().backward()
+    told["first order"] = told.get("first order", list(log))
 told["order"] = list(log)
-told["megabytes"] = DistributedDataParallel(nn.Linear(2, 2)).bucket_bytes_cap / 2**20
+told["bytes"] = dist._DEFAULT_FIRST_BUCKET_BYTES, net_of_two().bucket_bytes_cap
+
+with CommDebugMode() as seen:
+    net = net_of_two()
+told["built"] = counts(seen)
+told["forwards"], told["backwards"] = [], []
+for _ in range(3):
+    with CommDebugMode() as seen:
+        out = net(torch.ones(3, 2))
+    told["forwards"].append(counts(seen))
+    with CommDebugMode() as seen:
+        out.sum().backward()
+    told["backwards"].append(counts(seen))
+
+net = net_of_two()
+net(torch.full((3, 2), rank + 1.0)).sum().backward()
+mean, told["twice"] = net.module.weight.grad.clone(), []
+for talk in True, False:
+    again = mean.clone()
+    if talk:
+        dist.all_reduce(again)
+    again /= 2
+    told["twice"].append(torch.equal(again, mean))
 
 norm = nn.BatchNorm1d(2)
 net = DistributedDataParallel(norm).eval()
@@ -73,12 +104,35 @@ def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 def test_buckets_are_sent_while_backward_is_at_work(ranks: list[dict[str, Any]]) -> None:
     stands(
         "11",
-        "collects their gradients in buckets of up to 25 MB. This network fills one. In a larger "
-        "one, the first bucket is sent while `backward` is still at work on the layers below.",
+        "collects their gradients in buckets, a first one of about 1 MB, then up to 25 MB. All of "
+        "this network fits into one. In a larger one, from the second step on, the first bucket "
+        "is sent while `backward` is still at work on the layers nearer the input.",
     )
     for told in ranks:
         assert told["order"].index("bucket 0") < told["order"].index("layer 0")
-        assert told["megabytes"] == 25
+        assert told["first order"][:3] == ["layer 3", "layer 2", "layer 1"]  # all in one bucket
+        assert told["bytes"] == [2**20, 25 * 2**20]
+
+
+@needs_gloo
+def test_who_talks(ranks: list[dict[str, Any]]) -> None:
+    stands(
+        "11",
+        "In this step only `loss.backward()` talks to the other process. (The second forward does "
+        "so once: DDP then orders its buckets anew, and rank 0 tells the others how.)",
+        "When it is built, DDP compares the shapes, and rank 0 sends its parameters to all.",
+        "it sends buffers, and in the second step the order of the buckets.",
+    )
+    for told in ranks:
+        assert [*told["built"]] == ["allgather_", "broadcast_"]
+        assert [[*one] for one in told["forwards"]] == [[], ["broadcast_"], []]
+        assert told["backwards"] == [{"allreduce_": 1}] * 3
+
+
+@needs_gloo
+def test_what_a_mean_by_hand_does_below_ddp(ranks: list[dict[str, Any]]) -> None:
+    stands("11", "The first still prints True, the second False.")
+    assert [told["twice"] for told in ranks] == [[True, False]] * 2
 
 
 @needs_gloo

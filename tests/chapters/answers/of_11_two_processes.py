@@ -107,11 +107,28 @@ def accumulate(net, batches):
                 clear="pass", forward=f"(net.zero_grad(), net.no_sync() {LAST})[1]"
             ): "that is the gradient of the last",
             "accumulate = lambda net, batches: net.zero_grad()": "a parameter has no gradient",
+            accumulating(
+                forward="net.no_sync()",
+                end="for p in net.parameters(): dist.all_reduce(p.grad); p.grad /= 2",
+            ): "right, by hand; let DDP send",
+            """
+def accumulate(net, batches):
+    net.zero_grad()
+    inputs, labels = map(torch.cat, zip(*batches))
+    criterion(net(inputs), labels).backward()
+""": "right, but several batches went through",
         },
     ),
     Answers(
         right=[
             "@torch.no_grad()" + validating(),
+            validating().replace(  # in float32
+                "torch.stack([each.sum(), hits.sum(), torch.ones_like(hits).sum()])",
+                "torch.tensor([each.sum().item(), hits.sum().item(), len(hits)])",
+            ),
+            validating(  # whole batches of 32 are dealt, and of five samples rank 1 has none
+                mine="i for i in range(len(dataset)) if i // 32 % 2 == dist.get_rank()"
+            ),
             """
 def validate(net, dataset):
     net.eval()
@@ -156,6 +173,9 @@ def validate(net, dataset):
             validating(end="return total[0].item(), total[1].item()"): "of 5 samples, the loss is",
             validating(mine="range(len(dataset))"): "right, but some samples went through",
             validating(
+                mine="range(len(dataset) if dist.get_rank() == 0 else 0)"
+            ): "right, but one rank does the work of both",
+            validating(
                 end="return total[0] / total[2], total[1] / total[2]"
             ): "plain numbers, please",
             validating(
@@ -198,6 +218,11 @@ def wrap(net):
     net.module.second.requires_grad_(False)
     return net
 """: "the second step raises: DDP still waits",
+            """
+def wrap(net):
+    net.second = net.first
+    return DistributedDataParallel(net)
+""": "the second head is the first one now",
             """
 def wrap(net):
     net.body.requires_grad_(False)
