@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from typing import Any
 
@@ -11,6 +12,7 @@ import nbformat
 import pytest
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from tests import ROOT
 from tests.chapters.claims import Claims, Run
@@ -23,7 +25,8 @@ said = CLAIMS.said
     "05",
     "`backward` begins with what arrives at its tensor. For one number that is 1.",
     "leave `arrived` out, and only a plain sum comes out right.",
-    "A `forward` that writes into its input has to say so, by `ctx.mark_dirty(x)`.",
+    "A `forward` that writes into its input has to say so, by `ctx.mark_dirty(x)`. Without it, the "
+    "last way fails at the next write, `h += 1`.",
     "where no input requires a gradient no node is made.",
 )
 def what_a_function_is_given_and_has_to_say() -> None:
@@ -68,6 +71,29 @@ def a_write_is_noticed_by_its_number() -> None:
     h += 1
     with pytest.raises(RuntimeError, match="is at version 1; expected version 0"):
         h.sum().backward()
+
+
+@said("05", "and SGD's step is five times as long. Adam's hardly changes.")
+def how_long_a_step_five_times_the_gradient_makes() -> None:
+    def step(kind: Callable[..., torch.optim.Optimizer], factor: float) -> torch.Tensor:
+        p = nn.Parameter(torch.zeros(9))
+        p.grad = factor * torch.linspace(-1, 1, 9)
+        kind([p], lr=0.1).step()
+        return p.detach()
+
+    sgd, adam = torch.optim.SGD, torch.optim.Adam
+    torch.testing.assert_close(step(sgd, 5), 5 * step(sgd, 1))
+    torch.testing.assert_close(step(adam, 5), step(adam, 1), rtol=1e-6, atol=0)
+
+
+@said("05", "each part runs a second time, as far as something is needed from it.")
+def how_far_a_part_runs_again() -> None:
+    runs = []
+    part = nn.Sequential(nn.Linear(2, 2), nn.Tanh(), nn.Linear(2, 2))
+    for layer in (part[0], part[2]):
+        layer.register_forward_hook(lambda layer, *_: runs.append(layer))
+    checkpoint(part, torch.ones(1, 2), use_reentrant=False).sum().backward()
+    assert runs == [part[0], part[2], part[0]]
 
 
 @said("05", "What is saved grows with the batch; gradients and averages do not.")

@@ -120,6 +120,17 @@ def teach(generator, critic, noise):
 """: "one of the critic's parameters was frozen before",
             """
 def teach(generator, critic, noise):
+    before = [(p, p.requires_grad, p.grad) for p in critic.parameters()]
+    for p, _, _ in before:
+        p.requires_grad, p.grad = True, None
+    critic(generator(noise)).mean().backward()
+    for p, asked, grad in before:
+        p.requires_grad_(asked)
+        if asked:
+            p.grad = grad
+""": "the critic's frozen bias had no gradient",
+            """
+def teach(generator, critic, noise):
     critic(generator(noise)).sum().backward(inputs=[*generator.parameters()])
 """: "the generator has another gradient",
         },
@@ -157,6 +168,10 @@ class Mine(torch.autograd.Function):
 
 Product = Mine
 """,
+            BEGUN.replace("x @ weight.T", "torch.einsum('ik,jk->ij', x, weight)")
+            + "        return arrived @ weight, arrived.T @ x",
+            BEGUN.replace("x @ weight.T", "(x[:, None] * weight).sum(dim=2)")
+            + "        return arrived @ weight, arrived.T @ x",
         ],
         wrong={
             "Product = nn.Linear": "give a class made from torch.autograd.Function",
@@ -172,6 +187,7 @@ class Product(torch.autograd.Function):
     def forward(ctx, x, weight):
         return 2 * (x @ weight.T)
 """: "forward is to return",
+            BEGUN.replace("x @ weight.T", "(x @ weight.T)[None]"): "forward is to return x @",
             """
 class Product(torch.autograd.Function):
     @classmethod
