@@ -2,6 +2,8 @@
 
 python train_digits.py        to the end
 python train_digits.py 50     until step 50; the next call goes on from there
+
+For a longer training change STEPS and remove checkpoint.pt.
 """
 
 import copy

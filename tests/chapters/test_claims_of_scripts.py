@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import runpy
+from contextlib import suppress
+
 import pytest
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from tests import ROOT
 from tests.chapters.claims import Claims, Run
 
 CLAIMS = Claims()
@@ -30,19 +34,21 @@ def what_decays_where_nobody_chooses() -> None:
 
 @said(
     "08",
-    "for ten classes, the loss cannot come below 1.461. In the last case no parameter moves.",
+    "for ten classes, the loss cannot come below 1.461. In the last case no parameter moves; only "
+    "BatchNorm's buffers do.",
 )
 def two_softmaxes_and_the_wrong_optimizer() -> None:
     sure = torch.eye(10)[:1]
     assert nn.functional.cross_entropy(sure, torch.tensor([0])).item() == pytest.approx(
         1.461, abs=5e-4
     )
-    ours, theirs = nn.Linear(2, 2), nn.Linear(2, 2)
-    before = ours.weight.detach().clone()
-    optimizer = torch.optim.AdamW(theirs.parameters())
-    ours(torch.ones(1, 2)).sum().backward()
+    ours = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    before = {name: t.clone() for name, t in ours.state_dict().items()}
+    optimizer = torch.optim.AdamW(nn.Linear(2, 2).parameters())
+    ours(torch.rand(4, 2)).square().sum().backward()
     optimizer.step()
-    assert torch.equal(ours.weight, before)
+    moved = {name for name, t in ours.state_dict().items() if not torch.equal(t, before[name])}
+    assert moved == {name for name, _ in ours.named_buffers()}
 
 
 @said("08", "Every `DataLoader` draws a number when a pass through it begins, shuffled or not.")
@@ -80,7 +86,11 @@ def where_a_loaded_state_lies() -> None:
     "With the file came `initial_lr`, where the first scheduler began, and a new `LambdaLR` begins "
     "there again.",
     "A new group, by `optimizer.add_param_group`, begins with the learning rate of the first step, "
-    "whatever the schedule says.",
+    "whatever the schedule says. Some schedulers, such as `LambdaLR`, raise an error at their next "
+    "step (in older releases they leave it there).",
+    "A scheduler that computes from its first rate, as `LambdaLR` does, writes over it at its next "
+    "step: change its `base_lrs`, too.",
+    "So build the scheduler first, as `start` does, and load both states after it.",
 )
 def where_a_new_scheduler_and_a_new_group_begin() -> None:
     def falling(optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
@@ -95,10 +105,66 @@ def where_a_new_scheduler_and_a_new_group_begin() -> None:
     again.load_state_dict(optimizer.state_dict())
     assert again.param_groups[0]["lr"] == 0.2
     assert again.param_groups[0]["initial_lr"] == 0.4
-    falling(again)
+    late = falling(again)
+    late.load_state_dict(scheduler.state_dict())
     assert again.param_groups[0]["lr"] == 0.4
+    early = falling(again := torch.optim.SGD([p], lr=3.0))
+    again.load_state_dict(optimizer.state_dict())
+    early.load_state_dict(scheduler.state_dict())
+    for base, found in [(0.4, 0.1), (0.008, 0.001)]:
+        assert again.param_groups[0]["lr"] == {0.4: 0.2, 0.008: 0.1}[base]
+        again.param_groups[0]["lr"] = 3.0
+        early.base_lrs = [base]
+        again.step()
+        early.step()
+        assert again.param_groups[0]["lr"] == pytest.approx(found)
     optimizer.add_param_group({"params": [nn.Parameter(torch.ones(1))]})
     assert [group["lr"] for group in optimizer.param_groups] == [0.2, 0.4]
+    optimizer.step()
+    with suppress(ValueError):
+        scheduler.step()
+        assert optimizer.param_groups[1]["lr"] == 0.4  # an older release
+
+
+@said("08", "a loaded scheduler keeps its old length, and the learning rate would rise again.")
+def a_cosine_that_is_loaded_keeps_its_length() -> None:
+    def cosine(length: int) -> tuple[torch.optim.SGD, torch.optim.lr_scheduler.LRScheduler]:
+        optimizer = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=0.4)
+        return optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=length)
+
+    optimizer, scheduler = cosine(10)
+    longer = cosine(30)
+    for _ in range(10):
+        optimizer.step()
+        scheduler.step()
+    for new, old in zip(longer, (optimizer, scheduler), strict=True):
+        new.load_state_dict(old.state_dict())
+    rates = []
+    for _ in range(10):
+        longer[0].step()
+        longer[1].step()
+        rates.append(longer[0].param_groups[0]["lr"])
+    assert longer[1].state_dict()["T_max"] == 10
+    assert 0 < rates[0] < 0.02
+    assert rates == sorted(rates)
+
+
+@said(
+    "08",
+    "In three of them `start` has begun the random numbers anew, so dropout drops what it dropped "
+    "in step 1: 0.109. With the restored random numbers it drops others: 0.253.",
+)
+def what_dropout_drops_after_a_start() -> None:
+    script = runpy.run_path(str(ROOT / "book/train_digits.py"))
+    train_set, _ = script["data"]()
+    dropped = []
+    for _ in range(2):
+        parts = script["start"]()
+        parts["net"][3].register_forward_hook(lambda _, args, out: dropped.append((args[0], out)))
+        script["train"](loader=script["batches"](train_set, 0, 0, 2), **parts)
+    masks = [(given > 0) & (out == 0) for given, out in dropped]
+    assert torch.equal(masks[0], masks[2])
+    assert not torch.equal(masks[0], masks[1])
 
 
 @CLAIMS.each()

@@ -2,19 +2,21 @@
 
 from tests.chapters.answers import Answers
 
+PUT_BACK = "[part.train(mode) for part, mode in modes.items()]"
+
 
 def validation(
     mode: str = "net.eval()",
     around: str = "with torch.no_grad():",
     loader: str = "batches(dataset, epoch=0)",
     take: str = "loss.item() * len(labels)",
-    back: str = "net.train(mode)",
+    back: str = PUT_BACK,
     end: str = "return total / len(dataset)",
 ) -> str:
     """A validation of its own lines, some of them changed."""
     return f"""
 def validate(net, dataset):
-    mode = net.training
+    modes = {{part: part.training for part in net.modules()}}
     {mode}
     total = 0.0
     {around}
@@ -90,6 +92,9 @@ def remember(net):
             "remember = lambda net: {n: t.half() for n, t in net.state_dict().items()}": (
                 "some numbers are near"
             ),
+            "remember = lambda net: {k: +t for k, t in net.state_dict().items() if t.dim()}": (
+                "a number of the network is missing"
+            ),
             "remember = lambda net: None": "it does not load: TypeError",
             "remember = lambda net: net.append(nn.Identity()).float().state_dict()": (
                 "remember has changed the network"
@@ -105,7 +110,7 @@ def remember(net):
             ),
             """
 def validate(net, dataset):
-    random, mode = torch.get_rng_state(), net.training
+    random, trained = torch.get_rng_state(), [m for m in net.modules() if m.training]
     net.train(False)
     losses = []
     with torch.inference_mode():
@@ -114,7 +119,8 @@ def validate(net, dataset):
             losses.append(
                 nn.functional.cross_entropy(outputs, labels.to(DEVICE), reduction="none")
             )
-    net.train(mode)
+    for part in trained:
+        part.training = True
     torch.set_rng_state(random)
     return torch.cat(losses).mean().item()
 """,
@@ -127,8 +133,9 @@ def validate(net, dataset):
             validation(around="if True:"): "a graph was built",
             validation(back="pass"): "the network was in train mode",
             validation(back="net.train()"): "the network was in eval mode",
-            validation(back="net.train(mode); net.zero_grad()"): "the gradients were not",
-            validation(back="net.train(mode); net[1].reset_running_stats()"): "a number of the",
+            validation(back="net.train(modes[net])"): "only one of its parts was in eval",
+            validation(back=f"{PUT_BACK}; net.zero_grad()"): "the gradients were not",
+            validation(back=f"{PUT_BACK}; net[1].reset_running_stats()"): "a number of the",
             validation(
                 around="torch.set_grad_enabled(False)\n    if True:"
             ): "after it nothing is recorded",
