@@ -137,8 +137,8 @@ def a_cosine_that_is_loaded_keeps_its_length() -> None:
     for _ in range(10):
         optimizer.step()
         scheduler.step()
-    for new, old in zip(longer, (optimizer, scheduler), strict=True):
-        new.load_state_dict(old.state_dict())
+    longer[0].load_state_dict(optimizer.state_dict())
+    longer[1].load_state_dict(scheduler.state_dict())
     rates = []
     for _ in range(10):
         longer[0].step()
