@@ -28,6 +28,9 @@ and one optimizer. torch-audit runs by `autopatch` at every step, torcheck with 
 torchtest2's `check_model` gets the script's own first batch, loss and optimizer. mldoct is its
 `check`; its `watch` reads what a script prints, and these print no losses.
 
+Of companion only the findings are counted, found or noise, not the line of its guard, which says
+where numbers stop being finite after the watched steps.
+
 *Cost* is the processors' time of a script of {steps} sound steps with the package, over the same
 without, side by side: the median of {rounds} ratios and their quartiles, without imports. Those
 that run nothing have none; told is what their check of that one file takes. companion and

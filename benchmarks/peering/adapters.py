@@ -179,16 +179,14 @@ def torchtest2(_: str, edited: str) -> Said:
 
 
 def companion(script: str, _: str) -> Said:
-    """`companion script.py`: its findings, and what its guard says of the later steps."""
+    """`companion script.py`."""
     from companion.command.main import main
 
     Path("script.py").write_text(script, encoding="utf-8")
     with contextlib.suppress(SystemExit, Exception):  # the script's own end
         main(["--json", "report.json", "script.py"])
     report = json.loads(Path("report.json").read_text(encoding="utf-8"))
-    said = [f"{one['rule']}: {one['observed']}" for one in report["findings"]]
-    guard = report["guard"] or {"seen": []}
-    return [*said, *(f"{one['kind']}: {one['observed']}" for one in guard["seen"])]
+    return [f"{one['rule']}: {one['observed']}" for one in report["findings"]]
 
 
 AUDIT = """\
