@@ -15,7 +15,7 @@ from pygments.token import Name, Punctuation, Text, Whitespace, _TokenType
 from sphinx.application import Sphinx
 from sphinx.highlighting import PygmentsBridge
 
-PLAIN = {Name, Punctuation, Whitespace}
+PLAIN = {Name, Punctuation, Punctuation.Indicator, Whitespace}  # the indicator is YAML's dash
 
 Tokens = Iterable[tuple[_TokenType, str]]
 
