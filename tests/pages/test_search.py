@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -11,6 +10,9 @@ from playwright.sync_api import Browser
 from tests.pages.browser import visit
 from tools.serving import serve
 
+BETWEEN = "09_between_backward_and_step.html"
+MOVES = "10_when_the_answer_moves.html"
+RANKS = "11_two_processes.html"
 FOUND = {
     "zero_grad": "glossary.html#zero-grad",
     "momentum buffer": "glossary.html#momentum-buffer",
@@ -34,7 +36,7 @@ FOUND = {
     "model.eval": "glossary.html",
     "DataParallel": "glossary.html#dataparallel-distributeddataparallel",
     "DistributedDataParallel": "glossary.html#dataparallel-distributeddataparallel",
-    "DDP": "11_two_processes.html",
+    "DDP": RANKS,
     "overfitting": "glossary.html#overfitting",
     "requires_grad": "glossary.html#requires-grad",
     "requires_grad_": "02_parameters_and_grad.html",
@@ -49,7 +51,7 @@ FOUND = {
     "one hot": "glossary.html#one-hot",
     "hidden state": "glossary.html#hidden-state",
     "bfloat16": "glossary.html#bfloat16-float16",
-    "half precision": "09_between_backward_and_step.html#half-precision-two-kinds",
+    "half precision": f"{BETWEEN}#half-precision-two-kinds",
     "autocast": "glossary.html#autocast",
     "foreach": "glossary.html#foreach-fused",
     "chain rule": "glossary.html#chain-rule",
@@ -63,7 +65,7 @@ FOUND = {
     "inplace operation": "symptoms.html#error-modified-by-an-inplace-operation",
     "more than 1 value per channel": "symptoms.html#error-expected-more-than-1-value-per-channel",
     "finished reduction": "symptoms.html#error-expected-to-have-finished-reduction",
-    "find_unused_parameters": "11_two_processes.html",
+    "find_unused_parameters": RANKS,
     "unscale_": "symptoms.html#error-unscale-has-already-been-called",
     "lr_scheduler warning": "symptoms.html#warning-lr-scheduler-step-before-optimizer-step",
     "bad in eval mode": "symptoms.html#good-in-train-mode-bad-in-eval-mode",
@@ -101,19 +103,74 @@ FOUND = {
     "thaw": "08_a_whole_script.html#thawing",
     "unfreeze": "08_a_whole_script.html",
     "learning rate reset": "08_a_whole_script.html",
+    "unequal batches": f"{BETWEEN}#unequal-batches",
+    "leftover batches": f"{BETWEEN}#leftover-batches",
+    "accumulation batchnorm": BETWEEN,
+    "sum or mean": "07_adam.html#mean-or-sum",
+    "how much to clip": f"{BETWEEN}#clipping-how-much",
+    "max_norm": BETWEEN,
+    "clip_grad_value_": BETWEEN,
+    "clip by value": BETWEEN,
+    "mixed precision": "glossary.html#mixed-precision",
+    "backward inside autocast": BETWEEN,
+    "scaler order": f"{BETWEEN}#the-scaler-in-order",
+    "scale shrinks": f"{BETWEEN}#a-loss-scale-that-shrinks",
+    "loss scale": f"{BETWEEN}#a-loss-scale-that-shrinks",
+    "scheduler per batch": f"{BETWEEN}#a-scheduler-per-batch-per-epoch-with-accumulation",
+    "scheduler per epoch": f"{BETWEEN}#a-scheduler-per-batch-per-epoch-with-accumulation",
+    "scheduler accumulation": f"{BETWEEN}#a-scheduler-per-batch-per-epoch-with-accumulation",
+    "skipped step": f"{BETWEEN}#a-false-alarm-after-a-skipped-step",
+    "running mean": "glossary.html#running-mean-running-variance",
+    "frozen batchnorm": MOVES,
+    "freeze batch norm": MOVES,
+    "track_running_stats": MOVES,
+    "update_bn": MOVES,
+    "good in train mode": f"{MOVES}#good-in-train-mode-bad-in-eval-mode",
+    "batch of one": f"{MOVES}#a-batch-of-one",
+    "bias before batchnorm": f"{MOVES}#the-bias-before-a-batchnorm",
+    "LBFGS closure": f"{MOVES}#lbfgs-and-its-closure",
+    "step inside backward": f"{MOVES}#a-step-inside-backward",
+    "hook before after": f"{MOVES}#two-hooks-before-and-after",
+    "two hooks": f"{MOVES}#two-hooks-before-and-after",
+    "clip hook": MOVES,
+    "fused": "glossary.html#foreach-fused",
+    "fused step": f"{MOVES}#fused-foreach-the-same-step",
+    "fused same step": f"{MOVES}#fused-foreach-the-same-step",
+    "gradients averaged": f"{RANKS}#gradients-summed-or-averaged",
+    "summed or averaged": f"{RANKS}#gradients-summed-or-averaged",
+    "average gradients": f"{RANKS}#gradients-summed-or-averaged",
+    "average_gradients": RANKS,
+    "DDP learning rate": RANKS,
+    "learning rate processes": f"{RANKS}#the-learning-rate-and-the-number-of-processes",
+    "number of gpus": RANKS,
+    "several gpus": f"{RANKS}#several-gpus-and-a-cluster",
+    "multi gpu": RANKS,
+    "no_sync": "glossary.html#no-sync",
+    "no_sync accumulation": f"{RANKS}#no-sync-and-accumulation",
+    "unused parameters": f"{RANKS}#unused-parameters",
+    "DistributedSampler": "glossary.html#distributedsampler",
+    "set_epoch": RANKS,
+    "sampler padding": RANKS,
+    "uneven batches": RANKS,
+    "accuracy all ranks": RANKS,
+    "loss of all ranks": RANKS,
+    "seed rank": f"{RANKS}#seeds-one-for-each-rank",
+    "manual_seed rank": RANKS,
+    "all_reduce": RANKS,
+    "torchrun": "glossary.html#torchrun",
+    "FSDP": f"{RANKS}#what-fsdp-changes",
+    "SyncBatchNorm": RANKS,
+    "world size": RANKS,
+    "LOCAL_RANK": RANKS,
+    "two processes": f"{RANKS}#one-script-two-processes",
 }
 
 
-def first_results(browser: Browser, book: Path, asked: Iterable[str]) -> dict[str, str]:
-    """What stands first, for each of these words."""
+def test_search_finds_what_a_learner_types(browser: Browser, book: Path) -> None:
     top = {}
     with serve(book, gzipped=False) as address, visit(browser, f"{address}search.html") as reader:
-        for words in asked:
+        for words in FOUND:
             reader.page.goto(f"{address}search.html?q={quote(words)}")
             first_one = reader.page.locator("#search-results ul.search > li > a").first
             top[words] = (first_one.get_attribute("href") or "").rpartition("/")[2]
-    return top
-
-
-def test_search_finds_what_a_learner_types(browser: Browser, book: Path) -> None:
-    assert first_results(browser, book, FOUND) == FOUND
+    assert top == FOUND

@@ -26,7 +26,7 @@ from companion.command.ranks.whole import Look, headline, key_of, later
 from companion.command.report import Report
 from companion.command.scout.tally import ends_well
 from companion.diagnosis.ranks.rules import compare
-from companion.diagnosis.ranks.summary import names_told, summary
+from companion.diagnosis.ranks.summary import Summary, names_told, summary
 from companion.isolation.wall import is_ours
 from companion.isolation.words import words_of
 from companion.records.finding import Finding
@@ -95,7 +95,7 @@ class RanksReport(Report):
             self._printed = True
             self._judge()
             self._steps = count_steps(self._records)
-            self._told_first = self._tell(None)
+            self._told_first = self._tell(self._summary(), None)
             if not self._leave("seen", self._told_first):
                 self._is_told = True
                 sentences, below = self._seen()
@@ -111,15 +111,21 @@ class RanksReport(Report):
         if self._meeting is None:
             super()._say_early()
 
-    def _tell(self, error: BaseException | None) -> Told:
+    def _summary(self) -> Summary:
+        """What the watched steps here tell the others."""
         routine, records = self.scout.routine, self._records
         network = "" if routine is None else routine.network
-        rank, steps = self._place.rank, self._steps
-        watched = bool(records and network)
-        seen = summary(rank, network, records if watched else (), self.scout.tally.parallel, steps)
+        given = records if network else ()
+        parallel = self.scout.tally.parallel
+        seen = summary(self._place.rank, network, given, parallel, self._steps)
         if seen.averaged and not seen.hooked:
             files = {record.file for record in records}
             seen = replace(seen, averages=script_may_average(files))
+        return seen
+
+    def _tell(self, seen: Summary, error: BaseException | None) -> Told:
+        routine = self.scout.routine
+        watched = bool(self._records and routine is not None and routine.network)
         return Told(
             seen,
             self._findings,
@@ -196,7 +202,7 @@ class RanksReport(Report):
             if self._is_here():
                 self._judge()
                 self._note_exit(error, code)
-                told = replace(self._tell(error), summary=self._told_first.summary)
+                told = self._tell(self._told_first.summary, error)
                 self._leave("over", told)
                 self._write()
                 if self._meeting is not None:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from types import FrameType, FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
 from torch.amp.grad_scaler import GradScaler
-from torch.optim.optimizer import (
-    Optimizer,
-)
+from torch.optim.optimizer import Optimizer
 
 from companion.command.scout.own import CALL
 from companion.isolation.objects import attributes, is_a
@@ -22,10 +20,6 @@ from companion.tracing.measure.modules import named_modules, parameters
 from companion.tracing.measure.seen import MOST_BYTES
 from companion.tracing.measure.values import is_lazy, is_plain
 from companion.tracing.measure.watched import Watchable, Watched, alive, held
-
-if TYPE_CHECKING:
-    pass
-
 
 MOST_SNAPSHOTS = 4  # each looks at all living objects
 

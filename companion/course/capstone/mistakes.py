@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 
 from companion.course.capstone.playing import Make
 
@@ -35,30 +34,10 @@ HINTS = {
 }
 
 
-class Mistaken(Optimizer):
-    """`torch.optim.SGD` to read, but for one mistake."""
+class Mistaken(torch.optim.SGD):
+    """`torch.optim.SGD`, with a step to read and one mistake in it."""
 
     mistake = ""
-
-    def __init__(
-        self,
-        params: Any,
-        lr: float | Tensor = 1e-3,
-        momentum: float = 0,
-        dampening: float = 0,
-        weight_decay: float = 0,
-        nesterov: bool = False,
-        maximize: bool = False,
-    ) -> None:
-        defaults = {
-            "lr": lr,
-            "momentum": momentum,
-            "dampening": dampening,
-            "weight_decay": weight_decay,
-            "nesterov": nesterov,
-            "maximize": maximize,
-        }
-        super().__init__(params, defaults)
 
     def step(self, closure: Any = None) -> Any:
         """Move each parameter; no closure is called."""
