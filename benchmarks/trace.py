@@ -36,6 +36,7 @@ from typing import Any
 
 import torch
 import torchvision
+from parts import parts_rows
 from side_by_side import (
     about,
     head,
@@ -147,6 +148,13 @@ MANY_NUMBERS = ["tensors", "bare step, ms", "traced, ms", "more, µs a step", "m
 MANY_NUMBERS += ["quartiles"]
 
 
+WHERE = """## Where the time goes
+
+Of Net, the trace of every line: microseconds a step that are each part's own, by the clock that is
+put around its function, which takes a few itself. What Python takes to tell of lines and calls,
+and calls that mean nothing, stands in no part."""
+
+
 def network_rows(networks: list[str], rounds: int, steps: int) -> Iterator[list[str]]:
     """Every network in every way."""
     for network in networks:
@@ -218,7 +226,11 @@ def main() -> None:
         print()
         measured = many_rows(chosen.tensors, chosen.rounds, chosen.steps)
         second = told(head([], MANY_NUMBERS), map(line, measured))
-    text = ["# One step, watched over bare", machine, explanation, first, MANY, second]
+        print()
+        measured = parts_rows(NETWORKS["Net"](), chosen.rounds, chosen.steps)
+        third = told(head(["part"], ["µs a step"]), map(line, measured))
+    text = ["# One step, watched over bare", machine, explanation, first]
+    text += [MANY, second, WHERE, third]
     chosen.output.write_text("\n\n".join(text) + "\n", encoding="utf-8")
     print(f"\nWritten to {chosen.output.name}")
 

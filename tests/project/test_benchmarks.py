@@ -82,10 +82,11 @@ def test_the_optimizer_table_is_whole_and_the_readme_quotes_it() -> None:
     )
 
 
-def trace_tables(text: str) -> tuple[list[list[str]], list[list[str]]]:
-    """Of a way of watching, and of a number of tensors."""
-    ways, tensors = text.split("## More and more tensors")
-    return rows(ways), rows(tensors)
+def trace_tables(text: str) -> tuple[list[list[str]], list[list[str]], list[list[str]]]:
+    """Of a way of watching, of a number of tensors, and of a part of the trace."""
+    ways, rest = text.split("## More and more tensors")
+    tensors, parts = rest.split("## Where the time goes")
+    return rows(ways), rows(tensors), rows(parts)
 
 
 def check_way(numbers: list[str]) -> None:
@@ -111,7 +112,7 @@ def test_the_trace_benchmark_runs(tmp_path: Path) -> None:
     out = tmp_path / "trace.md"
     tiny = ["--rounds", "3", "--steps", "2", "--tensors", "10", "20"]
     run(TRACE, tmp_path, "Net", *tiny, "--output", str(out)).well()
-    watched, tensors = trace_tables(out.read_text(encoding="utf-8"))
+    watched, tensors, parts = trace_tables(out.read_text(encoding="utf-8"))
     assert [row[:2] for row in watched] == [["Net", way.label] for way in ways]
     for way, (_, _, *numbers) in zip(ways, watched, strict=True):
         if way.installed:
@@ -121,6 +122,7 @@ def test_the_trace_benchmark_runs(tmp_path: Path) -> None:
     assert [row[0] for row in tensors] == ["10", "20"]
     for _, *numbers in tensors:
         check_tensors(numbers)
+    assert all(float(spent) > 0 for _, spent in parts)
     assert {path.name for path in tmp_path.iterdir()} == {"trace.md", "stdout", "stderr"}
 
 
@@ -140,7 +142,8 @@ def test_the_trace_table_is_whole() -> None:
     """Of a run with every network, every package and every number of tensors."""
     benchmark = runpy.run_path(str(TRACE))
     text = TRACE_TABLE.read_text(encoding="utf-8")
-    watched, tensors = trace_tables(text)
+    watched, tensors, parts = trace_tables(text)
+    assert [row[0] for row in parts] == [*runpy.run_path(str(TRACE.with_name("parts.py")))["PARTS"]]
     assert [row[:2] for row in watched] == [
         [network, way.label] for network in benchmark["NETWORKS"] for way in benchmark["WAYS"]
     ]
@@ -153,7 +156,7 @@ def test_the_trace_table_is_whole() -> None:
 
 
 def test_the_readme_quotes_the_trace_table() -> None:
-    watched, _ = trace_tables(TRACE_TABLE.read_text(encoding="utf-8"))
+    watched, *_ = trace_tables(TRACE_TABLE.read_text(encoding="utf-8"))
     medians = {(row[0], row[1]): row[4] for row in watched}
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for way in ("trace, every line", "trace, every=100", 'wandb.watch, log="all", log_freq=1'):
