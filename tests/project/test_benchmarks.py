@@ -19,6 +19,7 @@ from tests.package.running import Ran, forks
 OPTIM = ROOT / "benchmarks/optim.py"
 TRACE = ROOT / "benchmarks/trace.py"
 TRACE_TABLE = TRACE.with_suffix(".md")
+BY_MONITORING = TRACE.with_name("trace_3_13.md")  # what Python 3.12 and newer tell of lines with
 PEERS = ROOT / "benchmarks/peers.py"
 
 
@@ -138,10 +139,11 @@ def test_the_trace_benchmark_needs_every(
 
 
 @pytest.mark.usefixtures("beside")
-def test_the_trace_table_is_whole() -> None:
+@pytest.mark.parametrize(("table", "python"), [(TRACE_TABLE, "3.11"), (BY_MONITORING, "3.13")])
+def test_the_trace_tables_are_whole(table: Path, python: str) -> None:
     """Of a run with every network, every package and every number of tensors."""
     benchmark = runpy.run_path(str(TRACE))
-    text = TRACE_TABLE.read_text(encoding="utf-8")
+    text = table.read_text(encoding="utf-8")
     watched, tensors, parts = trace_tables(text)
     assert [row[0] for row in parts] == [*runpy.run_path(str(TRACE.with_name("parts.py")))["PARTS"]]
     assert [row[:2] for row in watched] == [
@@ -152,7 +154,9 @@ def test_the_trace_table_is_whole() -> None:
     assert [row[0] for row in tensors] == [str(number) for number in benchmark["TENSORS"]]
     for _, *numbers in tensors:
         check_tensors(numbers)
-    assert re.search(r"; Python [\d.]+, torch [\d.]+, .*wandb [\d.]+, lightning [\d.]+\.", text)
+    number = re.search(r"; Python ([\d.]+), torch [\d.]+, .*wandb [\d.]+, lightning [\d.]+\.", text)
+    assert number is not None
+    assert number[1].startswith(f"{python}.")
 
 
 def test_the_readme_quotes_the_trace_table() -> None:
