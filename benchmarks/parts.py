@@ -11,10 +11,10 @@ from typing import Any
 
 from ways import TRACED, Case
 
-from companion.measure.meter import Meter
 from companion.tracing.events.readers import Readers
 from companion.tracing.events.values import Values
 from companion.tracing.follower import Follower
+from companion.tracing.measure.meter import Meter
 from companion.tracing.recorder import Recorder
 
 # A part, and the functions whose time it is; what stands further down is not counted again above.
