@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +22,11 @@ BEGAN = time.monotonic()
 
 # Each worker computes on one core, or they would wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Hundreds of processes import the same: it is compiled once, whatever the shell asks of other
+# programs.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # In the order in which they are begun, the heaviest first: what shares a built book is one group.
 # Every other file is a group of its own; they come last, and fill what time is left.

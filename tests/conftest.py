@@ -11,9 +11,9 @@ from playwright.sync_api import Browser, sync_playwright
 
 from tests import ROOT
 from tests.pages.building import build
+from tests.project.addressed import SITE, URL, address, copy
 from tools.chromium import HOW_TO_GET_IT, QUIET, chromium
 
-ADDRESS = "https://example.org/course/"  # where the course would be published
 NO_BROWSER = f"no Chromium ({HOW_TO_GET_IT})"
 
 
@@ -50,10 +50,12 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same, built for an address."""
-    return built(tmp_path_factory.mktemp("published"), COURSE_URL=ADDRESS)
+    """The same, built for an address of the site and with one of the repository."""
+    root = copy(tmp_path_factory.mktemp("published"))
+    address(root, "--url", URL, "--branch", "published").well()
+    return built(root, root, COURSE_URL=SITE)
 
 
-def built(target: Path, **environment: str) -> Path:
-    build(ROOT / "book", target, variables=environment).well()
+def built(target: Path, root: Path = ROOT, **environment: str) -> Path:
+    build(root / "book", target, root, environment).well()
     return target / "_build/html"

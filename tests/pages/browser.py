@@ -172,8 +172,9 @@ def problems_shift(page: Page) -> list[str]:
 def problems_axe(page: Page) -> list[str]:
     """What axe-core objects to, all rules.
 
-    Nearly all of its time would go into the contrast of thousands of pieces of code in a few
-    colours. Of texts that look the same, in parents of the same kind, three are measured.
+    Nearly all of its time would go into thousands of pieces of code in a few colours. Of texts
+    that look the same, in parents of the same kind, the contrast of three is measured, and pieces
+    of code that are not among them lose their <span>: the page is another one afterwards.
     """
     page.evaluate((files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8"))
     found = page.evaluate(
@@ -198,6 +199,10 @@ def problems_axe(page: Page) -> list[str]:
                     fontSize, fontWeight, ground(element), element.checkVisibility()].join();
                 kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
                 if (kinds.get(kind) <= 3) element.dataset.look = "";
+            }
+            for (const piece of document.querySelectorAll("pre span:not([data-look])")) {
+                const bare = [...piece.attributes].every(one => one.name === "class");
+                if (bare && !piece.childElementCount) piece.replaceWith(...piece.childNodes);
             }
             axe.configure({rules: [{id: "color-contrast", selector: "[data-look]"}]});
             const found = await axe.run(document, {resultTypes: ["violations"], preload: false});
@@ -243,6 +248,34 @@ def problems_sideways(page: Page) -> list[str]:
             for (const child of document.body.children) look(child);
             return problems;
         }"""
+    )
+    return found
+
+
+def problems_form(page: Page, shown: str) -> list[str]:
+    """Printed traces come in a "wide" and a "narrow" form: only the one that fits is seen."""
+    seen: dict[str, list[bool]] = page.evaluate(
+        """() => Object.fromEntries(["wide", "narrow"].map(form => [form,
+            [...document.querySelectorAll(`.where-${form} pre`)].map(pre => pre.offsetHeight > 0),
+        ]))"""
+    )
+    counts = {form: len(those) for form, those in seen.items()}
+    problems = [] if counts["wide"] == counts["narrow"] else [f"traces in each form: {counts}"]
+    for form, those in seen.items():
+        if wrong := sum(one != (form == shown) for one in those):
+            which = "not seen" if form == shown else "seen"
+            problems.append(f"traces in the {form} form that are {which}: {wrong}")
+    return problems
+
+
+def problems_cut(page: Page) -> list[str]:
+    """What of a figure or an error is seen only when it is scrolled.
+
+    Of a chart the point may be at its right edge, of an error the cure at the end.
+    """
+    found: list[str] = page.locator(".course-figure, .traceback pre").evaluate_all(
+        """boxes => boxes.filter(box => box.scrollWidth > box.clientWidth + 1).map(
+            box => `${box.scrollWidth - box.clientWidth} px cut: ${box.outerHTML.slice(0, 80)}`)"""
     )
     return found
 

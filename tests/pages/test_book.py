@@ -14,8 +14,8 @@ import yaml
 
 from companion.course.style import PALETTE
 from tests import CHAPTERS, NAMES, NOTEBOOKS, ROOT
-from tests.conftest import ADDRESS
 from tests.pages.building import build, small_book
+from tests.project.addressed import SITE
 
 THEME = yaml.safe_load((ROOT / "_config.yml").read_text())["sphinx"]["config"]["html_theme_options"]
 
@@ -230,9 +230,9 @@ def test_with_an_address_every_page_does(published: Path) -> None:
     for name, page in pages.items():
         if name == "404.html":
             continue
-        own = ADDRESS + ("" if name == "index.html" else name)
+        own = SITE + ("" if name == "index.html" else name)
         assert meta(page)["og:url"] == own
-        assert meta(page)["og:image"] == f"{ADDRESS}_static/card.png"
+        assert meta(page)["og:image"] == f"{SITE}_static/card.png"
         assert f'<link rel="canonical" href="{own}"' in page.text
         for language in ("en", "x-default"):
             assert f'hreflang="{language}" href="{own}"' in page.text
@@ -243,11 +243,11 @@ def test_sitemap_and_robots(published: Path) -> None:
     text = (published / "sitemap.xml").read_text(encoding="utf-8")
     listed = re.findall(r"<loc>(.*?)</loc>", text)
     wanted = {
-        ADDRESS,
-        *(f"{ADDRESS}{name}.html" for name in [*NOTEBOOKS, "symptoms", "rules", "glossary", "api"]),
+        SITE,
+        *(f"{SITE}{name}.html" for name in [*NOTEBOOKS, "symptoms", "rules", "glossary", "api"]),
     }
     assert sorted(wanted) == sorted(listed)
-    assert f"Sitemap: {ADDRESS}sitemap.xml" in (published / "robots.txt").read_text()
+    assert f"Sitemap: {SITE}sitemap.xml" in (published / "robots.txt").read_text()
 
 
 def test_the_404_page_works_at_any_depth(published: Path) -> None:

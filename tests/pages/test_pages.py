@@ -21,8 +21,10 @@ from tests.pages.browser import (
     WIDE,
     Visit,
     problems_axe,
+    problems_cut,
     problems_focus,
     problems_foreign,
+    problems_form,
     problems_said,
     problems_shift,
     problems_sideways,
@@ -74,6 +76,7 @@ def test_wide_light_and_gzipped(browser: Browser, gzipped: str, pages: list[str]
         return [
             *problems_search_fields(visited.page),
             *problems_downloads(visited.page, name),
+            *problems_form(visited.page, "wide"),
             *problems(visited, 150),
         ]
 
@@ -307,15 +310,20 @@ def test_a_box_shows_at_which_side_it_goes_on(browser: Browser, plain: str) -> N
         assert boxes.locator("xpath=self::*[not(@tabindex)]").first.evaluate(shadow) == "none"
 
 
-def test_charts_and_errors_are_seen_whole(browser: Browser, plain: str) -> None:
-    """Of a chart the point may be at its right edge, of an error the cure at the end."""
-    seen = []
-    for name, visited in tour(browser, plain, [f"{name}.html" for name in NAMES], PHONE):
-        boxes = visited.page.locator(".course-figure:not(:has-text('p.')), .traceback pre")
-        hidden = "boxes => boxes.map(box => box.scrollWidth - box.clientWidth)"
-        seen += [(name, columns) for columns in boxes.evaluate_all(hidden)]
-    assert len(seen) >= 14
-    assert [(name, hidden) for name, hidden in seen if hidden > 0] == []
+def test_what_is_wide_fits_a_phone(browser: Browser, plain: str) -> None:
+    """Charts and errors are seen whole; what a line did stands below it, in traces and diagrams."""
+    boxes = traces = 0
+
+    def look(_: str, visited: Visit) -> list[str]:
+        nonlocal boxes, traces
+        boxes += visited.page.locator(".course-figure, .traceback pre").count()
+        traces += visited.page.locator(".where-narrow pre").count()
+        return [*problems_cut(visited.page), *problems_form(visited.page, "narrow")]
+
+    names = [f"{name}.html" for name in [*NAMES, "rules"]]
+    look_at_all(tour(browser, plain, names, PHONE), look)
+    assert boxes >= 14
+    assert traces >= 50
 
 
 def test_a_finding_leads_to_its_section_by_name(browser: Browser, plain: str) -> None:

@@ -18,8 +18,10 @@ from tests.pages.browser import (
     NARROW,
     Visit,
     problems_axe,
+    problems_cut,
     problems_focus,
     problems_foreign,
+    problems_form,
     problems_offline,
     problems_said,
     problems_shift,
@@ -46,9 +48,15 @@ CHECKS: dict[str, Callable[[Visit], list[str]]] = {
     "axe": lambda visit: problems_axe(visit.page),
     "sideways": lambda visit: problems_sideways(visit.page),
     "focus": lambda visit: problems_focus(visit.page, 5),
+    "form": lambda visit: problems_form(visit.page, "narrow"),
+    "cut": lambda visit: problems_cut(visit.page),
 }
 OFFLINE = {"offline": problems_offline}
 SCRIPTLESS = {"scriptless": problems_without_scripts}
+
+WIDE_FORM = "<div class='where-wide'><pre>a line</pre></div>"
+NARROW_FORM = "<div class='where-narrow'><pre>a line</pre></div>"
+SCROLLS, WIDE_SVG = "overflow: auto", "<svg width='900'></svg>"
 
 BROKEN = [
     ("said", "<script>console.error('oh')</script>", "error: oh"),
@@ -85,6 +93,11 @@ BROKEN = [
     ),
     ("focus", "<style>a:focus {outline: none}</style><a href='#'>link</a>", "focus not seen on"),
     ("focus", "<a href='#' style='position: absolute; left: -99px'>x</a>", "what is not seen"),
+    ("form", WIDE_FORM + NARROW_FORM, "traces in the wide form that are seen: 1"),
+    ("form", NARROW_FORM, "traces in each form: {'wide': 0, 'narrow': 1}"),
+    ("form", "<div hidden>" + WIDE_FORM + NARROW_FORM + "</div>", "narrow form that are not seen"),
+    ("cut", f"<div class='course-figure' style='{SCROLLS}'>{WIDE_SVG}</div>", "px cut: <div"),
+    ("cut", f"<div class='traceback'><pre style='{SCROLLS}'>{WIDE_SVG}</pre></div>", "cut: <pre"),
     ("offline", "<a href='gone.html'>link</a>", "leads nowhere: file:///"),
     ("offline", "<img alt='' src='gone.png'>", "picture not shown: file:///"),
     ("offline", "<link rel='stylesheet' href='gone.css'>", "leads nowhere: file:///"),
@@ -106,6 +119,8 @@ FINE = [
     ("sideways", "<nav style='position: fixed; left: -300px; width: 300px'>drawer</nav>"),
     ("sideways", "<p style='width: 400px; display: none'>wide</p>"),
     ("focus", "<a href='#'>link</a> <button>button</button>"),
+    ("form", "<div hidden>" + WIDE_FORM + "</div>" + NARROW_FORM),
+    ("cut", f"<pre style='{SCROLLS}'>{WIDE_SVG}</pre>"),
     ("offline", "<a href='index.html#x'>link</a> <a href='https://other.invalid/'>link</a>"),
     ("scriptless", "<details><summary>Solution</summary><p>hidden until asked for</p></details>"),
 ]  # fmt: skip

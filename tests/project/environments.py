@@ -51,7 +51,7 @@ def clean(folder: Path, *names: str) -> Path:
     for one in closure([*names]).values():
         files = [Path(str(path)) for path in one.files or []]
         for path in files:
-            if path.parts[0] not in ("..", "__pycache__") and path.suffix != ".pyc":
+            if path.parts[0] not in ("..", "__pycache__"):
                 (target / path).parent.mkdir(parents=True, exist_ok=True)
                 link(Path(str(one.locate_file(path))), target / path)
     return python

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import sys
 from pathlib import Path
 
@@ -13,42 +12,14 @@ import yaml
 from bs4 import BeautifulSoup
 
 from tests import CHAPTERS, NAMES, ROOT
-from tests.package.running import Ran, python, run
+from tests.package.running import run
 from tests.pages.building import build
-
-TOOL = "tools/set_address.py"
-# No owner can have this name there: it has a dot.
-URL = "https://github.com/no.owner/no-name"
-SITE = "https://example.org/course/"
-PLACES = ["_config.yml", "pyproject.toml", "README.md", "CITATION.cff", "book/index.md"]
-
-
-def copy(folder: Path) -> Path:
-    """A copy of all that can name the address, as committed."""
-    folder.mkdir(exist_ok=True)
-    ignored = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
-    for name in "book", "tools":
-        shutil.copytree(ROOT / name, folder / name, ignore=ignored)
-    for path in [*PLACES, "Makefile"]:
-        shutil.copy(ROOT / path, folder / path)
-    return folder
-
-
-def without(folder: Path) -> Path:
-    """The same, and the address taken out: whoever owns the repository may have committed one."""
-    copy(folder)
-    address(folder, "--url", "none", "--site", "none").well()
-    return folder
+from tests.project.addressed import PLACES, SITE, TOOL, URL, address, copy, without
 
 
 def texts(root: Path) -> dict[str, str]:
     paths = [*map(Path, PLACES), *(path.relative_to(ROOT) for path in CHAPTERS)]
     return {str(path): (root / path).read_text(encoding="utf-8") for path in paths}
-
-
-def address(root: Path, *arguments: str) -> Ran:
-    """Run the tool as a fresh machine can: -I -S leaves only the standard library."""
-    return python(root, "-I", "-S", TOOL, *arguments)
 
 
 def test_every_place_agrees(tmp_path: Path) -> None:
@@ -216,11 +187,8 @@ def test_without_an_address_there_is_only_the_download(book: Path, tmp_path: Pat
     assert "Colab" not in (book / "index.html").read_text(encoding="utf-8")
 
 
-def test_buttons_open_the_right_file(tmp_path: Path) -> None:
-    copy(tmp_path)
-    address(tmp_path, "--url", URL, "--branch", "published").well()
-    build(tmp_path / "book", tmp_path, root=tmp_path).well()
-    for page in (tmp_path / f"_build/html/{name}.html" for name in NAMES):
+def test_buttons_open_the_right_file(published: Path) -> None:
+    for page in (published / f"{name}.html" for name in NAMES):
         path = f"book/{page.stem}.ipynb"
         assert (ROOT / path).exists()
         assert buttons(page) == {
@@ -232,5 +200,5 @@ def test_buttons_open_the_right_file(tmp_path: Path) -> None:
         }
         downloaded = (page.parent / buttons(page)["Download notebook"]).read_text(encoding="utf-8")
         assert f"git+{URL}@published" in downloaded
-    index = (tmp_path / "_build/html/index.html").read_text(encoding="utf-8")
+    index = (published / "index.html").read_text(encoding="utf-8")
     assert f"git+{URL}@published" in index

@@ -13,7 +13,6 @@ sections of the front page; and what our extensions do to a finished page is not
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,9 +55,9 @@ def document(site: Path) -> str:
         prepare(article, name, set(order))
     entries = [entry for name in order for entry in contents(articles[name], name)]
     result = _assemble(front, articles, entries)
-    check(result)
+    by_id = check(result)
     for link in result.select(".routine-player a[href^='#']"):
-        _name_the_target(result, link)
+        _name_the_target(result, link, by_id[str(link["href"])[1:]])
     return "<!doctype html>\n" + str(result)
 
 
@@ -80,12 +79,12 @@ def prepare(article: Tag, name: str, known: set[str]) -> None:
     """Make one page's text fit to stand among the others."""
     for useless in article.select(SCREEN_ONLY):
         useless.decompose()
-    for link in article.select("a[href]"):
+    for link in article.find_all("a", href=True):
         if _elsewhere(str(link["href"]), known):
             link.unwrap()
-    for details in article.select("details"):
+    for details in article.find_all("details"):
         details["open"] = ""
-    for code in article.select("pre"):
+    for code in article.find_all("pre"):
         fit(code)
     own_ids(article, name, known)
     article.name = "section"
@@ -232,23 +231,31 @@ def _page_of(result: BeautifulSoup, anchor: str) -> Tag:
     return result.new_tag("span", attrs={"class": "page-of", "data-page-of": anchor})
 
 
-def _name_the_target(result: BeautifulSoup, link: Tag) -> None:
+def _name_the_target(result: BeautifulSoup, link: Tag, target: Tag) -> None:
     """Where a finding is explained: on paper by heading and page, not by a file's name."""
-    target = one(result, f'[id="{str(link["href"])[1:]}"]')
     link.string = one(target, "h1, h2, h3").get_text() + ", p. "
     link.append(_page_of(result, str(target["id"])))
 
 
-def check(result: BeautifulSoup) -> None:
-    """Every id once, every reference to one that is there."""
-    ids = Counter(str(element["id"]) for element in result.select("[id]"))
-    if twice := sorted(name for name, times in ids.items() if times > 1):
-        raise ValueError(f"ids that occur twice: {', '.join(twice[:5])}")
-    referred = {str(a["href"])[1:] for a in result.select('[href^="#"]')}
+def check(result: BeautifulSoup) -> dict[str, Tag]:
+    """Every id once, every reference to one that is there; the elements by their ids."""
+    by_id: dict[str, Tag] = {}
+    twice: set[str] = set()
+    referred: set[str] = set()
     for element in result.find_all(True):
         for key, value in element.attrs.items():
-            referred |= set(re.findall(r"url\(#([^)]+)\)", str(value)))
-            if key in NAMES_AN_ID:
-                referred |= set(str(value).split())
-    if missing := sorted(referred - set(ids)):
+            text = str(value)
+            referred |= set(re.findall(r"url\(#([^)]+)\)", text))
+            if key == "id":
+                if text in by_id:
+                    twice.add(text)
+                by_id[text] = element
+            elif key in NAMES_AN_ID:
+                referred |= set(text.split())
+            elif key == "href" and text.startswith("#"):
+                referred.add(text[1:])
+    if twice:
+        raise ValueError(f"ids that occur twice: {', '.join(sorted(twice)[:5])}")
+    if missing := sorted(referred - set(by_id)):
         raise ValueError(f"references that lead nowhere: {', '.join(missing[:5])}")
+    return by_id
