@@ -14,7 +14,7 @@ from bs4 import BeautifulSoup
 from tests import CHAPTERS, NAMES, ROOT
 from tests.package.running import run
 from tests.pages.building import build
-from tests.project.addressed import PLACES, SITE, TOOL, URL, address, copy, without
+from tests.project.addressed import PLACES, SITE, URL, address, copy, without
 
 
 def texts(root: Path) -> dict[str, str]:
