@@ -26,7 +26,8 @@ from tests.project.environments import clean, run
 SOON = "02_parameters_and_grad"
 BRANCH = "published"  # not the repository's default
 # What Colab has, of all that a chapter imports; and what runs a notebook.
-THERE = ["torch", "torchvision", "matplotlib", "scikit-learn", "tqdm", "ipykernel", "nbclient"]
+THERE = ["torch", "torchvision", "numpy", "matplotlib", "scikit-learn", "tqdm"]
+THERE += ["ipykernel", "nbclient"]
 RUN = """\
 import nbformat
 from nbclient import NotebookClient
