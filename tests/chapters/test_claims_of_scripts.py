@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 from contextlib import suppress
 
@@ -15,6 +16,26 @@ from tests.chapters.claims import Claims, Run
 
 CLAIMS = Claims()
 said = CLAIMS.said
+
+
+@said(
+    "08",
+    "`torch.use_deterministic_algorithms(True)` takes those that are deterministic, and raises an "
+    "error where there is none.",
+)
+def what_is_deterministic() -> None:
+    """By its docstring, and by a write to the same place twice, which has no order on a CPU too."""
+    text = re.sub(r"\s+", " ", torch.use_deterministic_algorithms.__doc__ or "")
+    assert "operations will use deterministic algorithms when available, and if only " in text
+    assert "they will throw a :class:`RuntimeError`" in text
+    twice = torch.tensor([0, 0]), torch.tensor([1.0, 2.0])
+    torch.use_deterministic_algorithms(True)
+    try:
+        with pytest.raises(RuntimeError, match="put_ does not have a deterministic"):
+            torch.zeros(1).put_(*twice)
+        assert torch.zeros(1).put_(*twice, accumulate=True).item() == 3
+    finally:
+        torch.use_deterministic_algorithms(False)
 
 
 @said(

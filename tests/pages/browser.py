@@ -274,7 +274,7 @@ def problems_cut(page: Page) -> list[str]:
     Of a chart the point may be at its right edge, of an error the cure at the end.
     """
     found: list[str] = page.locator(".course-figure, .traceback pre").evaluate_all(
-        """boxes => boxes.filter(box => box.scrollWidth > box.clientWidth + 1).map(
+        """boxes => boxes.filter(box => box.scrollWidth > box.clientWidth).map(
             box => `${box.scrollWidth - box.clientWidth} px cut: ${box.outerHTML.slice(0, 80)}`)"""
     )
     return found

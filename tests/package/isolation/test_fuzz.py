@@ -13,7 +13,7 @@ import pytest
 from tests.package.isolation.fuzzing.running import Ran, compare, runner
 from tests.package.isolation.fuzzing.script import recipe, write
 
-SEEDS = range(30)
+SEEDS = range(60)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
