@@ -12,6 +12,7 @@ from torch import nn
 from torch.amp.grad_scaler import GradScaler
 from torch.optim.optimizer import Optimizer
 
+from companion.command.scout.lasting import passing
 from companion.command.scout.own import CALL
 from companion.isolation.objects import attributes, is_a
 from companion.tracing.code.frames import local_variables
@@ -79,11 +80,18 @@ class Found:
 
     def named(self, frames: list[FrameType]) -> dict[str, Watchable]:
         """All that is to be watched; `frames` are the user's, outermost first."""
-        modules = [module for module in alive(nn.Module) if "_modules" in attributes(module)]
         optimizers = list(filter(_is_built, alive(Optimizer)))
         everything = _all_held(optimizers)
-        networks = [m for m in modules if _has(self.forwarded, m) or _is_held(m, everything)]
+        networks = [
+            one
+            for one in alive(nn.Module)
+            if "_modules" in attributes(one)
+            and (_has(self.forwarded, one) or _is_held(one, everything))
+        ]
         outermost = _outermost(networks) or _outermost(networks, frozen=True)
+        if gone := {id(one) for one in passing(outermost, networks, frames)}:
+            networks = [one for one in networks if id(one) not in gone]
+            outermost = _outermost(networks) or _outermost(networks, frozen=True)
         ours = {id(p) for net in outermost for p in parameters(net)}
         fitting = [o for o in optimizers if not ours.isdisjoint(held(o))]
         scalers = [s for s in alive(GradScaler) if attributes(s).get("_enabled") is True][:1]

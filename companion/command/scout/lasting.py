@@ -1,0 +1,59 @@
+"""Which networks are there for as long as their optimizer is, and which only while a line runs."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Sequence
+from types import FrameType, MethodType
+
+from torch import nn
+from torch.optim.optimizer import Optimizer
+
+from companion.isolation.objects import is_a
+from companion.tracing.code.frames import local_variables
+from companion.tracing.measure.modules import parameters
+
+
+def passing(
+    outermost: Sequence[nn.Module], networks: Sequence[nn.Module], frames: Sequence[FrameType]
+) -> list[nn.Module]:
+    """Those that only a call under way holds, and whose parameters are others' as well.
+
+    `net[:2](x)` makes a network of two layers of `net`, `nn.Sequential(flatten, net)(x)` one
+    around it; both are gone with the line.
+
+    Args:
+        outermost: The networks to be judged.
+        networks: All that there are.
+        frames: The user's that run, outermost first.
+    """
+    lasting = _lasting(frames)
+    ours = {id(outermost), id(networks)}
+    found = [one for one in outermost if id(one) not in lasting and not _is_kept(one, ours)]
+    gone = set(map(id, found))
+    others = {id(p) for one in networks if id(one) not in gone for p in parameters(one)}
+    return [one for one in found if others.issuperset(id(p) for p in parameters(one))]
+
+
+def _lasting(frames: Sequence[FrameType]) -> set[int]:
+    """What the variables hold, as far out as the outermost one that holds an optimizer."""
+    found: set[int] = set()
+    for i, values in enumerate([*local_variables(frame).values()] for frame in frames):
+        has_optimizer = any(is_a(value, Optimizer) for value in values)
+        if i == 0 or has_optimizer:
+            found.update(map(id, values))
+        if has_optimizer:
+            break
+    return found
+
+
+def _is_kept(network: nn.Module, ours: set[int]) -> bool:
+    """Whether an object holds it: no frame, no bound method, no frame's dict of a method."""
+    for holder in gc.get_referrers(network):  # no generator: it would be a holder
+        is_call = type(holder) is dict and holder.get("self") is network
+        if not is_call and type(holder) not in _RUNNING and id(holder) not in ours:
+            return True
+    return False
+
+
+_RUNNING = (FrameType, MethodType)
