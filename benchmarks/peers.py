@@ -2,7 +2,8 @@
 
 Every package that says it finds mistakes in PyTorch training code is given the same scripts:
 
-- **tests**: the loops of this project's tests, broken, repaired and sound, each made a script.
+- **tests**: the loops of this project's tests, broken, repaired and sound, each made a script; two
+  sound ones are left out, which alone never train, or never train a part.
 - **explain**: the scripts of `companion explain`, broken and repaired.
 - **folder**: scripts that companion had missed when they were written, most of them; a folder
   beside the repository, named by `--loops`.
