@@ -28,11 +28,15 @@ def passing(
         frames: The user's that run, outermost first.
     """
     lasting = _lasting(frames)
-    ours = {id(outermost), id(networks)}
-    found = [one for one in outermost if id(one) not in lasting and not _is_kept(one, ours)]
-    gone = set(map(id, found))
+    doubtful = tuple(one for one in outermost if id(one) not in lasting)
+    kept = _kept(doubtful, [outermost, networks])
+    gone = {id(one) for one in doubtful} - kept
     others = {id(p) for one in networks if id(one) not in gone for p in parameters(one)}
-    return [one for one in found if others.issuperset(id(p) for p in parameters(one))]
+    return [
+        one
+        for one in doubtful
+        if id(one) in gone and others.issuperset(id(p) for p in parameters(one))
+    ]
 
 
 def _lasting(frames: Sequence[FrameType]) -> set[int]:
@@ -47,13 +51,14 @@ def _lasting(frames: Sequence[FrameType]) -> set[int]:
     return found
 
 
-def _is_kept(network: nn.Module, ours: set[int]) -> bool:
-    """Whether an object holds it: no frame, no bound method, no frame's dict of a method."""
-    for holder in gc.get_referrers(network):  # no generator: it would be a holder
-        is_call = type(holder) is dict and holder.get("self") is network
-        if not is_call and type(holder) not in _RUNNING and id(holder) not in ours:
-            return True
-    return False
-
-
-_RUNNING = (FrameType, MethodType)
+def _kept(networks: tuple[nn.Module, ...], ours: Sequence[object]) -> set[int]:
+    """Which of them an object holds: no frame, no bound method, no frame's dict of a method."""
+    found: set[int] = set()
+    skipped = {id(networks), *map(id, ours)}
+    for holder in gc.get_referrers(*networks) if networks else ():
+        if type(holder) not in (FrameType, MethodType) and id(holder) not in skipped:
+            held = set(map(id, gc.get_referents(holder)))
+            if type(holder) is dict:
+                held.discard(id(holder.get("self")))
+            found |= held
+    return found
