@@ -39,8 +39,9 @@ book: $(READY)
 	@$(VENV)/bin/jupyter-book build book --config _config.yml --path-output . -W -n --keep-going -q
 	@echo "Done. Open $(CURDIR)/$(BOOK)"
 
-# Two workers, each a group of tests at a time (conftest.py), and the types beside them.
-PYTEST := $(PY) -m pytest -n 2
+# Each worker runs a group of tests at a time (conftest.py), and the types are checked beside them.
+# Three of them on two cores: who looks at a page or starts a process, waits for it.
+PYTEST := $(PY) -m pytest -n 3
 
 test: $(READY)
 	$(PY) -m ruff check .

@@ -28,13 +28,17 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-# In the order in which they are begun, the heaviest first: what shares a built book is one group.
-# Every other file is a group of its own; they come last, and fill what time is left.
+# They share a book that is built with an address.
+PUBLISHED = ("pages/test_pages", "pages/test_book", "pages/test_security", "project/test_address")
+
+# In the order in which they are begun, the heaviest first. The last of them takes what is left of
+# the pages. Every other file is a group of its own; they come last, and fill what time is left.
 GROUPS = {
-    "pages": ("tests/pages/", "tests/project/test_address.py"),
+    "pages": tuple(f"tests/{name}.py" for name in PUBLISHED),
     "colab": ("tests/chapters/test_colab.py",),
     "wheel": ("tests/project/test_wheel.py",),
     "jupyter": ("tests/chapters/test_player_lab.py",),
+    "screens": ("tests/pages/",),
 }
 
 

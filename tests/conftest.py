@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from playwright.sync_api import Browser, sync_playwright
 
 from tests import ROOT
@@ -43,9 +44,19 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(scope="session")
-def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the freshly built book, index.html in it; no site, also where one is set."""
-    return built(tmp_path_factory.mktemp("book"), COURSE_URL="")
+def book(tmp_path_factory: pytest.TempPathFactory, testrun_uid: str) -> Path:
+    """The folder of the freshly built book, index.html in it; no site, also where one is set.
+
+    Two groups of tests look at it: the worker that asks first builds it, the other one waits.
+    """
+    base = tmp_path_factory.getbasetemp()
+    target = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"book-{testrun_uid}"
+    with FileLock(f"{target}.lock"):
+        done = target / "done"
+        if not done.exists():
+            built(target, COURSE_URL="")
+            done.touch()
+    return target / "_build/html"
 
 
 @pytest.fixture(scope="session")
