@@ -143,6 +143,8 @@ def _fits(one: Ingredient, loop: Loop, others: list[Ingredient]) -> bool:
     """Whether an ingredient can stand beside others."""
     if one.before and not loop.scoped:
         return False
+    if "raise_signal" in one.body and "threading" in loop.start:
+        return False  # the handler runs in the main thread, at no fixed line
     taken = [other for other in others if other.forward or other.backward]
     return not (taken and (one.forward or one.backward))
 
