@@ -264,6 +264,32 @@ def what_cuda_does_to_parameters() -> None:
     assert weight.dtype is torch.float64
 
 
+@said("12", "on a GPU, `torch.cuda.memory_allocated()`")
+def what_is_in_use() -> None:
+    text = re.sub(r"\s+", " ", torch.cuda.memory_allocated.__doc__ or "")
+    assert "Return the current GPU memory occupied by tensors in bytes" in text
+
+
+@said("12", "The diagnosis says nothing of any of them")
+def what_is_kept_without_a_graph() -> None:
+    net = nn.Linear(4, 3)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    kept: list[Any] = []
+    with companion.trace(net, optimizer) as routine:
+        for inputs in torch.randn(4, 16, 4):
+            outputs = net(inputs)
+            loss = outputs.square().mean()
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            kept.append(loss.item())
+            kept.append(loss.detach())
+            kept.append(outputs.detach())
+            kept.append(outputs.detach()[0])
+            kept.append(outputs.detach()[0].clone())
+    assert routine.diagnose() == []
+
+
 @CLAIMS.each()
 def test_it_is_so(run: Run) -> None:
     CLAIMS.hold(run)

@@ -162,6 +162,16 @@ FOUND = {
     "world size": RANKS,
     "LOCAL_RANK": RANKS,
     "two processes": f"{RANKS}#one-script-two-processes",
+    "model not learning": "symptoms.html",
+    "memory increases": "symptoms.html",
+    "loss increases after loading": "symptoms.html",
+    "nondeterministic": "symptoms.html",
+    "dropout still active": "symptoms.html",
+    "remaining batches": BETWEEN,
+    "WGAN gradient penalty": "05_inside_backward.html",
+    "learning rate finder": "08_a_whole_script.html",
+    "intermediate gradient": "02_parameters_and_grad.html",
+    "discriminative learning rates": "glossary.html",
 }
 
 
