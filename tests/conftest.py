@@ -54,6 +54,7 @@ def book(tmp_path_factory: pytest.TempPathFactory, testrun_uid: str) -> Path:
     with FileLock(f"{target}.lock"):
         done = target / "done"
         if not done.exists():
+            target.mkdir(exist_ok=True)
             built(target, COURSE_URL="")
             done.touch()
     return target / "_build/html"
