@@ -82,7 +82,8 @@ def names_of_options() -> frozenset[str]:
 def _parser(prog: str) -> Parser:
     parser = Parser(
         prog=prog,
-        usage="%(prog)s [options] (script.py | notebook.ipynb | -m module) [arguments]\n"
+        usage="%(prog)s [options] script.py|notebook.ipynb [arguments]\n"
+        "       %(prog)s [options] -m module [arguments]\n"
         "       %(prog)s explain RULE\n       %(prog)s rules",
         description="Run a training script or notebook, unedited, and report on stderr which of "
         "its lines changed what in its first steps, and what is wrong with them. Later, lines "
@@ -93,7 +94,6 @@ def _parser(prog: str) -> Parser:
         f"wrong, it is {FOUND}; not where it is one of several processes. A comment "
         "`# companion: ignore[rule]` accepts a finding on its line. [tool.companion] in "
         "pyproject.toml takes steps, every, guard, select, ignore, fail-on and per-file-ignores.",
-        allow_abbrev=False,
     )
     add = parser.add_argument
     add("--steps", type=positive, metavar="N", help="how many steps to watch (3)")

@@ -5,13 +5,24 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+import textwrap
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from companion.render.columns import wrapped
 from companion.render.terminal import columns_of
 
 _ONE = re.compile(r"argument (\S+): (expected one argument|ignored explicit argument '(.*)')")
+
+
+class _Help(argparse.HelpFormatter):
+    """Broken between words: argparse breaks at hyphens, too, such as those of options."""
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(text, width, break_on_hyphens=False, break_long_words=False)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n".join(indent + line for line in self._split_lines(text, width - len(indent)))
 
 
 class Parser(argparse.ArgumentParser):
@@ -22,6 +33,15 @@ class Parser(argparse.ArgumentParser):
     """
 
     missing: Callable[[], str] | None = None
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=_Help, allow_abbrev=False, **options)
+
+    def format_help(self) -> str:
+        """As argparse lays it out; the usage, too, where a terminal has no room."""
+        lines = super().format_help().splitlines()
+        width = columns_of(sys.stdout)
+        return "".join(f"{part}\n" for one in lines for part in wrapped(one, width, deeper=4))
 
     def error(self, message: str) -> NoReturn:
         """Say it, and exit."""

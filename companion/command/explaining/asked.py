@@ -19,7 +19,7 @@ WORDS = {
 def tell(words: Sequence[str], prog: str) -> None:
     """Print what is asked for; `words` begin with one of `WORDS`."""
     what = words[0]
-    parser = Parser(prog=prog, description=WORDS[what], allow_abbrev=False)
+    parser = Parser(prog=prog, description=WORDS[what])
     if what == "explain":
         parser.add_argument("names", nargs="*", metavar="RULE", help="as a finding gives it")
     asked, strangers = parser.parse_known_args(words[1:])

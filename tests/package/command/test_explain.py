@@ -118,6 +118,17 @@ def test_a_script_of_that_name_is_run(tmp_path: Path) -> None:
     assert forks().run(tmp_path, "rules", how="command").well().out == "my own\n"
 
 
+@pytest.mark.parametrize("width", [40, 60, 80])
+@pytest.mark.parametrize("words", [["--help"], ["explain", "--help"], ["rules", "--help"]])
+def test_help_fits(words: list[str], width: int, tmp_path: Path) -> None:
+    narrow = {"COLUMNS": str(width)}
+    told = forks().run(tmp_path, *words, how="command", variables=narrow).well().out
+    wide = {"COLUMNS": "1000"}
+    whole = forks().run(tmp_path, *words, how="command", variables=wide).well().out
+    assert [line for line in told.splitlines() if len(line) > width and " " in line.strip()] == []
+    assert told.split() == whole.split()
+
+
 @pytest.mark.parametrize("option", ["--version", "-V"])
 def test_the_version(option: str, tmp_path: Path) -> None:
     told = forks().run(tmp_path, option, how="command").well().out

@@ -66,6 +66,16 @@ def test_nothing_is_wider_than_the_terminal(tmp_path: Path) -> None:
     assert block.split() == wanted.split()
 
 
+def test_a_rule_that_is_silent_in_one_process_may_speak_in_another(tmp_path: Path) -> None:
+    """So a comment that names it is not called idle; one that names no rule is."""
+    comment = "sgd.step()  # companion: ignore[accumulates, acumulates]"
+    text = START + SOUND["as it should be"].replace("sgd.step()", comment)
+    report = launch(tmp_path, {"idle": text})["idle"].report
+    said = [line for line in report.splitlines() if "ignores nothing" in line]
+    assert len(said) == 1
+    assert "no rule is called 'acumulates'" in said[0]
+
+
 def test_too_few_steps_of_one_in_so_many_are_said(tmp_path: Path) -> None:
     scripts = {"few": START + BROKEN["around it"][0]}
     said = launch(tmp_path, scripts, "--every", "9")["few"].report
