@@ -46,6 +46,10 @@ def _check_module(name: str) -> None:
     stem, kind = os.path.splitext(name)
     if kind in KINDS and os.path.isfile(name) and not os.path.isdir(stem):
         raise ValueError(f"-m takes the name of a module, and this is a file: companion {name}")
+    path = name.replace(os.sep, "/")
+    if "/" in path:
+        dotted = ".".join(part for part in path.split("/") if part.strip(".")) or "package.train"
+        raise ValueError(f"-m takes the name of a module, with dots: -m {dotted}")
 
 
 def _inside(folder: str) -> str:
@@ -60,6 +64,10 @@ def _inside(folder: str) -> str:
 def _meant(script: str, arguments: Sequence[str]) -> str:
     """What was meant, where it can be guessed; else what there is."""
     folder, name = os.path.split(script)
+    if os.path.islink(script):
+        return "it is a link that leads nowhere"
+    if os.path.isfile(folder):
+        return f"did you mean {folder}?"
     if folder and not os.path.isdir(folder):
         return f"there is no folder {folder!r}"
     beside = _names_in(folder)
@@ -80,7 +88,7 @@ def _command(name: str) -> str | None:
     """What of our own is called so, or nearly so."""
     if name in ("help", "version"):
         return f"--{name}"
-    rule = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.85)
+    rule = difflib.get_close_matches(name.lower(), NAMES, n=1, cutoff=0.85)
     if rule:
         return f"explain {rule[0]}"
     word = difflib.get_close_matches(name, WORDS, n=1, cutoff=0.75)
@@ -105,7 +113,9 @@ def _what_is_there(folder: str) -> str:
 
 
 def _scripts_in(folder: str) -> list[str]:
-    return sorted(one for one in _names_in(folder) if one.endswith(KINDS) and one[0] not in "._")
+    named = [one for one in _names_in(folder) if one.endswith(KINDS) and one[0] not in "._"]
+    found = [one for one in named if os.path.exists(os.path.join(folder, one))]
+    return sorted(found, key=lambda name: (not name.endswith(KINDS[0]), name))
 
 
 def _names_in(folder: str) -> list[str]:

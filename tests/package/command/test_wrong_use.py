@@ -15,7 +15,7 @@ ANSWERS = {
     "--": "which script? companion train.py, or companion -m package.train",
     "trian.py": "no such script: 'trian.py'; did you mean train.py?",
     "train": "no such script: 'train'; did you mean train.py?",
-    "nope.py": "no such script: 'nope.py'; in this folder there are broken.ipynb, julia.ipyn",
+    "nope.py": "no such script: 'nope.py'; in this folder there are train.py, broken.ipynb, ",
     "package/nope.py": "no such script: 'package/nope.py'; in package there is pretrain.py",
     "empty/nope.py": "no such script: 'empty/nope.py'; no script is in empty",
     "deep/none.py": "no such script: 'deep/none.py'; there is no folder 'deep'",
@@ -26,6 +26,9 @@ ANSWERS = {
     "explian accumulates": "no such script: 'explian'; did you mean companion explain RULE?",
     "acumulates": "no such script: 'acumulates'; did you mean companion explain accumulates?",
     "help": "no such script: 'help'; did you mean companion --help?",
+    "link.py": "no such script: 'link.py'; it is a link that leads nowhere",
+    "train.py/": "no such script: 'train.py/'; did you mean train.py?",
+    "-m package/pretrain": "-m takes the name of a module, with dots: -m package.pretrain",
     "-m train.py": "-m takes the name of a module, and this is a file: companion train.py",
     "-mtrain": "behind -m stands a space: -m train",
     "package": "'package' is a folder without a __main__.py; name the script in it, such as "
@@ -58,6 +61,7 @@ ANSWERS = {
     "--output none/report train.py": "--output: no file can be written there: ",
     "explain": "explain: which rule? companion explain accumulates; `companion rules` lists them",
     "explain --all": "explain: no option is called '--all'; names of rules stand here, and nothing",
+    "explain ACCUMULATES": "no rule is called 'ACCUMULATES'; did you mean accumulates",
     "rules accumulates": "rules: 'accumulates' is too much: companion explain accumulates",
     "explain acumulates": "no rule is called 'acumulates'; did you mean accumulates?",
 }
@@ -73,6 +77,7 @@ def test_one_line(words: str, start: Start, tmp_path: Path) -> None:
         tmp_path, '{"cells": [], "metadata": {"kernelspec": {"language": "julia"}}}', "julia.ipynb"
     )
     (tmp_path / "empty").mkdir()
+    (tmp_path / "link.py").symlink_to("nowhere")
     ran = start(*words.split())
     assert (ran.code, ran.out) == (2, "")
     (line,) = ran.err.splitlines()
