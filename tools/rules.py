@@ -64,10 +64,9 @@ def page() -> str:
 def section(rule: Rule | RankRule) -> str:
     """What stands there of one rule."""
     example = EXAMPLES[rule.name]
-    found = "\n".join(as_text(one) for one in judged(rule.name, example))
-    by = f"\n    explained by: companion explain {rule.name}"
     here = rule.section.startswith(f"{PAGE.stem}.html#")
-    found = found.replace(by, "" if here else f"\n    explained in: {rule.section}")
+    leads = "" if here else f"\n    explained in: {rule.section}"
+    found = "\n".join(as_text(one, guided=False) + leads for one in judged(rule.name, example))
     assert judged(rule.name, example, repaired=True) == []
     return f"""\
 ### `{rule.name}`

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from companion.diagnosis.ignored import mistaken, parted
+from companion.diagnosis.ignored import parted
 from companion.records.finding import Finding
-from companion.records.line import LineRecord
 from companion.records.visible import visible
 from companion.render.finding import named
 
@@ -63,11 +62,6 @@ def _left_out_by(finding: Finding, given: argparse.Namespace) -> str | None:
     return None
 
 
-def mistakes(records: Sequence[LineRecord]) -> list[str]:
-    """What is wrong with the comments on the lines that ran; a sentence for each."""
-    lines = {record.place: record for record in records if "companion:" in record.source}
-    return [
-        f"the comment on line {record.line} ignores nothing: {visible(words)}"
-        for record in lines.values()
-        for words in mistaken(record.source)
-    ]
+def key_of(finding: Finding) -> str:
+    """What two findings have in common that say the same of the same line."""
+    return f"{finding.rule} {finding.file} {finding.line} {finding.certain}"

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 from types import ModuleType
+from typing import Any
 
 from companion.isolation.libraries import is_in_library
 from companion.isolation.objects import is_a, own_of
@@ -16,7 +17,7 @@ from companion.records.visible import visible
 from companion.tracing.code.source import lines_of
 
 
-def no_training(error: BaseException | None, backwards: int) -> str:
+def no_training(error: BaseException | None, backwards: int, script: str = "") -> str:
     """Why nothing was watched; `error` is what ended the script."""
     if backwards:
         return (
@@ -26,10 +27,19 @@ def no_training(error: BaseException | None, backwards: int) -> str:
     ended = _early(error)
     if ended is not None:
         return ended
+    if _is_empty(script):
+        return f"no training loop ran in this process: {visible(script)} is empty"
     return (
         "no training loop ran in this process: no step was seen, for nothing called backward(), "
         "nor an optimizer's step(), for a network"
     )
+
+
+def _is_empty(script: str) -> bool:
+    try:
+        return os.path.isfile(script) and not os.path.getsize(script)
+    except (OSError, ValueError):
+        return False
 
 
 def _early(error: BaseException | None) -> str | None:
@@ -40,6 +50,11 @@ def _early(error: BaseException | None) -> str | None:
     if isinstance(error, SystemExit):
         code = error.args[0] if error.args else None
         if type(code) is str and code.startswith(f"{sys.executable}: "):  # so says `python -m`
+            if code.endswith("cannot be directly executed"):
+                return (
+                    "this package has no __main__ module, so nothing ran: name the module in it, "
+                    "such as -m package.train"
+                )
             return (
                 "there is no such module to run, so nothing ran: go to the folder that holds it, "
                 f"or take the Python that has it (this is {python})"
@@ -47,10 +62,20 @@ def _early(error: BaseException | None) -> str | None:
         if type(code) is int and code:
             return f"the script ended before any training, with exit code {code}"
         return "the script ended before any training, with these words" if code else None
-    what = f"the script ended before any training: {visible(words_of(error))}"
+    said = _of_syntax(error) if type(error) in _SYNTAX else words_of(error)
+    what = f"the script ended before any training: {visible(said)}"
     if isinstance(error, ModuleNotFoundError):
         return f"{what}; install it for {python}, or run companion by the Python that has it"
     return what
+
+
+_SYNTAX = (SyntaxError, IndentationError, TabError)
+
+
+def _of_syntax(error: Any) -> str:
+    """What Python says of code that is none; its arguments are put together by nobody else."""
+    line = f", line {error.lineno}" if type(error.lineno) is int else ""
+    return f"{type(error).__name__}: {error.msg}{line}" if type(error.msg) is str else "SyntaxError"
 
 
 def misplaced(arguments: Sequence[str], options: Iterable[str], script: str) -> list[str]:

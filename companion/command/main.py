@@ -13,23 +13,25 @@ from traceback import print_exception
 from types import TracebackType
 from typing import Any
 
-from companion.command.explaining.explain import explain, rules
+from companion.command.explaining.asked import WORDS, tell
 from companion.command.notebooks.cells import is_notebook
-from companion.command.options import Parser, parse
+from companion.command.options import parse
 from companion.command.ranks.place import place
 from companion.command.ranks.report import RanksReport
 from companion.command.report import Report
 from companion.command.scout.scout import Scout
-from companion.command.starting import place_of, run
+from companion.command.starting import begin_path, place_of, run
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command; `--help` says what it takes."""
     words = sys.argv[1:] if arguments is None else list(arguments)
-    if words and words[0] in ("explain", "rules") and not os.path.exists(words[0]):
-        _tell(words)
+    if words and words[0] in WORDS and not os.path.exists(words[0]):
+        tell(words, _prog(words[0]))
         return
     given = parse(words, _prog())
+    if given.module:
+        begin_path()
     here = place(os.environ)
     report = Report(given) if here is None else RanksReport(given, here)
     scout = Scout(
@@ -61,28 +63,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     report.end(None, 0)
     if report.exit_code():
         sys.exit(report.exit_code())
-
-
-def _tell(words: Sequence[str]) -> None:
-    """`explain RULE ...`, or `rules`."""
-    parser = Parser(prog=_prog(words[0]), description=_TOLD[words[0]])
-    if words[0] == "explain":
-        parser.add_argument(
-            "rules", nargs="+", metavar="RULE", help="its name, as a finding gives it"
-        )
-    asked = parser.parse_args(words[1:])
-    try:
-        told = [explain(name) for name in asked.rules] if words[0] == "explain" else [rules()]
-    except ValueError as error:
-        parser.error(str(error))
-    print("\n\n\n".join(told))
-
-
-_TOLD = {
-    "explain": "What a rule means: a loop in which it finds something, and the same loop repaired. "
-    "Both are run as they are shown.",
-    "rules": "Every rule of the diagnosis, and what it sees.",
-}
 
 
 def _prog(then: str = "") -> str:

@@ -9,32 +9,21 @@ import argparse
 import difflib
 import os
 import platform
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 
 from companion.command.configuration import configured
 from companion.command.kinds import FOUND, positive, rules_of
-from companion.command.notebooks.cells import code_cells, is_notebook
-from companion.command.starting import is_runnable
+from companion.command.parser import Parser
+from companion.command.script import KINDS, check_script
 from companion.records.version import installed
 
 FORMATS = ("text", "json", "github", "sarif")
 FAILS = ("certain", "possible", "never")
 TO_A_FILE = ("json", "sarif")  # stdout is the script's, and stderr may be
-
-
-class Parser(argparse.ArgumentParser):
-    """One that says in a single line what is wrong."""
-
-    def error(self, message: str) -> NoReturn:
-        """Say it, and exit."""
-        if message.startswith("the following arguments are required: argv"):
-            message = "which script? companion train.py, or companion -m package.train"
-        self.exit(2, f"{self.prog}: {message.removeprefix('argument ')}\n")
 
 
 def parse(arguments: Sequence[str], prog: str) -> argparse.Namespace:
@@ -43,6 +32,7 @@ def parse(arguments: Sequence[str], prog: str) -> argparse.Namespace:
     Each option that is not given is as pyproject.toml says, or else as the help says.
     """
     parser = _parser(prog)
+    parser.missing = lambda: _no_script(arguments, parser)
     given, strangers = parser.parse_known_args(arguments)
     if strangers and strangers[0].startswith("-"):
         parser.error(_no_option(strangers[0], parser))
@@ -50,7 +40,7 @@ def parse(arguments: Sequence[str], prog: str) -> argparse.Namespace:
         given.argv.pop(0)
     given.script = given.argv[0]
     try:
-        _check_script(given)
+        check_script(given)
         given.configuration = configured(_beside(given))
     except ValueError as error:
         parser.error(str(error))
@@ -63,6 +53,8 @@ def parse(arguments: Sequence[str], prog: str) -> argparse.Namespace:
             path = Path(getattr(given, option)).absolute()
             if path.is_dir() or not path.parent.is_dir():
                 parser.error(f"--{option}: no file can be written there: {path}")
+            if path.suffix in KINDS and path.exists():
+                parser.error(f"--{option}: that would write over a script: {path}; name another")
             setattr(given, option, path)
     if given.format in TO_A_FILE and given.output is None:
         parser.error(
@@ -90,7 +82,8 @@ def names_of_options() -> frozenset[str]:
 def _parser(prog: str) -> Parser:
     parser = Parser(
         prog=prog,
-        usage="%(prog)s [options] (script.py | notebook.ipynb | -m module) [arguments]\n"
+        usage="%(prog)s [options] script.py|notebook.ipynb [arguments]\n"
+        "       %(prog)s [options] -m module [arguments]\n"
         "       %(prog)s explain RULE\n       %(prog)s rules",
         description="Run a training script or notebook, unedited, and report on stderr which of "
         "its lines changed what in its first steps, and what is wrong with them. Later, lines "
@@ -101,7 +94,6 @@ def _parser(prog: str) -> Parser:
         f"wrong, it is {FOUND}; not where it is one of several processes. A comment "
         "`# companion: ignore[rule]` accepts a finding on its line. [tool.companion] in "
         "pyproject.toml takes steps, every, guard, select, ignore, fail-on and per-file-ignores.",
-        allow_abbrev=False,
     )
     add = parser.add_argument
     add("--steps", type=positive, metavar="N", help="how many steps to watch (3)")
@@ -130,7 +122,7 @@ def _parser(prog: str) -> Parser:
     add("--output", metavar="FILE", help="where the --format goes")
     add("--json", metavar="FILE", help="the same as --format json --output FILE, beside any other")
     add("--html", metavar="FILE", help="write a page that plays the steps, too")
-    add("--version", action=_Versions, help="print the versions, and exit")
+    add("-V", "--version", action=_Versions, help="print the versions, and exit")
     add("-m", dest="module", action="store_true", help=argparse.SUPPRESS)
     add("argv", nargs=argparse.PARSER, help=argparse.SUPPRESS)
     return parser
@@ -163,56 +155,41 @@ class _Versions(argparse.Action):
         parser.exit()
 
 
-def _no_option(word: str, parser: argparse.ArgumentParser) -> str:
+def _no_option(word: str, parser: Parser) -> str:
     name = word.partition("=")[0]
-    names = sorted(o for action in parser._actions for o in action.option_strings)
-    alike = difflib.get_close_matches(name, names, n=1, cutoff=0.75)
-    hint = f"did you mean {alike[0]}?" if alike else "--help lists them"
+    if name[:2] == "-m":
+        return f"behind -m stands a space: -m {name[2:]}"
+    alike = difflib.get_close_matches(name, parser.names(), n=1, cutoff=0.7)
+    meant = _ELSEWHERE.get(name.lstrip("-")) or "".join(alike)
+    hint = f"did you mean {meant}?" if meant else "--help lists them"
     return f"no option is called {name!r}; {hint} (the script's own stand behind its name)"
 
 
-def _check_script(given: argparse.Namespace) -> None:
-    """Whether there is something to run.
-
-    Raises:
-        ValueError: If not; with the cure.
-    """
-    script = given.script
-    if given.module:
-        return
-    if script == "-":
-        if sys.stdin.isatty():
-            raise ValueError("- reads the script from standard input, and that is a terminal here")
-        return
-    if not is_runnable(script):
-        raise ValueError(f"no such script: {script!r}; {_nearest(script)}")
-    if os.path.isdir(script) and not _has_main(script):
-        inside = sorted(name for name in os.listdir(script) if name.endswith((".py", ".ipynb")))
-        one = next(
-            (name for name in inside if "train" in name), inside[0] if inside else "train.py"
-        )
-        raise ValueError(
-            f"{script!r} is a folder without a __main__.py; name the script in it, such as "
-            f"{os.path.join(script, one)}"
-        )
-    if not os.access(script, os.R_OK):
-        raise ValueError(f"{script!r} cannot be read by this user; chmod u+r {script}")
-    if is_notebook(script):
-        code_cells(script)
+# What others call options → where it is here.
+_ELSEWHERE = {
+    "c": "companion -, with the code on standard input",
+    "explain": "companion explain RULE",
+    "list": "companion rules",
+    "list-rules": "companion rules",
+    "rules": "companion rules",
+}
 
 
-def _nearest(script: str) -> str:
-    """What was meant, where it can be guessed."""
-    folder, name = os.path.split(script)
-    beside: Iterable[str] = os.listdir(folder or ".") if os.path.isdir(folder or ".") else ()
-    alike = difflib.get_close_matches(name, [f"{name}.py", *beside], n=1, cutoff=0.75)
-    if alike and os.path.exists(os.path.join(folder, alike[0])):
-        return f"did you mean {os.path.join(folder, alike[0])}?"
-    return f"to run a module: -m {script}"
-
-
-def _has_main(folder: str) -> bool:
-    return any(os.path.exists(os.path.join(folder, f"__main__.py{c}")) for c in ("", "c"))
+def _no_script(words: Sequence[str], parser: Parser) -> str:
+    """Why none is left: an option that there is not, or one that took it for its value."""
+    takes, names, before = parser.takes(), parser.names(), ""
+    for word in words:
+        if before in takes:
+            before = ""
+        elif word[:1] == "-" and word.partition("=")[0] not in names and word.strip("-"):
+            return _no_option(word, parser)
+        else:
+            before = word
+    option = words[-2] if len(words) > 1 else ""
+    if option in takes and words[-1].endswith(KINDS):
+        script, what = words[-1], takes[option]
+        return f"which script? {option} has taken {script}: companion {option} {what} {script}"
+    return "which script? companion train.py, or companion -m package.train"
 
 
 def _beside(given: argparse.Namespace) -> Path:

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from companion.command.chosen import Chosen, choose, mistakes
+from companion.command.chosen import Chosen, choose, key_of
+from companion.command.comments import mistakes, unused
 from companion.command.formats.document import document
 from companion.command.formats.github import commands
 from companion.command.formats.output import write
@@ -20,12 +21,12 @@ from companion.command.options import names_of_options
 from companion.command.out import Out
 from companion.command.ranks.place import is_started_with_others
 from companion.command.scout.scout import Scout
+from companion.command.verdict import awaiting, count, few, no_step, not_watched
 from companion.diagnosis.diagnose import diagnose
 from companion.isolation.wall import is_ours
 from companion.isolation.words import words_of
 from companion.records.finding import Finding
 from companion.records.line import LineRecord
-from companion.records.times import times
 from companion.records.visible import visible
 from companion.render.columns import wrapped
 from companion.render.counts import count_steps
@@ -53,6 +54,9 @@ class Report:
         self._said: list[str] = []
         self._records: Sequence[LineRecord] = ()
         self._chosen = Chosen()
+        self._findings: list[Finding] = []
+        self._first = self._steps = 0
+        self._is_over = False
         self._early: list[str] = []
         self._is_alone = not is_started_with_others()
 
@@ -117,10 +121,18 @@ class Report:
     def _hints(self) -> list[str]:
         """What of the options, the comments and pyproject.toml came to nothing."""
         given = self._given
-        hints = mistakes(self._records)
+        hints = [*mistakes(self._records), *self._unused()]
         hints += misplaced(given.argv[1:], names_of_options(), given.script)
         problem = given.configuration.problem
         return hints + ([] if problem is None else [problem])
+
+    def _unused(self) -> list[str]:
+        """Which comments name rules that find nothing on their lines, once all have spoken."""
+        if not self._is_over:
+            return []
+        whole = self.scout.tally.made == count_steps(self._records) and not self.scout.unwatched
+        found = [*self._chosen.findings, *(finding for finding, _ in self._chosen.ignored)]
+        return unused(self._records, found, whole=whole, every=self._given.every)
 
     def exit_code(self) -> int:
         """0, or `FOUND`; one of several processes must not end all others."""
@@ -137,31 +149,37 @@ class Report:
         self._printed = True
         self._is_alone = self._is_alone and not is_one_of_several()
         self._judge()
-        self._steps = count_steps(self._records)
+        self._note_first()
         sentences, below = self._seen()
         self._say(*sentences, below=below)
         self._say(*self._chosen.sentences())
         self._write()
         self._write_page()
 
+    def _note_first(self) -> None:
+        """So much was there when the first steps were over."""
+        self._first, self._steps = len(self._records), count_steps(self._records)
+
     def _seen(self) -> tuple[list[str], str | None]:
         """What was seen, in sentences, and what stands below the last one."""
         routine = self.scout.routine
         if routine is not None and self._records:
-            return [self._verdict()], self._shown()
+            return self._verdict(), self._shown()
         if self.scout.problem is not None:
             return [f"this script cannot be watched: {self.scout.problem}"], None
         if self.scout.unwatched:
             return ["no training loop was watched", *self._unwatched()], None
-        words = no_training(self._error, self.scout.backwards)
+        script = "" if self._given.module else self._given.script
+        words = no_training(self._error, self.scout.backwards, script)
         return [words, *self.scout.children.sentences], None
 
     def _shown(self) -> str:
         """The lines, and the findings."""
         lines = self._lines(self._findings)
         library = in_a_library(self._records).rpartition(".")[0]
-        into = f"its lines: --into {visible(library)}" if library else ""
-        return "\n\n".join(filter(None, [lines, self._told(self._findings), into]))
+        into = wrapped(f"its lines: --into {visible(library)}", self._out.columns)
+        whole = [lines, self._told(self._findings), "\n".join(into) if library else ""]
+        return "\n\n".join(filter(None, whole))
 
     def _lines(self, findings: Sequence[Finding]) -> str:
         """The lines, with the rules that object to them; "" where none can be shown."""
@@ -183,19 +201,22 @@ class Report:
         routine = self.scout.routine
         self._records = () if routine is None else routine.records
         found = diagnose(self._records)
-        ended = any(event.kind == "end" for one in self._records[-1:] for event in one.events)
-        self._chosen = choose(found if ended else map(_awaiting, found), self._given)
-        self._findings = self._chosen.findings
+        events = [event.kind for record in self._records[-1:] for event in record.events]
+        self._is_over = "end" in events
+        chosen = choose(found if self._is_over else map(awaiting, found), self._given)
+        said = {key_of(finding): finding for finding in self._findings}  # it stays as it was said
+        self._findings = [said.get(key_of(finding), finding) for finding in chosen.findings]
+        self._chosen = replace(chosen, findings=self._findings)
         self._fails = self._chosen.fail(self._given.fail_on)
 
     def _judge_again(self) -> None:
         """The script has gone on since the report: say what is known only now, at its end."""
-        said = {(one.rule, one.file, one.line, one.certain) for one in self._findings}
+        said = set(map(key_of, self._findings))
         ignored = self._chosen.sentences()
         self._judge()
-        new = [f for f in self._findings if (f.rule, f.file, f.line, f.certain) not in said]
+        new = [finding for finding in self._findings if key_of(finding) not in said]
         if new:
-            found = _count(len(new), "finding")
+            found = count(len(new), "finding")
             self._say(f"now that the script is over, {found}", below=self._told(new))
             self._write_page()
         if self._chosen.sentences() != ignored:
@@ -204,26 +225,18 @@ class Report:
     def _told(self, findings: Sequence[Finding]) -> str:
         return "\n\n".join(as_text(f, self._out.columns, self._out.paint) for f in findings)
 
-    def _verdict(self) -> str:
-        """What was watched; a training that was not seen is not called sound."""
-        found = _count(len(self._findings), "finding")
-        if self._steps:
-            return watched_in_words(self._records, len(self._findings), self._given.every)
-        kinds = [event.kind for record in self._records for event in record.events]
-        backward = kinds.count("backward")
-        what = "nothing called backward()"
-        never = ", nor an optimizer's step()"
-        if backward:
-            what = f"backward() was called {times(backward)}"
-            never = ", and an optimizer's step() never"
-        if "scaler step" in kinds:
-            skipped = times(kinds.count("scaler step"))
-            what += f", a GradScaler was to step {skipped}, and no optimizer's step() came of it"
-        elif self.scout.tally.number:
-            what += ", and the steps that were made are on none of these lines"
-        else:
-            what += never
-        return f"no step was seen: {what}" + (f"; {found}" if self._findings else "")
+    def _verdict(self) -> list[str]:
+        """What was watched, and whether that was less than was wanted."""
+        found, tally = len(self._findings), self.scout.tally
+        if not self._steps:
+            return [no_step(self._records, found, stepped=bool(tally.number))]
+        made = tally.made if self._few() else None
+        words = watched_in_words(self._records, found, self._given.every, made)
+        return [words, *self._few()]
+
+    def _few(self) -> list[str]:
+        """That fewer steps were watched than was wanted, for the script has too few for that."""
+        return few(self._steps, self._given, self.scout.tally.made)
 
     def _write_page(self) -> None:
         routine = self.scout.routine
@@ -275,26 +288,10 @@ class Report:
     def _write(self) -> None:
         said = "".join(f"{line}\n" for line in self._said)
         chosen = self._reported()
-        told = self._records, self._chosen, self._exit, self._steps
+        told = self._records, self._chosen, self._exit, self._first
         report = document(self._given, self.scout, *told)
         self._say(*write(self._given, {**report, **self._more()}, chosen, said))
 
     def _reported(self) -> Chosen:
         """All that is reported."""
         return self._chosen
-
-
-def not_watched(words: str) -> str:
-    """A sentence of what was not looked at."""
-    return f"not watched: {words}"
-
-
-def _awaiting(finding: Finding) -> Finding:
-    """What a script may yet refute is only possible, unless it has run to its end."""
-    if finding.rule != "no-backward":
-        return finding
-    return replace(finding, certain=False, settle="whether a backward comes after these steps")
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number or 'no'} {what}{'' if number == 1 else 's'}"

@@ -39,6 +39,14 @@ def place_of(script: str, *, module: bool) -> str | None:
     return next(iter(places), None) if places else found.origin
 
 
+def begin_path() -> None:
+    """As `python -m` does: the folder here comes first; the installed command has its own there."""
+    own = os.path.dirname(os.path.realpath(sys.argv[0]))
+    first = os.path.realpath(sys.path[0]) if sys.path and sys.path[0] else ""
+    if own in (first, os.path.dirname(first)):  # Windows puts the file itself there
+        _set_path(os.getcwd())
+
+
 def is_runnable(script: str) -> bool:
     """Whether there is a file, a folder or a pipe of that name."""
     try:

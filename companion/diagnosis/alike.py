@@ -17,6 +17,6 @@ def alike(name: str) -> str:
         >>> alike("acumulates")
         "no rule is called 'acumulates'; did you mean accumulates?"
     """
-    names = difflib.get_close_matches(name, NAMES, n=3, cutoff=0.6)
+    names = difflib.get_close_matches(name.lower(), NAMES, n=3, cutoff=0.6)
     hint = f"did you mean {' or '.join(names)}?" if names else "`companion rules` lists them"
     return f"no rule is called {name!r}; {hint}"

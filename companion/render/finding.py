@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from companion.records.finding import Finding
+from companion.records.version import on_the_web
 from companion.records.visible import visible
 from companion.render.columns import wrapped
 from companion.render.paint import Paint, plain
@@ -16,10 +17,13 @@ WIDTH = 80  # columns of a printed finding; the book's page has little more
 LEAST = 20  # columns of a cure's code, on any terminal
 
 
-def as_text(finding: Finding, width: int | None = None, paint: Paint = plain) -> str:
+def as_text(
+    finding: Finding, width: int | None = None, paint: Paint = plain, *, guided: bool = True
+) -> str:
     """Which mistake, on which line, what was seen, why it matters, the cure, who explains it.
 
-    Code is broken only where there is a `width` that has no room for it.
+    Code is broken only where there is a `width` that has no room for it. Who explains it is left
+    out where it is not `guided`.
     """
     source = finding.source.splitlines()[0] if finding.source else "(source not known)"
     rule = _rule(finding)
@@ -32,7 +36,15 @@ def as_text(finding: Finding, width: int | None = None, paint: Paint = plain) ->
         out += _cure(finding.cure, width, paint)
     if finding.settle is not None:
         out += _prose(f"to settle it: {finding.settle}", width)
-    return "\n".join([*out, *wrapped(f"    explained by: companion explain {finding.rule}", width)])
+    return "\n".join([*out, *(_guide(finding, width) if guided else ())])
+
+
+def _guide(finding: Finding, width: int | None) -> Iterator[str]:
+    """A command, and a page where the course is on the web."""
+    yield from wrapped(f"    explained by: companion explain {finding.rule}", width)
+    page = on_the_web(finding.chapter)
+    if page:
+        yield from wrapped(f"    in the course: {page}", width)
 
 
 def _prose(words: str, width: int | None) -> list[str]:

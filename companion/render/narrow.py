@@ -14,7 +14,8 @@ PARTS = re.compile(r"^(runs  )(where +)(what +)changed$", re.MULTILINE)  # of a 
 OWN = re.compile(" *[0-9]+  |# ")  # a line of the user's, among them
 FINDING = re.compile(r"(possible: )?[a-z-]+, (cell \d+, )?line \d+(, \d+ times)?: ")
 RAISED = re.compile(" +raised ")
-CURE = re.compile(" +(cure|explained by): |          ")  # code, and its further lines; a command
+# Code, and its further lines; a command; an address.
+CURE = re.compile(" +(cure|explained by|in the course): |          ")
 
 
 def folded(text: str, width: int) -> str:

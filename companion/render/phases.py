@@ -41,12 +41,22 @@ def in_a_library(records: Sequence[LineRecord]) -> str:
     return ""
 
 
-def watched_in_words(records: Sequence[LineRecord], findings: int, every: int = 1) -> str:
-    """Such as "watched 3 steps inside transformers.Trainer.train(), no findings"."""
+def watched_in_words(
+    records: Sequence[LineRecord], findings: int, every: int = 1, made: int | None = None
+) -> str:
+    """Such as "watched 3 steps inside transformers.Trainer.train(), no findings".
+
+    Args:
+        records: What was watched.
+        findings: How many there are.
+        every: One step in so many was watched.
+        made: How many there were, where fewer were watched than were to be.
+    """
     library = in_a_library(records)
     inside = f" inside {visible(library)}()" if library else ""
     some = f", one in {every}" if every > 1 else ""
-    return f"watched {steps_in_words(records)}{some}{inside}, {findings or 'no'} finding" + (
+    steps = steps_in_words(records) + ("" if made is None else f" of {made}")
+    return f"watched {steps}{some}{inside}, {findings or 'no'} finding" + (
         "" if findings == 1 else "s"
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import gc
-import textwrap
 from collections.abc import Iterator
 
 from companion.command.explaining.example import Example
@@ -15,23 +14,34 @@ from companion.diagnosis.alike import alike
 from companion.diagnosis.ranks.rules import RANK_RULES, RankRule
 from companion.diagnosis.rules import RULES, Rule
 from companion.records.finding import Finding
-from companion.records.version import on_the_web
+from companion.records.version import in_the_course
+from companion.render.columns import wrapped
 from companion.render.finding import as_text
 from companion.tracing.code.source import remember
 
 EVERY: list[Rule | RankRule] = [*RULES, *RANK_RULES]
+WIDEST = 88  # columns of prose
+LEAST = 40  # columns of what a rule sees, beside its name; where there are fewer it stands below
 
 
-def rules() -> str:
-    """Every rule, and what it sees.
+def rules(width: int | None = None) -> str:
+    """Every rule, and what it sees; in so many columns.
 
     Example:
         >>> [line.split()[0] for line in rules().splitlines()][:2]
         ['not-called', 'never-steps']
     """
-    wide = max(len(rule.name) for rule in EVERY)
-    lines = (f"{rule.name:{wide}}  {what_it_sees(rule)}" for rule in EVERY)
-    return "\n".join(lines)
+    edge = max(len(rule.name) for rule in EVERY) + 2
+    return "\n".join(line for rule in EVERY for line in _listed(rule, edge, width))
+
+
+def _listed(rule: Rule | RankRule, edge: int, width: int | None) -> Iterator[str]:
+    """A rule's name, and beside it what it sees."""
+    if width is not None and width - edge < LEAST:
+        yield from [rule.name, *wrapped(f"    {what_it_sees(rule)}", width)]
+        return
+    first, *further = wrapped(" " * edge + what_it_sees(rule), width)
+    yield from [f"{rule.name:{edge}}{first[edge:]}", *further]
 
 
 def what_it_sees(rule: Rule | RankRule) -> str:
@@ -39,11 +49,12 @@ def what_it_sees(rule: Rule | RankRule) -> str:
     return (rule.see.__doc__ or "").partition("\n")[0]
 
 
-def explain(name: str) -> str:
+def explain(name: str, width: int | None = None) -> str:
     """What a rule means, and two scripts: one in which it finds something, and one that is right.
 
     Args:
         name: The rule's name, as a finding gives it.
+        width: How many columns there are; code is broken only where it has no room.
 
     Raises:
         ValueError: If there is no such rule; the message names those that are alike.
@@ -51,30 +62,28 @@ def explain(name: str) -> str:
     rule = next((one for one in EVERY if one.name == name), None)
     if rule is None:
         raise ValueError(alike(name))
-    example, place = EXAMPLES[name], on_the_web(rule.section) or rule.section
+    example, place = EXAMPLES[name], in_the_course(rule.section)
+    head = wrapped(f"{name}: {what_it_sees(rule)}", width, deeper=4)
+    head += wrapped(rule.why, min(WIDEST, width or WIDEST))
     if name in FAMILIES[TOGETHER] and not can_run():
-        return "\n".join([f"{name}: {what_it_sees(rule)}", *textwrap.wrap(rule.why, 88)])
+        return "\n".join([*head, *wrapped(f"in the course: {place}", width)])
+    left = [as_text(one, width) for one in judged(name, example, repaired=True)]
     return "\n".join(
         [
-            f"{name}: {what_it_sees(rule)}",
-            *textwrap.wrap(rule.why, 88),
+            *head,
             "",
             "A loop in which it finds something:",
             "",
-            *_numbered(example.script()),
+            *_numbered(example.script(), width),
             "",
-            *(
-                as_text(one).replace(
-                    f"explained by: companion explain {name}", f"in the course: {place}"
-                )
-                for one in judged(name, example)
-            ),
+            *(as_text(one, width, guided=False) for one in judged(name, example)),
+            *wrapped(f"    in the course: {place}", width),
             "",
             "The same, repaired:",
             "",
-            *(f"    {line}".rstrip() for line in changed(example)),
+            *(one for line in changed(example) for one in _code(line, 4, width)),
             "",
-            *([str(one) for one in judged(name, example, repaired=True)] or ["no findings"]),
+            *(left or ["no findings"]),
         ]
     )
 
@@ -109,9 +118,16 @@ def _quiet(*words: object) -> None:
     """What an example prints is not what it is shown for."""
 
 
-def _numbered(text: str) -> Iterator[str]:
+def _numbered(text: str, width: int | None) -> Iterator[str]:
     for number, line in enumerate(text.splitlines(), 1):
-        yield f"{number:4}  {line}".rstrip()
+        first, *further = _code(line, 6, width)
+        yield f"{number:4}  {first[6:]}".rstrip()
+        yield from further
+
+
+def _code(line: str, edge: int, width: int | None) -> list[str]:
+    """A line of code behind so many spaces; where it has no room, the rest stands further in."""
+    return [one.rstrip() for one in wrapped(" " * edge + line, width, deeper=4)]
 
 
 def changed(example: Example) -> Iterator[str]:

@@ -19,6 +19,7 @@ from companion.records.finding import Finding
 from companion.records.line import LineRecord
 from companion.records.saving import plain
 from companion.records.version import installed, on_the_web
+from companion.render.counts import count_steps
 from companion.render.written import written
 
 FORMAT, VERSION = "training-routine report", 1
@@ -30,7 +31,7 @@ def document(
     records: Sequence[LineRecord],
     chosen: Chosen,
     exit_: dict[str, Any] | None,
-    steps: int,
+    first: int,
 ) -> dict[str, Any]:
     """The whole report.
 
@@ -40,8 +41,10 @@ def document(
         records: The lines.
         chosen: What was found.
         exit_: How the script ended; None while it runs.
-        steps: How many were watched at first.
+        first: How many of the lines the first steps have run, and the report as text shows.
     """
+    steps, lines = _counted(records[:first])
+    more_steps, more_lines = _counted(records[first:])
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -54,8 +57,10 @@ def document(
         "exit": exit_,
         "network": "" if scout.routine is None else scout.routine.network,
         "steps": steps,
+        "lines": lines,
         "every": given.every,
-        "lines": len(records),
+        "made": scout.tally.made,
+        "later": {"steps": more_steps, "lines": more_lines},
         "code": written(records),
         "records": list(map(plain, records)),
         "findings": list(map(told, chosen.findings)),
@@ -64,6 +69,11 @@ def document(
         "problem": scout.problem,
         "guard": None if scout.guard is None else scout.guard.to_dict(),
     }
+
+
+def _counted(records: Sequence[LineRecord]) -> tuple[int, int]:
+    """How many steps these are, and how many lines ran in them."""
+    return count_steps(records), sum(not record.again for record in records)
 
 
 def told(finding: Finding) -> dict[str, Any]:

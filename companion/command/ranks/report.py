@@ -16,13 +16,13 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from companion.command.chosen import Chosen, choose
+from companion.command.chosen import Chosen, choose, key_of
 from companion.command.ranks.averaging import script_may_average
 from companion.command.ranks.between import between
 from companion.command.ranks.meeting import Meeting
 from companion.command.ranks.place import Place
 from companion.command.ranks.told import Told, by_ranks, whose
-from companion.command.ranks.whole import Look, headline, key_of, later
+from companion.command.ranks.whole import Look, headline, later
 from companion.command.report import Report
 from companion.command.scout.tally import ends_well
 from companion.diagnosis.ranks.rules import compare
@@ -30,7 +30,7 @@ from companion.diagnosis.ranks.summary import Summary, names_told, summary
 from companion.isolation.wall import is_ours
 from companion.isolation.words import words_of
 from companion.records.finding import Finding
-from companion.render.counts import count_steps
+from companion.records.visible import visible
 from companion.render.finding import as_text
 from companion.render.phases import in_a_library
 from companion.render.player import across
@@ -94,7 +94,7 @@ class RanksReport(Report):
         elif not self._printed and self._is_here():
             self._printed = True
             self._judge()
-            self._steps = count_steps(self._records)
+            self._note_first()
             self._told_first = self._tell(self._summary(), None)
             if not self._leave("seen", self._told_first):
                 self._is_told = True
@@ -180,7 +180,8 @@ class RanksReport(Report):
         if trained:
             self._block = between(trained, names) if len(trained) > 1 else []
             library = in_a_library(self._records)
-            look = Look(self._lines, self._finding, f" inside {library}()" if library else "")
+            inside = f" inside {visible(library)}()" if library else ""
+            look = Look(self._lines, self._finding, inside, self._out.columns)
             self._say_each([headline(self._place, heard, self._across, self._block, look)])
         said = {r: [*t.sentences, *t.unwatched] for r, t in heard.items()}
         self._say_each(f"{whose(ranks, number)}{one}" for one, ranks in by_ranks(said).items())
@@ -243,7 +244,7 @@ class RanksReport(Report):
             before = heard
         self._heard = heard
         self._say_each(later(len(self._place.here), heard, before, late, dead, self._finding))
-        self._say(*self._chosen.sentences(), *self._hints())
+        self._say(*self._chosen.sentences(), *self._few(), *self._hints())
         self._write()
         self._annotate(self._reported().findings)
 
@@ -263,6 +264,10 @@ class RanksReport(Report):
             new = [self._finding(one) for one in told.findings if key_of(one) not in keys]
             self._say_each(f"now that the script is over\n{one}" for one in new)
         self._say(*(one for one in told.unwatched if one not in known), *told.guard)
+
+    def _unused(self) -> list[str]:
+        """A line on which a rule is silent here may be one where it speaks in another process."""
+        return []
 
     def _finding(self, finding: Finding) -> str:
         return as_text(finding, self._out.columns, self._out.paint)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from companion.command.chosen import key_of
 from companion.command.ranks.place import Place
 from companion.command.ranks.told import Told, by_ranks, whose
 from companion.records.finding import Finding
 from companion.records.visible import visible
+from companion.render.columns import wrapped
 
 
 class Look(NamedTuple):
@@ -18,11 +20,13 @@ class Look(NamedTuple):
         lines: Gives its lines, marked with findings.
         finding: Gives a finding.
         inside: Where its loop stands, if that is a library.
+        width: How many columns there are.
     """
 
     lines: Callable[[Sequence[Finding]], str]
     finding: Callable[[Finding], str]
     inside: str
+    width: int | None
 
 
 def headline(
@@ -57,7 +61,8 @@ def headline(
     title = f"{some}{place.world} ranks watched, {each} step{'' if steps == {1} else 's'} each"
     title += f"{look.inside}, {count}; "
     title += f"the lines are rank {place.rank}'s" if table else "no lines are shown here"
-    below = ["\n".join(block)] if block else []
+    lines = [part for line in block for part in wrapped(line, look.width, deeper=4)]
+    below = ["\n".join(lines)] if lines else []
     return "\n\n".join(["\n".join(filter(None, [title, table])), *below, *shown])
 
 
@@ -111,8 +116,3 @@ def _steps(heard: Mapping[int, Told]) -> Iterator[str]:
     if len(numbers) > 1:
         listed = (f"{whose(ranks, len(heard) + 1)}{number}" for number, ranks in numbers.items())
         yield f"the ranks made different numbers of steps: {', '.join(listed)}"
-
-
-def key_of(finding: Finding) -> str:
-    """What two findings have in common that say the same of the same line."""
-    return f"{finding.rule} {finding.file} {finding.line} {finding.certain}"

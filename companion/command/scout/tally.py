@@ -127,6 +127,15 @@ class Tally:
         if self.after is not None:
             self.after()
 
+    @property
+    def made(self) -> int | None:
+        """How many steps a training has made: those of the watched optimizer that made most.
+
+        None where that is not known, for others stepped as well.
+        """
+        numbers = [one.steps.number for one in self._named]
+        return max(numbers) if numbers and sum(numbers) == self.number else None
+
     def watches(self, optimizer: Optimizer) -> bool:
         """Whether it is one of those whose lines are watched."""
         return id(optimizer) in self._watched

@@ -16,6 +16,8 @@ _BY_METHOD = {
     "train": {"eval-mode"},
     "eval": {"evaluation-in-train-mode"},
 }
+# Where one of these speaks, others may be silent.
+PRECISE = frozenset({*_BY_RULE, "not-called"})
 
 
 def superseded(ledger: Ledger, speaking: Collection[str]) -> set[str]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.package.running import forks
+from tests.package.running import NOTHING, forks
 
 # Runs in a fork that has imported torch; each rank is a fork of that one.
 CODE = """
@@ -67,6 +67,7 @@ def launch(
     *arguments: str,
     size: int = 2,
     patience: float = 10,
+    variables: Mapping[str, str] = NOTHING,
 ) -> dict[str, Launched]:
     """Run each script in that many processes, one script after the other."""
     jobs = []
@@ -88,6 +89,7 @@ def launch(
                     "TORCHELASTIC_RUN_ID": name,
                     "TMPDIR": str(place / "tmp"),
                     **_loopback(),
+                    **variables,
                 },
             }
         )

@@ -69,6 +69,84 @@ def test_a_comment(start: Start, tmp_path: Path) -> None:
     assert reported(tmp_path, start)[:2] == (["accumulates"], [["graph-kept", "a comment"]])
 
 
+MARK = "  # companion: ignore[{}]"
+
+
+def commented(text: str, line: str, *rules: str) -> str:
+    """The script with a comment on a line that names these rules."""
+    assert text.count(line) == 1
+    return text.replace(line, line + MARK.format(", ".join(rules)))
+
+
+NOTHING = "companion: the comment on line 13 ignores nothing: "
+STEPS = TWO.replace("total += loss", "pass")
+# A script, its options, and what is said of its comments.
+UNUSED = {
+    "the rule speaks on another line": (
+        commented(TWO, "total += loss", "accumulates", "graph-kept"),
+        "",
+        ["accumulates found nothing there, but on line 10"],
+    ),
+    "and on another step alone": (
+        commented(TWO, "total += loss", "accumulates", "graph-kept"),
+        "--steps 1",
+        [],
+    ),
+    "it is right": (commented(TWO, "total += loss", "graph-kept"), "", []),
+    "it would have spoken": (
+        commented(SETUP + LOOP + "    pass\n", "    pass", "softmax-twice", "not-finite"),
+        "",
+        ["softmax-twice found nothing there in the watched steps"],
+    ),
+    "in fewer steps it might not": (
+        commented(SETUP + LOOP + "    pass\n", "    pass", "accumulates"),
+        "--steps 2",
+        [],
+    ),
+    "nor in steps apart": (
+        commented(SETUP + LOOP + "    pass\n", "    pass", "accumulates"),
+        "--every 2",
+        [],
+    ),
+    "all steps were watched": (
+        commented(SETUP + LOOP + "    pass\n", "    pass", "not-finite", "eval-mode"),
+        "--steps 6",
+        ["eval-mode found nothing there", "not-finite found nothing there"],
+    ),
+    "the line never ran": (
+        commented(TWO + "    if step > 9:\n        pass\n", "        pass", "accumulates"),
+        "",
+        [],
+    ),
+    "the script goes on behind our back": (
+        commented(STEPS, "    pass", "accumulates") + "raise SystemExit(1)\n",
+        "",
+        [],
+    ),
+    "it is found between ranks": (
+        commented(SETUP + LOOP + "    pass\n", "    pass", "not-synchronised"),
+        "--steps 6",
+        [],
+    ),
+    "another speaks for it": (
+        commented(STEPS.replace("step()", "step"), "    pass", "never-steps", "discarded"),
+        "--steps 6",
+        [],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNUSED)
+def test_a_comment_on_the_wrong_line(name: str, start: Start, tmp_path: Path) -> None:
+    """It is said as of a rule that there is not, where it is sure."""
+    text, options, said = UNUSED[name]
+    write(tmp_path, text)
+    err = start(*options.split(), "script.py").err
+    assert [line for line in err.splitlines() if "ignores nothing" in line] == [
+        f"{NOTHING}{words}" for words in said
+    ]
+
+
 def test_fail_on(start: Start, tmp_path: Path) -> None:
     write(tmp_path, TWO)
     assert start("--fail-on", "never", "script.py").code == 0
@@ -92,6 +170,21 @@ def test_every(start: Start, tmp_path: Path) -> None:
     assert bound == losses[:30:10]
     assert report["every"] == 10
     assert "not watched" not in ran.err
+
+
+def test_every_of_too_few_steps(start: Start, tmp_path: Path) -> None:
+    """It says how many there were, and what shows more of them: that is so."""
+    few = "companion: 3 steps were to be watched, and fewer may hide what is wrong: --every"
+    for steps, cure, shown in (16, 7, 3), (5, 2, 3), (2, 1, 2):
+        write(tmp_path, SETUP + LOOP.replace("range(6)", f"range({steps})"))
+        ran = start("--every", "100", "script.py").well()
+        first, second, *_ = ran.err.splitlines()
+        assert first == f"companion: watched 1 step of {steps}, one in 100, no findings"
+        assert second == f"{few} {cure} watches {shown} of {steps}"
+        again = start("--every", str(cure), "script.py").well().err
+        some = f", one in {cure}" if cure > 1 else ""
+        assert again.startswith(f"companion: watched {shown} steps{some}, no findings\nTrace of ")
+    assert few not in start("--every", "100", "--steps", "1", "script.py").well().err
 
 
 PYPROJECT = """

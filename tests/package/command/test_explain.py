@@ -12,6 +12,7 @@ import pytest
 import companion
 from companion.command.explaining.examples import EXAMPLES
 from companion.command.explaining.explain import EVERY
+from companion.records.version import in_the_course, on_the_web
 from tests.package.running import forks
 
 CODE = """
@@ -72,6 +73,41 @@ def test_what_is_no_rule_is_said_with_what_is_alike(tmp_path: Path) -> None:
     assert "no rule is called 'xyz'; `companion rules` lists them" in ran.err
 
 
+NARROW = {"COLUMNS": "80"}
+ADDRESSES = {in_the_course(rule.section) for rule in EVERY}
+
+
+def test_explain_in_a_narrow_terminal(tmp_path: Path) -> None:
+    """Of every rule: no line is too wide but an address, and no word is lost or broken."""
+    names = [rule.name for rule in EVERY]
+    wide, narrow = (
+        forks().run(tmp_path, "explain", *names, how="command", variables=one).well().out
+        for one in ({}, NARROW)
+    )
+    assert max(map(len, wide.splitlines())) > 80
+    assert {line.split()[0] for line in narrow.splitlines() if len(line) > 80} <= ADDRESSES
+    assert wide.split() == narrow.split()
+
+
+@pytest.mark.parametrize("width", [30, 80])
+def test_rules_in_a_narrow_terminal(width: int, tmp_path: Path) -> None:
+    narrow = {"COLUMNS": str(width)}
+    told = forks().run(tmp_path, "rules", how="command", variables=narrow).well().out
+    assert [line for line in told.splitlines() if len(line) > width] == []
+    assert told.split() == forks().run(tmp_path, "rules", how="command").well().out.split()
+    names = [line.split()[0] for line in told.splitlines() if line[0] != " "]
+    assert names == [rule.name for rule in EVERY]
+
+
+def test_explain_names_the_chapter_that_explains_more(tmp_path: Path) -> None:
+    """In words, where no address is known; they are the titles that stand in the course."""
+    told = forks().run(tmp_path, "explain", "accumulates,no-batch", how="command").well().out
+    for rule in EVERY:
+        if rule.name in ("accumulates", "no-batch"):
+            assert f"\n    in the course: {in_the_course(rule.section)}\n" in told
+    assert (".html" in told) == (on_the_web("") is not None)
+
+
 def test_rules_lists_all(tmp_path: Path) -> None:
     told = forks().run(tmp_path, "rules", how="command").well().out
     assert [line.split()[0] for line in told.splitlines()] == [rule.name for rule in EVERY]
@@ -82,8 +118,20 @@ def test_a_script_of_that_name_is_run(tmp_path: Path) -> None:
     assert forks().run(tmp_path, "rules", how="command").well().out == "my own\n"
 
 
-def test_the_version(tmp_path: Path) -> None:
-    told = forks().run(tmp_path, "--version", how="command").well().out
+@pytest.mark.parametrize("width", [40, 60, 80])
+@pytest.mark.parametrize("words", [["--help"], ["explain", "--help"], ["rules", "--help"]])
+def test_help_fits(words: list[str], width: int, tmp_path: Path) -> None:
+    narrow = {"COLUMNS": str(width)}
+    told = forks().run(tmp_path, *words, how="command", variables=narrow).well().out
+    wide = {"COLUMNS": "1000"}
+    whole = forks().run(tmp_path, *words, how="command", variables=wide).well().out
+    assert [line for line in told.splitlines() if len(line) > width and " " in line.strip()] == []
+    assert told.split() == whole.split()
+
+
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_the_version(option: str, tmp_path: Path) -> None:
+    told = forks().run(tmp_path, option, how="command").well().out
     assert told.startswith(f"companion {companion.__version__} (torch ")
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         companion.nothing  # noqa: B018

@@ -13,6 +13,8 @@ import pytest
 
 from companion.records import version
 from companion.records.finding import Finding
+from companion.render.finding import as_text
+from companion.render.narrow import folded
 from tests.package.command.running import LOOP, SETUP, Start
 from tests.package.running import write
 
@@ -67,8 +69,33 @@ def test_json(how: str, start: Start, tmp_path: Path) -> None:
     for finding in report["findings"]:
         assert report["records"][finding["index"]]["line"] == finding["line"]
     runs = [line["runs"] for line in report["code"]]
-    assert sum(runs) == report["lines"] == len(report["records"]) >= 18
-    assert report["steps"] == 3
+    later = report["later"]
+    assert sum(runs) == report["lines"] + later["lines"] == len(report["records"])
+    assert (report["steps"], report["lines"]) == (3, 18)
+    assert later == {"steps": 0, "lines": int(how == "with a code")}  # the line that ends it
+    assert report["made"] == (3 if how == "killed" else 6)
+
+
+LATER = TWO + "    if step % 5 == 4:\n        print('a line that is new')\n"
+
+
+@pytest.mark.parametrize("steps", ["2", "3"])
+def test_both_forms_count_the_same(start: Start, tmp_path: Path, steps: str) -> None:
+    """Lines that are watched later are counted apart, and a finding stays as it was said."""
+    write(tmp_path, LATER.replace("range(6)", "range(20)"))
+    ran = start("--steps", steps, "--json", "report.json", "script.py")
+    report = checked(tmp_path / "report.json", "json")
+    counted = re.search(r", (\d+) lines run in (\d+) steps\n", ran.err)
+    assert counted is not None
+    assert (report["lines"], report["steps"]) == (int(counted[1]), int(counted[2]))
+    assert report["steps"] == int(steps)
+    assert report["later"]["steps"] >= 1
+    assert report["later"]["lines"] == len(report["records"]) - report["lines"] > 0
+    assert report["made"] == 20
+    said = re.findall(r"^([a-z-]+), line \d+(?:, (\d+) times)?: ", ran.err, re.M)
+    assert said == [
+        (one["rule"], str(one["times"]) if one["times"] > 1 else "") for one in report["findings"]
+    ]
 
 
 def test_json_where_nothing_was_watched(start: Start, tmp_path: Path) -> None:
@@ -131,7 +158,7 @@ def test_github(start: Start, tmp_path: Path) -> None:
     name, place, words = read_by_a_runner(first)
     assert name == "error"
     assert place == {"file": odd, "line": "10", "title": "companion: accumulates"}
-    assert words.endswith("\nExplained by: companion explain accumulates")
+    assert "\nExplained by: companion explain accumulates" in words
     assert "Cure: optimizer.zero_grad()" in words
     assert read_by_a_runner(second)[1]["line"] == "13"
     variables = {"GITHUB_WORKSPACE": str(tmp_path.parent)}
@@ -153,16 +180,22 @@ SITE = "https://example.org/course"
 def test_a_page_on_the_web_is_named_where_there_is_one(
     finding: Finding, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from companion.command.explaining.explain import explain
     from companion.command.formats.document import told
     from companion.command.formats.github import message
 
     page = f"{SITE}/{finding.chapter}"
     monkeypatch.setattr(version, "_site", lambda: SITE)
     assert told(finding)["url"] == page
+    assert as_text(finding).splitlines()[-1] == f"    in the course: {page}"
+    assert folded(as_text(finding), 40).splitlines()[-1] == f"    in the course: {page}"
+    assert f"\n    in the course: {SITE}/{finding.chapter}\n" in explain("accumulates")
     assert message(finding).endswith(f"companion explain accumulates, and {page}")
     monkeypatch.setattr(version, "_site", lambda: None)
     assert told(finding)["url"] is None
     assert page not in message(finding)
+    ends = "    explained by: companion explain accumulates"
+    assert as_text(finding).splitlines()[-1] == ends
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from torch import distributed
@@ -50,6 +51,35 @@ def test_one_of_them_reports_and_nothing_is_left(ran: dict[str, Launched], name:
     assert ran[name].err[0].startswith("companion: 2 ranks watched, "), ran[name].report
     assert ran[name].err[1] == ""
     assert not left(ran[name])
+
+
+def test_nothing_is_wider_than_the_terminal(tmp_path: Path) -> None:
+    """What differs is broken between words, as the lines and the findings are."""
+    long = "net = nn.Sequential(nn.Linear(4, 16), nn.Linear(16, 16), nn.Linear(16, 16), *net[1:])\n"
+    script = START + long + BROKEN["around it"][0]
+    narrow = launch(tmp_path, {"narrow": script}, variables={"COLUMNS": "80"})["narrow"]
+    wide = launch(tmp_path, {"wide": script})["wide"]
+    said, whole = narrow.err[0], wide.err[0]
+    block, wanted = (text.partition("between the ranks:\n")[2] for text in (said, whole))
+    assert max(map(len, wanted.partition("\n\n")[0].splitlines())) > 80
+    assert [line for line in said.splitlines() if len(line) > 80] == []
+    assert block.split() == wanted.split()
+
+
+def test_a_rule_that_is_silent_in_one_process_may_speak_in_another(tmp_path: Path) -> None:
+    """So a comment that names it is not called idle; one that names no rule is."""
+    comment = "sgd.step()  # companion: ignore[accumulates, acumulates]"
+    text = START + SOUND["as it should be"].replace("sgd.step()", comment)
+    report = launch(tmp_path, {"idle": text})["idle"].report
+    said = [line for line in report.splitlines() if "ignores nothing" in line]
+    assert len(said) == 1
+    assert "no rule is called 'acumulates'" in said[0]
+
+
+def test_too_few_steps_of_one_in_so_many_are_said(tmp_path: Path) -> None:
+    scripts = {"few": START + BROKEN["around it"][0]}
+    said = launch(tmp_path, scripts, "--every", "9")["few"].report
+    assert said.count("fewer may hide what is wrong: --every 1 watches 3 of 4\n") == 1
 
 
 def test_the_page_of_the_first_says_what_differs(ran: dict[str, Launched]) -> None:
