@@ -37,6 +37,25 @@ def steps_in_words(records: Sequence[LineRecord]) -> str:
     return f"{words} ({whose} called {', '.join(called)})"
 
 
+def began_in_words(records: Sequence[LineRecord]) -> str:
+    """Such as "the first from line 13 on", where a line above it was missed in the first step.
+
+    Watching begins where torch is first called: lines of the same function above have run then,
+    and are counted once less.
+
+    Example:
+        >>> began_in_words([])
+        ''
+    """
+    if not records or records[0].phase is not None:
+        return ""
+    first = records[0]
+    near = [r for r in records if (r.file, r.function) == (first.file, first.function)]
+    runs = Counter(r.line for r in near if r.phase is None and not r.again)
+    missed = any(line < first.line and number < runs[first.line] for line, number in runs.items())
+    return f"the first from line {first.line} on" if missed else ""
+
+
 def _closures(records: Sequence[LineRecord]) -> Counter[str]:
     """How often an optimizer's step has called each function that it was given."""
     counted: Counter[str] = Counter()
