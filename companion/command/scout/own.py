@@ -56,4 +56,3 @@ def frames_of(
             found.insert(0, frame)
         frame = frame.f_back
     return found
-

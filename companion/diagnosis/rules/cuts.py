@@ -58,9 +58,9 @@ def constant_term(ledger: Ledger) -> Iterator[Sighting]:
 
 def _is_loss(ledger: Ledger, record: LineRecord, name: str) -> bool:
     """Whether the next backward begins at this variable, or at what has the same number."""
-    ahead = (r for r in ledger.records[record.index :] if any(e.kind == "backward" for e in r.events))
-    backward = next(ahead, None)
-    if backward is not None and backward.phase is not None:  # a library's, of what it was returned
+    ahead = (one for one, _ in ledger.of("backward") if one.index >= record.index)
+    backward = next(ahead, record)
+    if backward.phase is not None:  # a library's, of what it was returned
         return any(line is record for _, line, _ in ledger.flow.ancestors(backward))
     if not name:  # it is what a function returns
         above = (r for r in ledger.records[record.index :] if r.depth < record.depth)

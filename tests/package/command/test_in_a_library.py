@@ -128,7 +128,7 @@ def test_lines_of_the_users_own_in_the_library(start: Start, tmp_path: Path) -> 
 
 @pytest.mark.usefixtures("source")
 def test_what_a_wrappers_call_only_hands_on(start: Start, tmp_path: Path) -> None:
-    """Lines of the user's are found by way of a wrapper's call; those of a forward are not shown."""
+    """Lines of the user's are found by way of a wrapper's call; those of a forward are none."""
     lines = script(tmp_path, f"{LIT}Through(lit, optimizer, nn.DataParallel(lit)).fit(batches)\n")
     ran = start("--json", "report.json", "script.py")
     told = json.loads((tmp_path / "report.json").read_text())
@@ -151,9 +151,8 @@ def test_a_forward_with_a_library_around_it_is_still_one(start: Start, tmp_path:
 @pytest.mark.usefixtures("source")
 @pytest.mark.parametrize("late", [False, True])
 def test_a_cut_in_what_the_library_is_given(late: bool, start: Start, tmp_path: Path) -> None:
-    body = MINE.replace(
-        "self.net(x)", "self.net[0](x)\n        seen = out.detach()\n        out = self.net[2](seen)"
-    ).replace("out.sigmoid()", "out")
+    cut = "self.net[0](x)\n        seen = out.detach()\n        out = self.net[2](seen)"
+    body = MINE.replace("self.net(x)", cut).replace("out.sigmoid()", "out")
     script(tmp_path, f"{body}Mine(net, optimizer, late={late}).fit(batches)\n")
     ran = start("--json", "report.json", "script.py")
     (found,) = json.loads((tmp_path / "report.json").read_text())["findings"]
@@ -175,6 +174,42 @@ Mine(net, optimizer, late=True).fit(batches)
     ran = start("--json", "report.json", "script.py")
     (found,) = json.loads((tmp_path / "report.json").read_text())["findings"]
     assert (found["rule"], found["source"][:9]) == ("constant-term", "wrong = ("), ran.err
+
+
+def test_no_gradient_is_of_the_line_that_cut(start: Start, tmp_path: Path) -> None:
+    body = """\
+class Mine(Trainer):
+    def compute_loss(self, x, y):
+        loss = nn.functional.mse_loss(self.net(x), y)
+        loss = torch.tensor(loss.item(), requires_grad=True)
+        return loss
+Mine(net, optimizer, every=2).fit(batches)
+"""
+    script(tmp_path, body)
+    ran = start("--json", "report.json", "script.py")
+    (found,) = json.loads((tmp_path / "report.json").read_text())["findings"]
+    assert (found["rule"], found["source"][:19]) == ("no-gradient", "loss = torch.tensor"), ran.err
+    assert "made loss of loss, and loss has no graph" in found["observed"]
+
+
+def test_a_dead_layer_and_a_cut_between_layers(start: Start, tmp_path: Path) -> None:
+    layers = "nn.Linear(4, 32), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 1)"
+    dead = f"wide = nn.Sequential({layers})\nnn.init.constant_(wide[1].bias, -100.0)\n"
+    cut = """\
+class Wide(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(4, 32), nn.Linear(32, 1)
+    def forward(self, x):
+        return self.last(self.first(x).detach())
+wide = Wide()
+"""
+    for rule, head in (("dead-layer", dead), ("cut-between", cut)):
+        sgd = "Trainer(wide, torch.optim.SGD(wide.parameters(), 0.01)).fit(batches)\n"
+        script(tmp_path, f"{head}{sgd}")
+        ran = start("--json", "report.json", "script.py")
+        told = json.loads((tmp_path / "report.json").read_text())["findings"]
+        assert [one["rule"] for one in told] == [rule], ran.err
 
 
 def test_where_the_first_step_is_watched_from(start: Start, tmp_path: Path) -> None:
