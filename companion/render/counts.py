@@ -38,10 +38,10 @@ def steps_in_words(records: Sequence[LineRecord]) -> str:
 
 
 def began_in_words(records: Sequence[LineRecord]) -> str:
-    """Such as "the first from line 13 on", where a line above it was missed in the first step.
+    """Such as "the first from line 13 on", where a line before it was missed in the first step.
 
-    Watching begins where torch is first called: lines of the same function above have run then,
-    and are counted once less.
+    Watching begins where torch is first called: lines above in the same function, and those that
+    called it, have begun then, and are counted once less.
 
     Example:
         >>> began_in_words([])
@@ -50,10 +50,17 @@ def began_in_words(records: Sequence[LineRecord]) -> str:
     if not records or records[0].phase is not None:
         return ""
     first = records[0]
-    near = [r for r in records if (r.file, r.function) == (first.file, first.function)]
-    runs = Counter(r.line for r in near if r.phase is None and not r.again)
-    missed = any(line < first.line and number < runs[first.line] for line, number in runs.items())
-    return f"the first from line {first.line} on" if missed else ""
+    runs = Counter(
+        (r.depth, r.file, r.function, r.line) for r in records if r.phase is None and not r.again
+    )
+    mine = first.depth, first.file, first.function, first.line
+    before = [
+        number
+        for key, number in runs.items()
+        if key[0] < first.depth or (key[:3] == mine[:3] and key[3] < first.line)
+    ]
+    is_missed = any(number == runs[mine] - 1 for number in before)
+    return f"the first from line {first.line} on" if is_missed else ""
 
 
 def _closures(records: Sequence[LineRecord]) -> Counter[str]:

@@ -159,6 +159,40 @@ def test_a_cut_in_what_the_library_is_given(late: bool, start: Start, tmp_path: 
     assert (found["rule"], found["source"]) == ("cut-between", "seen = out.detach()"), ran.err
 
 
+PARTS = """\
+class Lit(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder, self.decoder = nn.Linear(4, 4), nn.Linear(4, 1)
+        self.target = copy.deepcopy(self.encoder)
+    def loss(self, x, y):
+        {}
+        return loss
+lit = Lit()
+sgd = torch.optim.SGD(lit.parameters(), lr=0.1)
+class Calling(Trainer):
+    def compute_loss(self, x, y):
+        return self.net.loss(x, y)
+"""
+CUT = (
+    "seen = self.encoder(x).detach()\n        loss = nn.functional.mse_loss(self.decoder(seen), y)"
+)
+COPY = """\
+seen, aim = self.encoder(x), self.target(x).detach()
+        loss = nn.functional.mse_loss(self.decoder(seen), y) + (seen - aim).square().mean()"""
+
+
+@pytest.mark.parametrize("body", [CUT, COPY])
+def test_a_part_that_is_cut_off_as_it_is_called(body: str, start: Start, tmp_path: Path) -> None:
+    head = f"import copy\ndel net, optimizer\n{PARTS.format(body)}"
+    script(tmp_path, f"{head}Calling(lit, sgd, late=True).fit(batches)\n")
+    ran = start("--json", "report.json", "script.py")
+    told = json.loads((tmp_path / "report.json").read_text())["findings"]
+    found = [(one["rule"], one["source"], one["cure"]) for one in told]
+    cut = ("cut-between", "seen = self.encoder(x).detach()", "seen = self.encoder(x)")
+    assert found == ([cut] if body == CUT else []), ran.err
+
+
 @pytest.mark.parametrize("end", ["loss = fit + wrong\n        return loss", "return fit + wrong"])
 def test_a_constant_term_in_it(end: str, start: Start, tmp_path: Path) -> None:
     body = f"""\
