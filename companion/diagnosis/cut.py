@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from companion.diagnosis.flow import Flow
+from companion.records.flow import called
 from companion.records.line import LineRecord
 
 _STEPS = ("argmax", "argmin", "argsort", "topk", "round", "sign(", "floor", "ceil", "multinomial",
@@ -121,6 +123,17 @@ def networks_of(line: LineRecord) -> list[str]:
         for event in line.events
         if event.kind == "forward" and event.details["grad"] and _is_trained(line, event.name)
     ]
+
+
+def parts_of(line: LineRecord) -> Iterator[tuple[str, str]]:
+    """What a line calls as an attribute, and the names that a part of a network may have for it.
+
+    Of `self.model.encoder(x)` these are "model.encoder" and "encoder".
+    """
+    for name in called(line.source):
+        parts = name.split(".")
+        for start in range(1, len(parts)):
+            yield name, ".".join(parts[start:])
 
 
 def _is_trained(line: LineRecord, network: str) -> bool:

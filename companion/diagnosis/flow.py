@@ -66,14 +66,27 @@ class Flow:
                 found = self.last(name, caller)
                 if found is not None:
                     yield found
+        for inner in self._returned_to(record):
+            yield inner, None
+            yield from self.inputs(inner)
+
+    def _returned_to(self, record: LineRecord) -> Iterator[LineRecord]:
+        """Where the functions returned that a line called: the last one.
+
+        A library may have called several before a part of a line, and nothing tells which of them
+        gave what: those since its backward before. A `return` is recorded when it calls, before
+        what it calls.
+        """
+        if record.source.startswith("return "):
+            yield from self._called_next(record)
         for i in reversed(range(record.index)):
             inner = self._records[i]
-            if inner.depth <= record.depth:
-                break
+            if inner.depth < record.depth or (inner.depth == record.depth and _ends(inner, record)):
+                return
             if inner.depth == record.depth + 1 and inner.source.startswith("return "):
-                yield inner, None
-                yield from self.inputs(inner)
-                break
+                yield inner
+                if record.phase is None:
+                    return
 
     def _caller(self, record: LineRecord) -> LineRecord | None:
         """The line that called the function that this line stands in."""
@@ -91,6 +104,25 @@ class Flow:
                     seen.add(line.index)
                     todo.append(line)
         return found
+
+    def _called_next(self, record: LineRecord) -> Iterator[LineRecord]:
+        """Where a function returned whose lines follow on the one that called it."""
+        found = None
+        for i in range(record.index + 1, len(self._records)):
+            inner = self._records[i]
+            if inner.depth <= record.depth:
+                break
+            if inner.depth == record.depth + 1 and inner.source.startswith("return "):
+                found = inner
+        if found is not None:
+            yield found
+
+
+def _ends(earlier: LineRecord, record: LineRecord) -> bool:
+    """Whether what was returned before an earlier record is none of this one's."""
+    if record.phase is None or earlier.place != record.place:
+        return True
+    return any(event.kind == "backward" for event in earlier.events)
 
 
 def _scope(record: LineRecord) -> tuple[str, str, int]:

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from functools import lru_cache
 
-from companion.records.parse import nodes_of, unparsed
+from companion.records.parse import dotted, nodes_of, unparsed
 
 _OWNERS = {"torch", "F", "math", "np", "functional", "linalg", "special"}  # of functions
 _STEEP = {
@@ -44,6 +44,25 @@ def _prefixes(node: ast.AST) -> Iterator[str]:
         parts.insert(0, node.id)
         for size in range(len(parts), 0, -1):
             yield ".".join(parts[:size])
+
+
+@lru_cache(maxsize=4096)
+def called(text: str) -> tuple[str, ...]:
+    """What a statement calls, or an item of it: by name, with what it is an attribute of.
+
+    Example:
+        >>> called("z = self.encoder(x).detach() + self.heads[0](x)")
+        ('self.encoder', 'self.heads')
+    """
+    found: dict[str, None] = {}
+    for node in nodes_of(text):
+        if isinstance(node, ast.Call):
+            function = node.func
+            while isinstance(function, ast.Subscript):
+                function = function.value
+            if (name := dotted(function)) is not None:
+                found[name] = None
+    return tuple(found)
 
 
 @lru_cache(maxsize=4096)

@@ -37,6 +37,32 @@ def steps_in_words(records: Sequence[LineRecord]) -> str:
     return f"{words} ({whose} called {', '.join(called)})"
 
 
+def began_in_words(records: Sequence[LineRecord]) -> str:
+    """Such as "the first from line 13 on", where a line before it was missed in the first step.
+
+    Watching begins where torch is first called: lines above in the same function, and those that
+    called it, have begun then, and are counted once less.
+
+    Example:
+        >>> began_in_words([])
+        ''
+    """
+    if not records or records[0].phase is not None:
+        return ""
+    first = records[0]
+    runs = Counter(
+        (r.depth, r.file, r.function, r.line) for r in records if r.phase is None and not r.again
+    )
+    mine = first.depth, first.file, first.function, first.line
+    before = [
+        number
+        for key, number in runs.items()
+        if key[0] < first.depth or (key[:3] == mine[:3] and key[3] < first.line)
+    ]
+    is_missed = any(number == runs[mine] - 1 for number in before)
+    return f"the first from line {first.line} on" if is_missed else ""
+
+
 def _closures(records: Sequence[LineRecord]) -> Counter[str]:
     """How often an optimizer's step has called each function that it was given."""
     counted: Counter[str] = Counter()

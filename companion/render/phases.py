@@ -14,7 +14,7 @@ from companion.records.line import Event, LineRecord
 from companion.records.reading import combine
 from companion.records.visible import visible
 from companion.render.columns import wrapped
-from companion.render.counts import steps_in_words
+from companion.render.counts import began_in_words, steps_in_words
 from companion.render.listing import code, margins
 from companion.render.notes import also, cleared_already
 from companion.render.paint import Paint, plain
@@ -77,6 +77,7 @@ def by_phases(
     source = visible(first.source.splitlines()[0]) if first.source else ""
     title = f"your line: {visible(os.path.basename(first.file))}:{first.line}  {source}"
     facts = [_counted(len(first.after.parameters), "parameter"), *_kinds(records)]
+    facts += [f"{steps_in_words(records)}, {began}"] if (began := began_in_words(records)) else []
     out = [paint("title", line) for line in wrapped(title, width, deeper=4)]
     out += wrapped(f"  {', '.join(facts)}", width)
     return out + parts_table([*_rows(records, findings)], width, paint)

@@ -13,7 +13,7 @@ from companion.records.finding import Finding
 from companion.records.line import LineRecord
 from companion.records.visible import visible
 from companion.render.columns import wrapped
-from companion.render.counts import steps_in_words
+from companion.render.counts import began_in_words, steps_in_words
 from companion.render.finding import as_text, ignored_in_words
 from companion.render.listing import code, listing, margins
 from companion.render.notes import also, notes
@@ -73,6 +73,7 @@ def text(
     if not short:
         count = sum(not record.again for record in records)
         title += f", {count} lines run in {steps_in_words(records)}"
+        title += f", {began}" if (began := began_in_words(records)) else ""
     head = [paint("title", line) for line in wrapped(title, width)]
     head += table(rows, runs=not short, width=width, paint=paint)
     told = [as_text(one, width, paint) for one in findings]

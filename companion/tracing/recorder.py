@@ -173,8 +173,7 @@ class Recorder:
     def finish(self, place: Place, *, begun: bool = False) -> None:
         """The line under way is over, or (`begun`) calls what is followed: changes are its own."""
         measured = self._meter.measure()
-        if not begun:
-            self._events += self._readers.after(place, self._events, measured.state)
+        self._events += self._readers.after(place, self._events, measured.state, begun=begun)
         changed = any(measured[1:]) or place.sets(self._state, measured.state)
         if changed or any(event.kind not in QUIET for event in self._events):
             self.extent.idle = 0

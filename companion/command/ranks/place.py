@@ -11,9 +11,9 @@ from pathlib import Path
 
 MEETING = "COMPANION_MEETING"  # a folder that all hosts share; without it each host has its own
 
-_RANK = ("RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID")
+RANK = ("RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID")
 _WORLD = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_NTASKS")
-_LOCAL = ("LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID")
+LOCAL = ("LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID")
 _LOCAL_WORLD = ("LOCAL_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS")
 # What all processes of a run have in common, and no other run has.
 _RUN = (
@@ -50,10 +50,10 @@ def place(environment: Mapping[str, str]) -> Place | None:
         >>> there.rank, there.here
         (5, (4, 5, 6, 7))
     """
-    rank, world = _number(environment, _RANK), _number(environment, _WORLD)
+    rank, world = _number(environment, RANK), _number(environment, _WORLD)
     if rank is None or world is None or world < 2 or rank >= world:
         return None
-    local, size = _number(environment, _LOCAL), _number(environment, _LOCAL_WORLD)
+    local, size = _number(environment, LOCAL), _number(environment, _LOCAL_WORLD)
     here = range(world)
     if local is not None and size is not None and local <= rank and MEETING not in environment:
         here = range(rank - local, min(world, rank - local + size))

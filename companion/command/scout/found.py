@@ -12,8 +12,8 @@ from torch import nn
 from torch.amp.grad_scaler import GradScaler
 from torch.optim.optimizer import Optimizer
 
+from companion.command.scout.forwards import CALL
 from companion.command.scout.lasting import passing
-from companion.command.scout.own import CALL
 from companion.isolation.objects import attributes, is_a
 from companion.tracing.code.frames import local_variables
 from companion.tracing.events.around import snapshot

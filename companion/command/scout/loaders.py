@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from torch.utils.data._utils.fetch import _MapDatasetFetcher
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
-from companion.command.scout.children import START, Children
+from companion.command.scout.children import OPEN, START, Children
 from companion.command.scout.own import is_own
 from companion.isolation.objects import attributes
 from companion.records.line import Event, LineRecord, State
@@ -21,7 +21,7 @@ from companion.tracing.code.source import Source, Statement
 _BEGIN = DataLoader.__iter__.__code__
 _FETCH = _MapDatasetFetcher.fetch.__code__
 _ARRIVE = getattr(_MultiProcessingDataLoaderIter, "_process_data", DataLoader.__iter__).__code__
-CODES = (_BEGIN, _FETCH, _ARRIVE, START)
+CODES = (_BEGIN, _FETCH, _ARRIVE, START, OPEN)
 
 _TRAINS = re.compile(r"\bbackward\(|\bstep\(")
 MOST = 100  # loops that are remembered
@@ -61,7 +61,7 @@ class Loaders:
 
     def hear(self, frame: FrameType) -> None:
         """A call of one of `CODES`."""
-        if frame.f_code is START:
+        if frame.f_code in (START, OPEN):
             self.children.hear(frame)
             return
         owner = frame.f_locals.get("self")

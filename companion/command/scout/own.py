@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Callable
 from types import CodeType, FrameType
-from typing import TYPE_CHECKING
 
 import torch
 import torch.utils.data
-from torch import nn
 
+from companion.command.scout.forwards import is_in_forward
 from companion.isolation.libraries import is_in_library
 
-if TYPE_CHECKING:
-    pass
-
-CALL = inspect.unwrap(nn.Module.__call__).__code__
 _DATA = os.path.dirname(torch.utils.data.__file__) + os.sep
 
 
@@ -46,10 +40,10 @@ def is_direct(frame: FrameType, caller: FrameType) -> bool:
     """Whether a function was called for the loop: not by a network's forward, nor for its data."""
     between = frame.f_back
     while between is not None and between is not caller:
-        if between.f_code is CALL or between.f_code.co_filename.startswith(_DATA):
+        if between.f_code.co_filename.startswith(_DATA):
             return False
         between = between.f_back
-    return between is caller
+    return between is caller and not is_in_forward(frame, caller)
 
 
 def frames_of(
@@ -62,13 +56,3 @@ def frames_of(
             found.insert(0, frame)
         frame = frame.f_back
     return found
-
-
-def is_in_forward(frame: FrameType) -> bool:
-    """Whether a frame runs inside a network's forward."""
-    outer = frame.f_back
-    while outer is not None:
-        if outer.f_code is CALL:
-            return True
-        outer = outer.f_back
-    return False

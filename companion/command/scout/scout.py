@@ -215,6 +215,8 @@ class Scout(Listener):
         self._into.say_missing(recorder.note)
         for name in large:
             recorder.note(f"{name}, which only takes part: it has more than 512 MiB")
+        for words in self.children.ranks:
+            recorder.note(words)
         self.guard = Guard(watched) if self._guarded else None
         self._records = recorder.records
         self.tally.watch(watched)

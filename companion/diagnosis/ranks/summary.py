@@ -47,7 +47,7 @@ class Summary:
         ran: How many they were.
         steps: How many steps were watched.
         losses: Where the number stands that each backward began at, and these numbers.
-        loss_line: That line.
+        loss_line: That line; 0 where a library has made them.
         backwards: Each backward that wrote gradients.
         used: What each step used: the gradients of what its optimizer holds; of DDP's alone, where
             there is one.
@@ -184,6 +184,7 @@ class _Collected:
     _stepped: set[str] = field(default_factory=set)  # what the last step has changed
     _others: set[str] = field(default_factory=set)  # and what something else has, since then
     _bound: LineRecord | None = None  # the line that bound the loss to come
+    _inside: float | None = None  # the loss that a library has made, of no line of the user's
     _computed: LineRecord | None = None  # a line that computed with a submodule of a wrapper
 
     def add(self, record: LineRecord) -> None:
@@ -192,6 +193,8 @@ class _Collected:
                 self._computed = record
             if value.graph and value.number is not None:
                 self._bound = record
+        if record.phase is not None and record.phase.loss is not None:
+            self._inside = record.phase.loss
         if ".module" in record.source and any(value.graph for value in record.values):
             self._computed = record
         for event in record.events:
@@ -228,8 +231,10 @@ class _Collected:
             found = next(v.number for v in self._bound.values if v.graph and v.number is not None)
             self.losses.append(found)
             self.loss_line = self._bound.line
+        elif self._inside is not None:
+            self.losses.append(self._inside)
         self.blame = self.blame or _at(self._computed or record, None)
-        self._bound = self._computed = None
+        self._bound = self._computed = self._inside = None
 
 
 def _read(record: LineRecord, names: Iterable[str]) -> Numbers | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from companion.diagnosis.backwards import Use
-from companion.diagnosis.cut import Cut, cut_of, is_stepwise, networks_of
+from companion.diagnosis.cut import Cut, cut_of, is_stepwise, networks_of, parts_of
 from companion.diagnosis.flow import Flow
 from companion.diagnosis.ledger import Ledger
 from companion.diagnosis.rules.holders import empty_steps
@@ -58,6 +58,10 @@ def constant_term(ledger: Ledger) -> Iterator[Sighting]:
 
 def _is_loss(ledger: Ledger, record: LineRecord, name: str) -> bool:
     """Whether the next backward begins at this variable, or at what has the same number."""
+    ahead = (one for one, _ in ledger.of("backward") if one.index >= record.index)
+    backward = next(ahead, record)
+    if backward.phase is not None:  # a library's, of what it was returned
+        return any(line is record for _, line, _ in ledger.flow.ancestors(backward))
     if not name:  # it is what a function returns
         above = (r for r in ledger.records[record.index :] if r.depth < record.depth)
         line = next(above, None)
@@ -135,11 +139,12 @@ def cut_between(ledger: Ledger) -> Iterator[Sighting]:
     if not lost:
         return
     told: set[str] = set()
-    flow = ledger.flow
+    flow, copies = ledger.flow, _copies(ledger, lost)
     made_for = {optimizer for _, optimizer in empty_steps(ledger)}
     for use in ledger.uses[:_MOST_TIMES]:
+        mine = [name for name in lost if name in use.held]
         before = reversed(_backwards_for(ledger, use))
-        cuts = (list(_cuts(flow, record, [n for n in lost if n in use.held])) for record in before)
+        cuts = (list(_cuts(flow, record, mine, copies)) for record in before)
         for cut, names in next(filter(None, cuts), []):
             told.update(names)
             holder = _holder(ledger, names)
@@ -198,7 +203,9 @@ def _backwards_for(ledger: Ledger, use: Use) -> list[LineRecord]:
     return near or [line for line in lines if line.index > own]
 
 
-def _cuts(flow: Flow, backward: LineRecord, lost: list[str]) -> Iterator[tuple[Cut, list[str]]]:
+def _cuts(
+    flow: Flow, backward: LineRecord, lost: list[str], copies: set[str]
+) -> Iterator[tuple[Cut, list[str]]]:
     """The cuts before a backward, each with those of the parameters that hang on what it cut off.
 
     What has no graph and was made of what has one; or the text cuts in passing: `dec(z.detach())`.
@@ -222,11 +229,19 @@ def _cuts(flow: Flow, backward: LineRecord, lost: list[str]) -> Iterator[tuple[C
                     if names:
                         yield Cut(line, value.name, below.name), names
     for line in {id(one): one for one in [backward, *(line for _, line, _ in ancestors)]}.values():
-        for net in networks_of(line):
-            names = [name for name in lost if name.startswith(f"{net}.")]
+        nets = [(net, net) for net in networks_of(line)]
+        for net, prefix in [*nets, *parts_of(line)]:
+            names = [name for name in lost if name.startswith(f"{prefix}.")]
             cut = Cut(line, None, net, inline=True)
-            if names and cut.is_worded:
+            if names and cut.is_worded and (net == prefix or copies.isdisjoint(names)):
                 yield cut, names
+
+
+def _copies(ledger: Ledger, lost: list[str]) -> set[str]:
+    """Those that began as copies of what learns: a target's, which is cut off on purpose."""
+    first = ledger.records[0].before.parameters
+    learning = {first.get(name) for one in ledger.backwards for name in one.written}
+    return {n for n in lost if (own := first.get(n)) and own.norm and own in learning}
 
 
 def _reached(value: Value, lost: list[str]) -> list[str]:

@@ -85,7 +85,10 @@ def _cure(source: str, event: Event) -> str | None:
         return f"{event.name} += {added}.item()  # or {added}.detach(), for a tensor"
     entries = [name for name in tensors if name.endswith("]")]
     if tensors:
-        whole = with_detached(source, [name for name in tensors if name not in entries])
+        others = [name for name in tensors if name not in entries]
+        whole = with_detached(source, others)
+        if others and whole is None:  # several statements on one line
+            return f"# {others[0]}.detach() in place of {others[0]}, where {event.name} keeps it"
         return "\n".join([*(f"{name} = {name}.detach()" for name in entries), whole or source])
     made = appended(source)
     if made is not None:

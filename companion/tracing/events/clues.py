@@ -43,8 +43,12 @@ class Clues:
 
     def after(self, place: Place, events: Sequence[Event], state: State) -> Iterator[Event]:
         """It has ended well, with these events."""
-        if any(event.kind == "backward" for event in events):
-            self._layers.note_gradients(state.gradients, state.requires_grad)
+        self.after_part(events, state)
         if place.line in self._begun:
             return iter(())
         return terms.after(place.current.text, place.frame)
+
+    def after_part(self, events: Sequence[Event], state: State) -> None:
+        """A part of it has ended: of a loop that a library runs, or before a function's lines."""
+        if any(event.kind == "backward" for event in events):
+            self._layers.note_gradients(state.gradients, state.requires_grad)

@@ -50,8 +50,13 @@ class Readers:
         """It calls something of torch's."""
         return self._clues.called(frame)
 
-    def after(self, place: Place, events: Sequence[Event], state: State) -> Iterator[Event]:
-        """It has ended, with these events and in this state."""
+    def after(
+        self, place: Place, events: Sequence[Event], state: State, *, begun: bool
+    ) -> Iterator[Event]:
+        """It has ended, with these events and in this state; or only a part of it (`begun`)."""
+        if begun:
+            self._clues.after_part(events, state)
+            return
         text = place.current.text
         if variables.reads(text):
             yield from variables.after(text, place.frame, self._spent)

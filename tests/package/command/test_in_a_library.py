@@ -19,6 +19,23 @@ class Mine(Trainer):
         return loss
 """
 
+LIT = """\
+class Lit(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net, self.seen = net, []
+    def forward(self, x):
+        return self.through(x)
+    def through(self, x):
+        return self.net(x)
+    def loss(self, x, y):
+        out = self(x)
+        loss = nn.functional.mse_loss(out, y)
+        self.seen.append(loss)
+        return loss
+lit = Lit()
+"""
+
 
 def report(err: str) -> list[str]:
     """The lines of a report up to its first finding."""
@@ -107,6 +124,136 @@ def test_lines_of_the_users_own_in_the_library(start: Start, tmp_path: Path) -> 
     assert "\n      # Mine.compute_loss, script.py\n" in ran.err
     parts = {one["phase"] for one in told["code"] if one["phase"]}
     assert "Trainer.training_step" in parts
+
+
+@pytest.mark.usefixtures("source")
+def test_what_a_wrappers_call_only_hands_on(start: Start, tmp_path: Path) -> None:
+    """Lines of the user's are found by way of a wrapper's call; those of a forward are none."""
+    lines = script(tmp_path, f"{LIT}Through(lit, optimizer, nn.DataParallel(lit)).fit(batches)\n")
+    ran = start("--json", "report.json", "script.py")
+    told = json.loads((tmp_path / "report.json").read_text())
+    where = {one["rule"]: lines[one["line"] - 1].strip() for one in told["findings"]}
+    assert where == {"graph-kept": "self.seen.append(loss)"}
+    assert re.search(r"\n      # Lit.loss, script.py\n  3x +\d+  out = self\(x\) ", ran.err)
+    assert "# Lit.through" not in ran.err
+
+
+@pytest.mark.usefixtures("source")
+def test_a_forward_with_a_library_around_it_is_still_one(start: Start, tmp_path: Path) -> None:
+    head = f"{LIT}patch(lit)\nfor x, y in batches:\n"
+    loop = "    optimizer.zero_grad()\n    lit.loss(x, y).backward()\n    optimizer.step()\n"
+    script(tmp_path, head + loop)
+    err = start("script.py").err
+    assert "# Lit.loss, script.py\n" in err
+    assert "# Lit.through" not in err
+
+
+@pytest.mark.usefixtures("source")
+@pytest.mark.parametrize("late", [False, True])
+def test_a_cut_in_what_the_library_is_given(late: bool, start: Start, tmp_path: Path) -> None:
+    cut = "self.net[0](x)\n        seen = out.detach()\n        out = self.net[2](seen)"
+    body = MINE.replace("self.net(x)", cut).replace("out.sigmoid()", "out")
+    script(tmp_path, f"{body}Mine(net, optimizer, late={late}).fit(batches)\n")
+    ran = start("--json", "report.json", "script.py")
+    (found,) = json.loads((tmp_path / "report.json").read_text())["findings"]
+    assert (found["rule"], found["source"]) == ("cut-between", "seen = out.detach()"), ran.err
+
+
+PARTS = """\
+class Lit(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder, self.decoder = nn.Linear(4, 4), nn.Linear(4, 1)
+        self.target = copy.deepcopy(self.encoder)
+    def loss(self, x, y):
+        {}
+        return loss
+lit = Lit()
+sgd = torch.optim.SGD(lit.parameters(), lr=0.1)
+class Calling(Trainer):
+    def compute_loss(self, x, y):
+        return self.net.loss(x, y)
+"""
+CUT = (
+    "seen = self.encoder(x).detach()\n        loss = nn.functional.mse_loss(self.decoder(seen), y)"
+)
+COPY = """\
+seen, aim = self.encoder(x), self.target(x).detach()
+        loss = nn.functional.mse_loss(self.decoder(seen), y) + (seen - aim).square().mean()"""
+
+
+@pytest.mark.parametrize("body", [CUT, COPY])
+def test_a_part_that_is_cut_off_as_it_is_called(body: str, start: Start, tmp_path: Path) -> None:
+    head = f"import copy\ndel net, optimizer\n{PARTS.format(body)}"
+    script(tmp_path, f"{head}Calling(lit, sgd, late=True).fit(batches)\n")
+    ran = start("--json", "report.json", "script.py")
+    told = json.loads((tmp_path / "report.json").read_text())["findings"]
+    found = [(one["rule"], one["source"], one["cure"]) for one in told]
+    cut = ("cut-between", "seen = self.encoder(x).detach()", "seen = self.encoder(x)")
+    assert found == ([cut] if body == CUT else []), ran.err
+
+
+@pytest.mark.parametrize("end", ["loss = fit + wrong\n        return loss", "return fit + wrong"])
+def test_a_constant_term_in_it(end: str, start: Start, tmp_path: Path) -> None:
+    body = f"""\
+class Mine(Trainer):
+    def compute_loss(self, x, y):
+        out = self.net(x)
+        fit = nn.functional.mse_loss(out, y)
+        wrong = (out.round() != y.round()).float().mean()
+        {end}
+Mine(net, optimizer, late=True).fit(batches)
+"""
+    script(tmp_path, body)
+    ran = start("--json", "report.json", "script.py")
+    (found,) = json.loads((tmp_path / "report.json").read_text())["findings"]
+    assert (found["rule"], found["source"][:9]) == ("constant-term", "wrong = ("), ran.err
+
+
+def test_no_gradient_is_of_the_line_that_cut(start: Start, tmp_path: Path) -> None:
+    body = """\
+class Mine(Trainer):
+    def compute_loss(self, x, y):
+        loss = nn.functional.mse_loss(self.net(x), y)
+        loss = torch.tensor(loss.item(), requires_grad=True)
+        return loss
+Mine(net, optimizer, every=2).fit(batches)
+"""
+    script(tmp_path, body)
+    ran = start("--json", "report.json", "script.py")
+    (found,) = json.loads((tmp_path / "report.json").read_text())["findings"]
+    assert (found["rule"], found["source"][:19]) == ("no-gradient", "loss = torch.tensor"), ran.err
+    assert "made loss of loss, and loss has no graph" in found["observed"]
+
+
+def test_a_dead_layer_and_a_cut_between_layers(start: Start, tmp_path: Path) -> None:
+    layers = "nn.Linear(4, 32), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 1)"
+    dead = f"wide = nn.Sequential({layers})\nnn.init.constant_(wide[1].bias, -100.0)\n"
+    cut = """\
+class Wide(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(4, 32), nn.Linear(32, 1)
+    def forward(self, x):
+        return self.last(self.first(x).detach())
+wide = Wide()
+"""
+    for rule, head in (("dead-layer", dead), ("cut-between", cut)):
+        sgd = "Trainer(wide, torch.optim.SGD(wide.parameters(), 0.01)).fit(batches)\n"
+        script(tmp_path, f"{head}{sgd}")
+        ran = start("--json", "report.json", "script.py")
+        told = json.loads((tmp_path / "report.json").read_text())["findings"]
+        assert [one["rule"] for one in told] == [rule], ran.err
+
+
+def test_where_the_first_step_is_watched_from(start: Start, tmp_path: Path) -> None:
+    body = MINE.replace("        out =", "        x = x * 2\n        out =")
+    lines = script(tmp_path, f"{body}Mine(net, optimizer, closure=True).fit(batches)\n")
+    shown = report(start("script.py").err)
+    number = lines.index("        out = self.net(x)") + 1
+    assert shown[2] == f"  4 parameters, SGD, 3 steps, the first from line {number} on"
+    script(tmp_path, "Trainer(net, optimizer).fit(batches)\n")
+    assert report(start("script.py").err)[2] == "  4 parameters, SGD"
 
 
 def test_what_only_goes_through_optimizers_runs_no_loop(start: Start, tmp_path: Path) -> None:

@@ -62,3 +62,13 @@ fit(Task(), optimizer, [x] * 6)
     assert found(start, tmp_path) == [("graph-kept", "script.py", line)]
     write(tmp_path, script.replace('{"loss": loss,', '{"loss": loss.item(),'), "script.py")
     assert found(start, tmp_path) == []
+
+
+def test_the_cure_of_two_statements_on_a_line(start: Start, tmp_path: Path) -> None:
+    both = 'print("step", step); losses.append(loss)'
+    loop = LOOP.replace('print("step", step, loss.item())', both)
+    write(tmp_path, f"{SETUP}losses = []\n{loop}")
+    start("--json", "report.json", "script.py")
+    (told,) = json.loads((tmp_path / "report.json").read_text())["findings"]
+    assert (told["rule"], told["source"]) == ("graph-kept", both)
+    assert told["cure"] == "# loss.detach() in place of loss, where losses keeps it"

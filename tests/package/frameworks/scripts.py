@@ -151,6 +151,57 @@ BROKEN = {
     "ignite": IGNITE_BROKEN,
 }
 
+_CUT = """\
+{0}hidden = {1}[0](x)  # reaches the loss no more
+{0}seen = hidden.detach()  # <- cut-between
+{0}out = {1}[-1](seen)
+{0}wrong = (out.argmax(1) != y).float().mean()  # <- constant-term
+{0}loss = nn.functional.cross_entropy(out, y) + wrong
+"""
+CUT = {
+    "lightning": (_LIGHTNING + _FIT).replace(
+        "        loss = nn.functional.cross_entropy(self.net(x), y)\n",
+        _CUT.format(" " * 8, "self.net"),
+        1,
+    ),
+    "transformers": _TRAINER.replace("BertForSequenceClassification(Ber", "Net(Ber").replace(
+        "torch.manual_seed(0)\n",
+        "torch.manual_seed(0)\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self, config):\n"
+        "        super().__init__()\n"
+        "        self.layers = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))\n"
+        "    def forward(self, input_ids, labels):\n"
+        "        return self.layers(input_ids)\n",
+    )
+    + "class Mine(Trainer):\n"
+    + "    def compute_loss(self, model, inputs, return_outputs=False, **more):\n"
+    + "        x, y = inputs['input_ids'].float(), inputs['labels']\n"
+    + _CUT.format(" " * 8, "model.layers")
+    + "        return (loss, out) if return_outputs else loss\n"
+    + "Mine(model, TrainingArguments(**args), train_dataset=data).train()\n",
+    "ignite": _IGNITE
+    + "def criterion(x, y):\n"
+    + _CUT.format(" " * 4, "model")
+    + "    return loss\n"
+    + "class Given(nn.Module):\n"
+    + "    def forward(self, x):\n"
+    + "        return x\n"
+    + "create_supervised_trainer(Given(), optimizer, criterion).run(data)\n",
+}
+
+# Lightning starts the second process itself: this script, once more.
+RANKS = (
+    (_LIGHTNING + _FIT)
+    .replace(
+        "        return loss\n",
+        "        self.seen.append(loss)  # <- graph-kept\n        return loss\n",
+        1,
+    )
+    .replace("max_epochs=2", 'max_epochs=2, strategy="ddp", devices=2')
+)
+RANKS = RANKS.replace("L.Trainer(", 'if __name__ == "__main__":\n    L.Trainer(')
+
 _CALLBACK = "from companion.integrations.{} import Companion\n"
 _SAID = "print(len(watch.routine.records) > 6, [one.rule for one in watch.findings])\n"
 CALLBACKS = {

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.package.frameworks.running import watched
-from tests.package.frameworks.scripts import BROKEN, CALLBACKS, SOUND, TRAINER
+from tests.package.frameworks.scripts import BROKEN, CALLBACKS, CUT, RANKS, SOUND, TRAINER
 
 pytestmark = pytest.mark.weekly
 
@@ -58,17 +58,50 @@ def test_a_sound_loop(library: str, tmp_path: Path) -> None:
         assert re.search(row, ran.err), f"{row}\n{ran.err}"
 
 
+def marked(script: str) -> list[tuple[str, int]]:
+    """The lines of a script that are to blame, and the rule."""
+    return [
+        (line.partition("# <- ")[2], number)
+        for number, line in enumerate(script.splitlines(), 1)
+        if "# <-" in line
+    ]
+
+
 @pytest.mark.parametrize("library", BROKEN)
 def test_a_broken_loop(library: str, tmp_path: Path) -> None:
     ran = watched(tmp_path, BROKEN[library], "--json", "report.json")
-    lines = BROKEN[library].splitlines()
-    wanted = [
-        (line.partition("# <- ")[2], number)
-        for number, line in enumerate(lines, 1)
-        if "# <-" in line
-    ]
     assert ran.code == 3, ran.err
-    assert findings(tmp_path) == wanted
+    assert findings(tmp_path) == marked(BROKEN[library])
+
+
+@pytest.mark.parametrize("library", CUT)
+def test_a_graph_that_is_cut_before_the_librarys_backward(library: str, tmp_path: Path) -> None:
+    ran = watched(tmp_path, CUT[library], "--json", "report.json")
+    assert sorted(findings(tmp_path)) == sorted(marked(CUT[library])), ran.err
+
+
+def test_ranks_that_lightning_starts(tmp_path: Path) -> None:
+    ran = watched(tmp_path, RANKS, "--json", "report.json").well()
+    assert findings(tmp_path) == marked(RANKS)
+    assert all(re.search(row, ran.err) for row in ROWS["lightning"]), ran.err
+    words = "not watched: 1 process that this script started as a rank of its training. To watch "
+    assert f"{words}all, let torchrun start them: torchrun --nproc-per-node 2 " in ran.err
+
+
+def test_ranks_of_lightning_that_torchrun_starts(tmp_path: Path) -> None:
+    torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "companion"]
+    ran = watched(tmp_path, RANKS, "--json", "report.json", before=torchrun).well()
+    assert "companion: 2 ranks watched, 3 steps each inside lightning.Trainer.fit(), " in ran.err
+    assert findings(tmp_path) == marked(RANKS)
+    assert re.search(r"\n    loss, line \d+:\n        rank 0  .*\n        rank 1  ", ran.err), (
+        ran.err
+    )
+
+
+@pytest.mark.parametrize("strategy", ["ddp_spawn", "ddp_notebook"])
+def test_processes_of_lightnings_that_run_no_script(strategy: str, tmp_path: Path) -> None:
+    ran = watched(tmp_path, RANKS.replace("ddp", strategy)).well()
+    assert "companion: what a library ran in 2 processes that this script started" in ran.err
 
 
 def test_the_lines_of_a_library(tmp_path: Path) -> None:
