@@ -11,6 +11,7 @@ from types import ModuleType
 from companion.isolation.libraries import is_in_library
 from companion.isolation.objects import is_a, own_of
 from companion.isolation.words import words_of
+from companion.records.line import LineRecord
 from companion.records.times import times
 from companion.records.visible import visible
 from companion.tracing.code.source import lines_of
@@ -30,6 +31,26 @@ def no_training(error: BaseException | None, backwards: int) -> str:
         "no training loop ran in this process: no step was seen, for nothing called backward(), "
         "nor an optimizer's step(), for a network"
     )
+
+
+def no_step(records: Iterable[LineRecord], *, stepped: bool) -> str:
+    """That no step is in what was watched: a training that was not seen is not called sound.
+
+    Args:
+        records: What was watched.
+        stepped: Whether an optimizer has stepped, on other lines.
+    """
+    kinds = [event.kind for record in records for event in record.events]
+    backward = kinds.count("backward")
+    what = f"backward() was called {times(backward)}" if backward else "nothing called backward()"
+    if "scaler step" in kinds:
+        skipped = times(kinds.count("scaler step"))
+        what += f", a GradScaler was to step {skipped}, and no optimizer's step() came of it"
+    elif stepped:
+        what += ", and the steps that were made are on none of these lines"
+    else:
+        what += ", and an optimizer's step() never" if backward else ", nor an optimizer's step()"
+    return f"no step was seen: {what}"
 
 
 def _early(error: BaseException | None) -> str | None:

@@ -6,7 +6,7 @@ import argparse
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from companion.command.chosen import Chosen, choose, mistakes
 from companion.command.formats.document import document
 from companion.command.formats.github import commands
 from companion.command.formats.output import write
-from companion.command.hints import misplaced, no_training
+from companion.command.hints import misplaced, no_step, no_training
 from companion.command.kinds import FOUND
 from companion.command.options import names_of_options
 from companion.command.out import Out
@@ -25,7 +25,6 @@ from companion.isolation.wall import is_ours
 from companion.isolation.words import words_of
 from companion.records.finding import Finding
 from companion.records.line import LineRecord
-from companion.records.times import times
 from companion.records.visible import visible
 from companion.render.columns import wrapped
 from companion.render.counts import count_steps
@@ -79,11 +78,20 @@ class Report:
             self._say("the script caught the SystemExit of --stop; each step now raises it again")
         raise SystemExit(self.exit_code())
 
-    def end(self, error: BaseException | None, code: int | None = None) -> None:
-        """The script is over; `code` is what it exits with."""
+    def _stop(self, error: BaseException | None, say: Callable[[], None] | None) -> None:
+        """The script is watched no more."""
+        self.scout.stop(error)
+
+    def end(
+        self,
+        error: BaseException | None,
+        code: int | None = None,
+        say: Callable[[], None] | None = None,
+    ) -> None:
+        """The script is over; `code` is what it exits with, `say` says Python's words of it."""
         self._error = error
         try:
-            self.scout.stop(error)
+            self._stop(error, say)
             goes_on = self._printed
             self._print()
             if self._is_here():
@@ -154,7 +162,7 @@ class Report:
         if self.scout.unwatched:
             return ["no training loop was watched", *self._unwatched()], None
         words = no_training(self._error, self.scout.backwards)
-        return [words, *self.scout.children.sentences], None
+        return [words, *self.scout.loaders.children.sentences], None
 
     def _shown(self) -> str:
         """The lines, and the findings."""
@@ -205,25 +213,12 @@ class Report:
         return "\n\n".join(as_text(f, self._out.columns, self._out.paint) for f in findings)
 
     def _verdict(self) -> str:
-        """What was watched; a training that was not seen is not called sound."""
-        found = _count(len(self._findings), "finding")
+        """What was watched."""
+        found, every = len(self._findings), self._given.every
         if self._steps:
-            return watched_in_words(self._records, len(self._findings), self._given.every)
-        kinds = [event.kind for record in self._records for event in record.events]
-        backward = kinds.count("backward")
-        what = "nothing called backward()"
-        never = ", nor an optimizer's step()"
-        if backward:
-            what = f"backward() was called {times(backward)}"
-            never = ", and an optimizer's step() never"
-        if "scaler step" in kinds:
-            skipped = times(kinds.count("scaler step"))
-            what += f", a GradScaler was to step {skipped}, and no optimizer's step() came of it"
-        elif self.scout.tally.number:
-            what += ", and the steps that were made are on none of these lines"
-        else:
-            what += never
-        return f"no step was seen: {what}" + (f"; {found}" if self._findings else "")
+            return watched_in_words(self._records, found, every)
+        what = no_step(self._records, stepped=bool(self.scout.tally.number))
+        return what + (f"; {_count(found, 'finding')}" if found else "")
 
     def _write_page(self) -> None:
         routine = self.scout.routine
@@ -254,12 +249,7 @@ class Report:
 
     def _say(self, *sentences: str, below: str | None = None) -> None:
         """Sentences, each for itself; below the last one stands what is laid out already."""
-        try:
-            if type(sys.stdout) is io.TextIOWrapper:  # another one is the script's own
-                sys.stdout.flush()
-        except Exception as error:  # closed, or no file at all
-            if not is_ours(error):
-                raise
+        self._flush()
         out, mine = self._out, f"{self._name}:"
         for at, words in enumerate(sentences, 1):
             lines = "\n".join(wrapped(f"{mine} {words}", out.columns))
@@ -267,6 +257,15 @@ class Report:
             whole = f"{whole}\n{below}" if below and at == len(sentences) else whole
             self._said.append(unpainted(whole))
             out.say(whole)
+
+    def _flush(self) -> None:
+        """Let what the script has printed come before what we say."""
+        try:
+            if type(sys.stdout) is io.TextIOWrapper:  # another one is the script's own
+                sys.stdout.flush()
+        except Exception as error:  # closed, or no file at all
+            if not is_ours(error):
+                raise
 
     def _more(self) -> dict[str, Any]:
         """What else is in the file."""

@@ -12,11 +12,14 @@ from torch.utils.data._utils.fetch import _MapDatasetFetcher
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from companion.command.scout.children import START, Children
+from companion.command.scout.epochs import Epochs
 from companion.command.scout.own import is_own
+from companion.diagnosis.ranks.summary import At
 from companion.isolation.objects import attributes
 from companion.records.line import Event, LineRecord, State
 from companion.tracing.code.frames import local_variables
 from companion.tracing.code.source import Source, Statement
+from companion.tracing.events.loaders import shuffles_by_epoch
 
 _BEGIN = DataLoader.__iter__.__code__
 _FETCH = _MapDatasetFetcher.fetch.__code__
@@ -51,12 +54,14 @@ class Loaders:
 
     Attributes:
         children: Hears of the processes that are started, a loader's own and others.
+        epochs: Follows the passes over loaders that several processes share.
     """
 
     def __init__(self, place: str | None) -> None:
         self._place = place
-        self.children = Children()
+        self.children, self.epochs = Children(), Epochs()
         self._loops: dict[tuple[str, int], _Loop] = {}
+        self._shuffled: dict[int, At] = {}  # where loaders of such samplers began, by the same ids
         self._given: set[int] = set()  # samplers of loaders that have given something, by id
 
     def hear(self, frame: FrameType) -> None:
@@ -81,6 +86,10 @@ class Loaders:
         batched = kept.get("batch_sampler")
         sampler = id(kept.get("sampler") if batched is None else batched)
         key = frame.f_code.co_filename, frame.f_lineno
+        if shuffles_by_epoch(batched):  # the last one before the training is the training's own
+            source = Source(frame)
+            line = source.at(frame.f_lineno)
+            self._shuffled[sampler] = At(source.name, line.first, line.text, None, None)
         if key not in self._loops:
             source = Source(frame)
             header = source.at(frame.f_lineno)
@@ -98,6 +107,11 @@ class Loaders:
         loop = self._loops[key]
         loop.samplers.add(sampler)
         loop.times += 1
+
+    @property
+    def untold(self) -> At | None:
+        """Where a loader is gone through whose sampler was told of no other epoch."""
+        return next(filter(None, map(self._shuffled.get, self.epochs.untold())), None)
 
     def close(self, records: list[LineRecord]) -> None:
         """The script is over, and nothing was trained: a record for each loop without a pass."""
