@@ -191,7 +191,7 @@ class RanksReport(Report):
             if self._is_here():
                 self._judge()
                 self._note_exit(error, code)
-                untold = self._told_first.summary.untold or self.scout.loaders.untold
+                untold = self._told_first.summary.untold or self.scout.loaders.epochs.untold
                 told = self._tell(replace(self._told_first.summary, untold=untold), error)
                 self._leave("over", told)
                 self._write()

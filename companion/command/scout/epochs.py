@@ -2,31 +2,32 @@
 
 A DistributedSampler shuffles by the epoch that `set_epoch()` tells it. The watched steps seldom
 reach a second epoch, so it is looked for afterwards: each step sees whether a loader's iterator is
-still the one that it was. Only when it has gone are all living objects looked at, for the next.
+still the one that it was. Only when it is not is the next one looked for, by what refers to the
+loader's batch sampler.
 """
 
 from __future__ import annotations
 
+import gc
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import GeneratorType
 from typing import Any
 
 from torch.optim.optimizer import Optimizer
+from torch.utils.data import BatchSampler
 from torch.utils.data.dataloader import _BaseDataLoaderIter
 
-from companion.isolation.objects import attributes
-from companion.tracing.events.loaders import shuffles_by_epoch
-from companion.tracing.measure.parallel import is_one_of_several
-from companion.tracing.measure.watched import alive
+from companion.diagnosis.ranks.summary import At
+from companion.isolation.objects import attributes, is_a
 
-MOST = 12  # times that all living objects are looked at
+MOST = 4  # times that the next iterator is looked for
 FEW = 2  # steps: a pass of fewer may be a mere look at a batch
 
 
 class _Pass:
-    """One pass over a loader: an iterator, until it is gone or begun anew."""
+    """One pass over a loader, seen at a step: an iterator, until it is gone or begun anew."""
 
     def __init__(self, iterator: _BaseDataLoaderIter) -> None:
         kept = attributes(iterator)
@@ -37,25 +38,22 @@ class _Pass:
         self.told = sampler.get("epoch"), sampler.get("seed")
         self._rows, self._size = sampler.get("num_samples"), batches.get("batch_size")
         self._first = self._given = _given(kept)
-        self._steps = 0
+        self._steps = 1
 
-    def _kept(self) -> Mapping[str, Any] | None:
-        iterator = self._iterator()
+    def is_of(self, iterator: _BaseDataLoaderIter | None) -> bool:
+        """Whether an iterator gives this pass, and no later one."""
         kept = {} if iterator is None else attributes(iterator)
         batches = kept.get("_sampler_iter")
-        return None if batches is None or batches is not self._batches() else kept
+        return batches is not None and batches is self._batches()
 
-    @property
-    def is_over(self) -> bool:
-        """Whether its iterator is gone, or gives another pass by now."""
-        return self._kept() is None
-
-    def on_step(self) -> None:
-        """The optimizer is about to step: what was given by then is counted."""
-        kept = self._kept()
-        if kept is not None:
-            self._given = _given(kept)
-            self._steps += 1
+    def on_step(self) -> bool:
+        """The optimizer is about to step: count what was given; False where the pass is over."""
+        iterator = self._iterator()
+        if not self.is_of(iterator):
+            return False
+        self._given = _given(attributes(iterator))
+        self._steps += 1
+        return True
 
     @property
     def has_trained(self) -> bool:
@@ -71,9 +69,10 @@ class _Pass:
 
 @dataclass
 class _Loader:
-    """A loader's batch sampler, and the passes over it that are known."""
+    """A loader's batch sampler, where it is gone through, and the passes that are known."""
 
-    batches: weakref.ref[Any]
+    batches: weakref.ref[BatchSampler]
+    at: At
     passes: list[_Pass] = field(default_factory=list)
 
     @property
@@ -94,42 +93,46 @@ class Epochs:
         self._under_way: list[_Pass] = []
         self._looks = 0
 
+    def begin(self, batches: BatchSampler, at: At) -> None:
+        """Such a loader is gone through; the last time before the training is the training's."""
+        self._loaders[id(batches)] = _Loader(weakref.ref(batches), at)
+
     def on_step(self, optimizer: Optimizer) -> None:
         """An optimizer is about to step."""
-        if self._optimizer is None:
-            self._optimizer = id(optimizer) if is_one_of_several() else 0
-            self._look()
-        if self._optimizer != id(optimizer):
+        begins = self._optimizer is None
+        if not self._loaders or not (begins or self._optimizer == id(optimizer)):
             return
-        if any(one.is_over for one in self._under_way):
-            self._look()
-        for one in self._under_way:
-            one.on_step()
+        self._optimizer = id(optimizer)
+        under_way = [one for one in self._under_way if one.on_step()]
+        if begins or len(under_way) < len(self._under_way):
+            self._under_way = [*under_way, *self._look(under_way)]
 
-    def _look(self) -> None:
-        """Find the passes that are under way now."""
+    def _look(self, known: Sequence[_Pass]) -> Iterator[_Pass]:
+        """The passes that have begun since the last look."""
         self._looks += 1
-        living = alive(_BaseDataLoaderIter) if self._optimizer and self._looks <= MOST else []
-        self._under_way = [self._pass(one) for one in living if _is_looked_at(attributes(one))]
+        living = {id(b): b for one in self._loaders.values() if (b := one.batches()) is not None}
+        for iterator in iterators([*living.values()]) if self._looks <= MOST else ():
+            loader = self._loaders.get(id(attributes(iterator).get("_index_sampler")))
+            if loader is not None and not any(one.is_of(iterator) for one in known):
+                loader.passes.append(_Pass(iterator))
+                yield loader.passes[-1]
 
-    def _pass(self, iterator: _BaseDataLoaderIter) -> _Pass:
-        """The pass that an iterator gives: the latest one of its loader, or a new one."""
-        batches = attributes(iterator)["_index_sampler"]
-        loader = self._loaders.get(id(batches))
-        if loader is None or loader.batches() is not batches:
-            loader = self._loaders[id(batches)] = _Loader(weakref.ref(batches))
-        if not loader.passes or loader.passes[-1].is_over:
-            loader.passes.append(_Pass(iterator))
-        return loader.passes[-1]
-
-    def untold(self) -> set[int]:
-        """The batch samplers, by id, of those that have given the same rows in the same order."""
-        return {key for key, one in self._loaders.items() if one.is_untold}
+    @property
+    def untold(self) -> At | None:
+        """Where a loader is gone through that has given the same rows in the same order."""
+        return next((one.at for one in self._loaders.values() if one.is_untold), None)
 
 
-def _is_looked_at(kept: Mapping[str, Any]) -> bool:
-    batches = kept.get("_sampler_iter")
-    return type(batches) is GeneratorType and shuffles_by_epoch(kept.get("_index_sampler"))
+def iterators(batches: Sequence[object]) -> list[_BaseDataLoaderIter]:
+    """The living iterators that take their rows from one of these."""
+    found = gc.get_referrers(*batches)
+    inside = [one for one in found if type(one) is dict and "_sampler_iter" in one]
+    owners = gc.get_referrers(
+        *inside
+    )  # also `found`: put into it, they would keep each other alive
+    several = [one for one in (*found, *owners) if is_a(one, _BaseDataLoaderIter)]
+    alone = {id(one): one for one in several}.values()
+    return [one for one in alone if type(attributes(one).get("_sampler_iter")) is GeneratorType]
 
 
 def _given(kept: Mapping[str, Any]) -> int:

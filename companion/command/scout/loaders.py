@@ -61,7 +61,6 @@ class Loaders:
         self._place = place
         self.children, self.epochs = Children(), Epochs()
         self._loops: dict[tuple[str, int], _Loop] = {}
-        self._shuffled: dict[int, At] = {}  # where loaders of such samplers began, by the same ids
         self._given: set[int] = set()  # samplers of loaders that have given something, by id
 
     def hear(self, frame: FrameType) -> None:
@@ -86,10 +85,10 @@ class Loaders:
         batched = kept.get("batch_sampler")
         sampler = id(kept.get("sampler") if batched is None else batched)
         key = frame.f_code.co_filename, frame.f_lineno
-        if shuffles_by_epoch(batched):  # the last one before the training is the training's own
+        if shuffles_by_epoch(batched):
             source = Source(frame)
             line = source.at(frame.f_lineno)
-            self._shuffled[sampler] = At(source.name, line.first, line.text, None, None)
+            self.epochs.begin(batched, At(source.name, line.first, line.text, None, None))
         if key not in self._loops:
             source = Source(frame)
             header = source.at(frame.f_lineno)
@@ -107,11 +106,6 @@ class Loaders:
         loop = self._loops[key]
         loop.samplers.add(sampler)
         loop.times += 1
-
-    @property
-    def untold(self) -> At | None:
-        """Where a loader is gone through whose sampler was told of no other epoch."""
-        return next(filter(None, map(self._shuffled.get, self.epochs.untold())), None)
 
     def close(self, records: list[LineRecord]) -> None:
         """The script is over, and nothing was trained: a record for each loop without a pass."""

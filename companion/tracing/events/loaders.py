@@ -10,7 +10,7 @@ import operator
 import weakref
 from collections.abc import Iterable, Mapping
 from types import FrameType, GeneratorType
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor
@@ -81,7 +81,7 @@ class Loaders:
         return None if last is not None and last() is first else digest(found)
 
 
-def shuffles_by_epoch(batches: object) -> bool:
+def shuffles_by_epoch(batches: object) -> TypeGuard[samplers.BatchSampler]:
     """Whether a loader's rows come from a sampler that shuffles by the epoch it is told."""
     inner = attributes(batches).get("sampler") if type(batches) is samplers.BatchSampler else None
     return type(inner) is DistributedSampler and attributes(inner).get("shuffle") is True

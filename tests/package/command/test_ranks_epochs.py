@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import textwrap
+import weakref
 
 import pytest
+import torch
 from torch import distributed
+from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
+from companion.command.scout.epochs import iterators
 from tests.package.command.across import LOOP, START, WRAPPED
 from tests.package.command.launched import Launched, launch
 from tests.package.command.test_ranks import rules
@@ -110,3 +115,22 @@ def test_it_is_found_when_the_script_is_over(ran: dict[str, Launched], name: str
 def test_of_what_is_sound_nothing_is_said(ran: dict[str, Launched], name: str) -> None:
     assert ran[name].codes == [0, 0], ran[name].report
     assert rules(ran[name].report) == [], ran[name].report
+
+
+@pytest.mark.parametrize("had", [False, True], ids=["not asked", "asked for its __dict__"])
+def test_looking_for_an_iterator_keeps_it_not_alive(had: bool) -> None:
+    """Its workers are to end when the user's loop is over, not when the collector runs."""
+    data = TensorDataset(torch.arange(8.0))
+    loader = DataLoader(data, 2, sampler=DistributedSampler(data, num_replicas=2, rank=0))
+    iterator = iter(loader)
+    next(iterator)
+    assert not had or vars(iterator)
+    gc.disable()
+    try:
+        found = iterators([loader.batch_sampler])
+        assert [*map(id, found)] == [id(iterator)]
+        living = weakref.ref(iterator)
+        del iterator, found
+        assert living() is None
+    finally:
+        gc.enable()
