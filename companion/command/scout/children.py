@@ -33,8 +33,9 @@ class Children:
         """How to watch what was started, for each function."""
         return [
             f"{name}() ran in {number} process{'es' if number > 1 else ''} that this script "
-            "started, where it is not watched. To watch a loop there: `with companion.trace(net, "
-            "optimizer) as routine:` around it, then print(routine); or let torchrun start the "
-            f"processes: torchrun --nproc-per-node {number} -m companion SCRIPT"
+            f"started, where it is not watched. To watch a loop there, edit {name}(): `with "
+            "companion.trace(net, optimizer, steps=3) as routine:` around the loop, and below it "
+            "print(routine), in one of the processes. By torchrun this script cannot be watched: "
+            "each of its processes would start all of these again"
             for name, number in self._started.items()
         ]
