@@ -105,7 +105,7 @@ def _gone(order: Mapping[int, Told], lost: Mapping[int, Told]) -> Iterator[str]:
 
 
 def _words(told: Told) -> str:
-    words = visible(told.error or "")
+    words = visible(told.error or "").rstrip(".")
     return words if len(words) <= LONGEST else f"{words[:LONGEST]} [...]"
 
 
