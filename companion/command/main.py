@@ -9,11 +9,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from traceback import print_exception
-from types import TracebackType
-from typing import Any
 
 from companion.command.explaining.asked import WORDS, tell
+from companion.command.last_words import LastWords, code_of
 from companion.command.notebooks.cells import is_notebook
 from companion.command.options import parse
 from companion.command.ranks.place import place
@@ -47,18 +45,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         run(given.script, given.argv[1:], module=given.module)
     except SystemExit as error:
-        code = _code_of(error)
-        report.end(error, _number_of(code))
+        code, last = code_of(error), LastWords(error)
+        report.end(error, _number_of(code), last.say)
+        if last.are_said:
+            raise SystemExit(1) from None
         if report.exit_code() and (code is None or (type(code) is int and not code)):
             raise SystemExit(report.exit_code()) from None
         raise
     except BaseException as error:
-        report.end(error, 130 if type(error) is KeyboardInterrupt else 1)
-        hook = getattr(sys, "excepthook", None)  # the script may have deleted it
-        if is_notebook(given.script) and hook is sys.__excepthook__:
-            hook = print_exception  # which knows the lines of cells
-        if hook is not None:
-            sys.excepthook = _without_us(hook)
+        last = LastWords(error, in_cells=is_notebook(given.script))
+        report.end(error, 130 if type(error) is KeyboardInterrupt else 1, last.say)
+        last.leave()
         raise
     report.end(None, 0)
     if report.exit_code():
@@ -80,33 +77,6 @@ def _number_of(code: object) -> int:
     if code is None or type(code) is int:
         return code or 0
     return 1
-
-
-_code_of = SystemExit.__dict__["code"].__get__  # a subclass may make a property of it
-
-
-def _without_us(hook: Any) -> Any:
-    """An excepthook that leaves out the frames above the script's own."""
-
-    def excepthook(
-        kind: type[BaseException], error: BaseException, traceback: TracebackType | None
-    ) -> None:
-        inner = traceback
-        while inner is not None and inner.tb_frame.f_code is not run.__code__:
-            inner = inner.tb_next
-        if inner is None:
-            inner = traceback
-        while inner is not None and inner.tb_frame.f_code.co_filename.startswith(_HERE):
-            inner = inner.tb_next
-        BaseException.with_traceback(error, inner)
-        sys.last_traceback = inner
-        sys.excepthook = hook
-        hook(kind, error, inner)
-
-    return excepthook
-
-
-_HERE = os.path.dirname(os.path.dirname(__file__)) + os.sep  # the whole package
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import argparse
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -83,11 +83,20 @@ class Report:
             self._say("the script caught the SystemExit of --stop; each step now raises it again")
         raise SystemExit(self.exit_code())
 
-    def end(self, error: BaseException | None, code: int | None = None) -> None:
-        """The script is over; `code` is what it exits with."""
+    def _stop(self, error: BaseException | None, say: Callable[[], None] | None) -> None:
+        """The script is watched no more."""
+        self.scout.stop(error)
+
+    def end(
+        self,
+        error: BaseException | None,
+        code: int | None = None,
+        say: Callable[[], None] | None = None,
+    ) -> None:
+        """The script is over; `code` is what it exits with, `say` says Python's words of it."""
         self._error = error
         try:
-            self.scout.stop(error)
+            self._stop(error, say)
             goes_on = self._printed
             self._print()
             if self._is_here():
@@ -171,7 +180,7 @@ class Report:
             return ["no training loop was watched", *self._unwatched()], None
         script = "" if self._given.module else self._given.script
         words = no_training(self._error, self.scout.backwards, script)
-        return [words, *self.scout.children.sentences], None
+        return [words, *self.scout.loaders.children.sentences], None
 
     def _shown(self) -> str:
         """The lines, and the findings."""
@@ -267,12 +276,7 @@ class Report:
 
     def _say(self, *sentences: str, below: str | None = None) -> None:
         """Sentences, each for itself; below the last one stands what is laid out already."""
-        try:
-            if type(sys.stdout) is io.TextIOWrapper:  # another one is the script's own
-                sys.stdout.flush()
-        except Exception as error:  # closed, or no file at all
-            if not is_ours(error):
-                raise
+        self._flush()
         out, mine = self._out, f"{self._name}:"
         for at, words in enumerate(sentences, 1):
             lines = "\n".join(wrapped(f"{mine} {words}", out.columns))
@@ -280,6 +284,15 @@ class Report:
             whole = f"{whole}\n{below}" if below and at == len(sentences) else whole
             self._said.append(unpainted(whole))
             out.say(whole)
+
+    def _flush(self) -> None:
+        """Let what the script has printed come before what we say."""
+        try:
+            if type(sys.stdout) is io.TextIOWrapper:  # another one is the script's own
+                sys.stdout.flush()
+        except Exception as error:  # closed, or no file at all
+            if not is_ours(error):
+                raise
 
     def _more(self) -> dict[str, Any]:
         """What else is in the file."""

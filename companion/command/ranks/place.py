@@ -81,6 +81,16 @@ def _key(environment: Mapping[str, str], world: int) -> str:
     return hashlib.sha256("\n".join([*said, str(world)]).encode()).hexdigest()[:16]
 
 
+def ranked(path: Path, rank: int) -> Path:
+    """A file's name with the rank in it; the first one's keeps its own.
+
+    Example:
+        >>> str(ranked(Path("report.json"), 0)), str(ranked(Path("report.json"), 3))
+        ('report.json', 'report.rank3.json')
+    """
+    return path if rank == 0 else path.with_name(f"{path.stem}.rank{rank}{path.suffix}")
+
+
 # One process of several, says the launcher: if one ends with a code, the others are ended, too.
 _RANKS = ("TORCHELASTIC_RUN_ID", "RANK")
 _SIZES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_NTASKS")

@@ -10,21 +10,23 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
-from time import perf_counter
+from time import perf_counter, time
 from typing import Any
 
 from companion.command.chosen import Chosen, choose, key_of
 from companion.command.ranks.averaging import script_may_average
 from companion.command.ranks.between import between
+from companion.command.ranks.endings import endings, line_of
+from companion.command.ranks.hearing import ended_before, heard_early, take_over, trained
 from companion.command.ranks.meeting import Meeting
-from companion.command.ranks.place import Place
+from companion.command.ranks.place import Place, ranked
 from companion.command.ranks.told import Told, by_ranks, whose
 from companion.command.ranks.whole import Look, headline, later
 from companion.command.report import Report
 from companion.command.scout.tally import ends_well
+from companion.command.starting import place_of
 from companion.diagnosis.ranks.rules import compare
 from companion.diagnosis.ranks.summary import Summary, names_told, summary
 from companion.isolation.wall import is_ours
@@ -39,16 +41,6 @@ LOOK = 0.1  # seconds between two looks for what the others have left, while the
 PATIENCE = 10.0  # seconds, then it is said without those that are missing
 HASTE = 1.0  # the same where the script has ended with an error
 MOST_LOOKS = 64  # processes that are looked for while the script trains; for more, at the end
-
-
-def ranked(path: Path, rank: int) -> Path:
-    """A file's name with the rank in it; the first one's keeps its own.
-
-    Example:
-        >>> str(ranked(Path("report.json"), 0)), str(ranked(Path("report.json"), 3))
-        ('report.json', 'report.rank3.json')
-    """
-    return path if rank == 0 else path.with_name(f"{path.stem}.rank{rank}{path.suffix}")
 
 
 class RanksReport(Report):
@@ -134,6 +126,8 @@ class RanksReport(Report):
             self._guarded(),
             self.scout.tally.number,
             None if ends_well(error) or error is None else words_of(error),
+            line_of(error, place_of(self._given.script, module=self._given.module)),
+            time(),
         )
 
     def _look(self) -> None:
@@ -144,66 +138,62 @@ class RanksReport(Report):
         self._next = now + LOOK
         if now > self._latest or all(self._meeting.has(r, "seen") for r in self._place.here):
             self.scout.tally.after = None
-            self._say_all(self._read())
+            self._say_all(heard_early(self._meeting))
 
-    def _read(self) -> dict[int, Told]:
-        """What each saw in its watched steps."""
-        found = {rank: self._heard_early(rank) for rank in self._place.here}
-        return {rank: told for rank, told in found.items() if told is not None}
+    def _compare(self, heard: dict[int, Told]) -> list[Finding]:
+        """What is found between them."""
+        found = compare(trained(heard, self._place.rank), names_told(self._records))
+        return choose(found, self._given).findings
 
-    def _take(self) -> dict[int, Told]:
-        """What each has left at its end, or else what it saw in its watched steps."""
-        assert self._meeting is not None
-        left = self._meeting.take_all()
-        found = {rank: Told.of_dict(one) for rank, one in left.items()}
-        late = self._read()
-        ordered = {rank: found.get(rank) or late.get(rank) for rank in self._place.here}
-        return {rank: told for rank, told in ordered.items() if told is not None}
-
-    def _heard_early(self, rank: int) -> Told | None:
-        """What one saw in its watched steps."""
-        left = None if self._meeting is None else self._meeting.read(rank, "seen")
-        return None if left is None else Told.of_dict(left)
-
-    def _say_all(self, heard: dict[int, Told]) -> None:
-        """The headline."""
+    def _say_all(self, heard: dict[int, Told], missing: Sequence[int] = ()) -> None:
+        """The headline; what has become of those that are missing is said elsewhere."""
         assert self._meeting is not None
         self._is_told, self._heard = True, heard
         with contextlib.suppress(OSError):
             self._meeting.leave("told", {})
-        names = names_told(self._records)
-        trained = [told.summary for told in heard.values() if told.summary.names]
-        trained.sort(key=lambda one: one.rank != self._place.rank)  # its lines can be shown
-        found = compare(trained, names) if trained else []
-        self._across = choose(found, self._given).findings
-        number = len(self._place.here)
-        if trained:
-            self._block = between(trained, names) if len(trained) > 1 else []
+        seen, number = trained(heard, self._place.rank), len(self._place.here)
+        self._across = self._compare(heard)
+        if seen:
+            self._block = between(seen, names_told(self._records)) if len(seen) > 1 else []
             library = in_a_library(self._records)
             inside = f" inside {visible(library)}()" if library else ""
             look = Look(self._lines, self._finding, inside, self._out.columns)
             self._say_each([headline(self._place, heard, self._across, self._block, look)])
         said = {r: [*t.sentences, *t.unwatched] for r, t in heard.items()}
         self._say_each(f"{whose(ranks, number)}{one}" for one, ranks in by_ranks(said).items())
-        silent = [rank for rank in self._place.here if rank not in heard]
+        silent = [rank for rank in self._place.here if rank not in heard and rank not in missing]
         if silent:
             self._say(f"{whose(silent, number + 1)}nothing was heard of it")
         self._write()
         self._write_page()
 
-    def end(self, error: BaseException | None, code: int | None = None) -> None:
+    def _stop(self, error: BaseException | None, say: Callable[[], None] | None) -> None:
+        """Python's words come first: the launcher may kill this process while it waits."""
+        self.scout.tally.after = None
+        super()._stop(error, say)
+        if self._is_here():
+            if say is not None:
+                say()
+            self._flush()
+
+    def end(
+        self,
+        error: BaseException | None,
+        code: int | None = None,
+        say: Callable[[], None] | None = None,
+    ) -> None:
         """The script is over, here; the one that speaks waits a little for the others."""
-        self._error = error
         if self._meeting is None:
-            return super().end(error, code)
+            return super().end(error, code, say)
+        self._error = error
         try:
-            self.scout.tally.after = None
-            self.scout.stop(error)
+            self._stop(error, say)
             self._print()
             if self._is_here():
                 self._judge()
                 self._note_exit(error, code)
-                told = self._tell(self._told_first.summary, error)
+                untold = self._told_first.summary.untold or self.scout.loaders.epochs.untold
+                told = self._tell(replace(self._told_first.summary, untold=untold), error)
                 self._leave("over", told)
                 self._write()
                 if self._meeting is not None:
@@ -223,7 +213,8 @@ class RanksReport(Report):
                 missing = meeting.wait("over", HASTE if told.error else PATIENCE)
             if meeting.claim():
                 late = [one for one in missing if meeting.is_alive(one)]
-                self._speak(late, [one for one in missing if one not in late])
+                here = [one for one in missing if meeting.has(one, "here")]
+                self._speak(late, [one for one in here if one not in late])
                 meeting.close(one for one in self._place.here if one not in late)
                 return
         if meeting.has(first, "read") and meeting.take(rank):  # all was said without this one
@@ -234,26 +225,41 @@ class RanksReport(Report):
 
     def _speak(self, late: Sequence[int], dead: Sequence[int]) -> None:
         """All is over, or as good as over: the headline if it was not said yet, and the rest."""
-        before, heard = self._heard, self._take()
         assert self._meeting is not None
+        before, heard = self._heard, take_over(self._meeting)
         if not self._meeting.first and self._meeting.has(self._place.here[0], "told"):
-            before = {r: t for r in heard if (t := self._heard_early(r)) is not None}
+            before = {r: t for r, t in heard_early(self._meeting).items() if r in heard}
             self._is_told = True
+        running = {r: t for r, t in heard.items() if r not in (*late, *dead)}
+        self._say_each(endings(running, dead))
         if not self._is_told or len(heard) > len(before):
-            self._say_all(heard)
+            self._say_all(heard, [*late, *dead])
             before = heard
         self._heard = heard
+        self._say_each(self._now_across(heard, before))
         self._say_each(later(len(self._place.here), heard, before, late, dead, self._finding))
         self._say(*self._chosen.sentences(), *self._few(), *self._hints())
         self._write()
         self._annotate(self._reported().findings)
 
+    def _now_across(self, heard: dict[int, Told], before: dict[int, Told]) -> Iterator[str]:
+        """What is found between them only now."""
+        known = {key_of(one) for one in self._compare(before)}
+        found = self._compare(heard)
+        self._across = found
+        for one in found:
+            if key_of(one) not in known:
+                yield f"now that the script is over\n{self._finding(one)}"
+
     def _speak_alone(self, told: Told) -> None:
         """The others have spoken already, or may never."""
-        was_told = self._is_told
+        was_told, ended = self._is_told, {self._place.rank: told}
         if self._meeting is not None:
             was_told = self._meeting.has(self._place.here[0], "told")
+            ended = ended_before(self._meeting) | ended
         self._part()
+        if told.error:
+            self._say_each(endings(ended, ()))
         known = {*self._told_first.unwatched}
         if not was_told:
             sentences, below = self._seen()

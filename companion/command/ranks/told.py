@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -23,7 +23,9 @@ class Told:
         unwatched: What was not looked at.
         guard: What was seen after the watched steps.
         steps: How many steps all optimizers made in the end.
-        error: The exception that ended it.
+        error: The exception that ended it, in words.
+        line: The user's line that raised it, in words; "" where there is none.
+        ended: When its script was over, in seconds since 1970; 0 where it is not.
     """
 
     summary: Summary
@@ -33,6 +35,8 @@ class Told:
     guard: list[str] = field(default_factory=list)
     steps: int = 0
     error: str | None = None
+    line: str = ""
+    ended: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -43,6 +47,8 @@ class Told:
             **short,
             "steps": self.steps,
             "error": self.error,
+            "line": self.line,
+            "ended": self.ended,
         }
 
     @staticmethod
@@ -56,7 +62,7 @@ class Told:
             return None
 
 
-_REST = ("sentences", "unwatched", "guard", "steps", "error")
+_REST = ("sentences", "unwatched", "guard", "steps", "error", "line", "ended")
 
 
 def by_ranks(said: Mapping[int, Iterable[str]]) -> dict[str, list[int]]:
@@ -80,7 +86,16 @@ def whose(ranks: list[int], number: int) -> str:
         >>> whose([0, 1], 2), whose([1], 2), whose([0, 2, 3, 5, 7, 8], 9)
         ('', 'rank 1: ', 'ranks 0, 2, 3, 5 and 2 more: ')
     """
-    if len(ranks) >= number:
-        return ""
+    return f"{named(ranks)}: " if len(ranks) < number else ""
+
+
+def named(ranks: Sequence[int]) -> str:
+    """Some ranks, the first few by their numbers.
+
+    Example:
+        >>> named([1]), named([1, 0])
+        ('rank 1', 'ranks 0, 1')
+    """
+    ranks = sorted(ranks)
     more = f" and {len(ranks) - 4} more" if len(ranks) > 4 else ""
-    return f"rank{'s' if len(ranks) > 1 else ''} {', '.join(map(str, ranks[:4]))}{more}: "
+    return f"rank{'s' if len(ranks) > 1 else ''} {', '.join(map(str, ranks[:4]))}{more}"

@@ -9,7 +9,6 @@ from companion.command.chosen import key_of
 from companion.command.ranks.place import Place
 from companion.command.ranks.told import Told, by_ranks, whose
 from companion.records.finding import Finding
-from companion.records.visible import visible
 from companion.render.columns import wrapped
 
 
@@ -101,13 +100,8 @@ def later(
     for words, ranks in by_ranks(said).items():
         yield f"{whose(ranks, number)}{words}"
     yield from _steps({r: t for r, t in heard.items() if r not in (*late, *dead)})
-    for rank, told in heard.items():
-        if told.error:
-            yield f"rank {rank} ended with {visible(told.error)}"
-        elif rank in late:
-            yield f"rank {rank} had not ended by then: what it sees later it says itself"
-        elif rank in dead:
-            yield f"rank {rank} was killed, or left by os._exit(), before its end"
+    for rank in late:
+        yield f"rank {rank} had not ended by then: what it sees later it says itself"
 
 
 def _steps(heard: Mapping[int, Told]) -> Iterator[str]:

@@ -50,9 +50,10 @@ class Children:
         """How to watch what was started, for each function, where this process trained nothing."""
         sentences = [
             f"{name}() ran in {_processes(number)} that this script started, where it is not "
-            "watched. To watch a loop there: `with companion.trace(net, "
-            "optimizer) as routine:` around it, then print(routine); or let torchrun start the "
-            f"processes: {_TORCHRUN.format(number)}"
+            f"watched. To watch a loop there, edit {name}(): `with "
+            "companion.trace(net, optimizer, steps=3) as routine:` around the loop, and below it "
+            "print(routine), in one of the processes. By torchrun this script cannot be watched: "
+            "each of its processes would start all of these again"
             for name, number in self._started.items()
         ]
         if self._theirs:

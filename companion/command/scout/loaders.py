@@ -12,11 +12,14 @@ from torch.utils.data._utils.fetch import _MapDatasetFetcher
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from companion.command.scout.children import OPEN, START, Children
+from companion.command.scout.epochs import Epochs
 from companion.command.scout.own import is_own
+from companion.diagnosis.ranks.summary import At
 from companion.isolation.objects import attributes
 from companion.records.line import Event, LineRecord, State
 from companion.tracing.code.frames import local_variables
 from companion.tracing.code.source import Source, Statement
+from companion.tracing.events.loaders import shuffles_by_epoch
 
 _BEGIN = DataLoader.__iter__.__code__
 _FETCH = _MapDatasetFetcher.fetch.__code__
@@ -51,11 +54,12 @@ class Loaders:
 
     Attributes:
         children: Hears of the processes that are started, a loader's own and others.
+        epochs: Follows the passes over loaders that several processes share.
     """
 
     def __init__(self, place: str | None) -> None:
         self._place = place
-        self.children = Children()
+        self.children, self.epochs = Children(), Epochs()
         self._loops: dict[tuple[str, int], _Loop] = {}
         self._given: set[int] = set()  # samplers of loaders that have given something, by id
 
@@ -81,6 +85,10 @@ class Loaders:
         batched = kept.get("batch_sampler")
         sampler = id(kept.get("sampler") if batched is None else batched)
         key = frame.f_code.co_filename, frame.f_lineno
+        if shuffles_by_epoch(batched):
+            source = Source(frame)
+            line = source.at(frame.f_lineno)
+            self.epochs.begin(batched, At(source.name, line.first, line.text, None, None))
         if key not in self._loops:
             source = Source(frame)
             header = source.at(frame.f_lineno)

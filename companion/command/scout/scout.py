@@ -59,6 +59,7 @@ class Scout(Listener):
     Attributes:
         guard: It, once a training has begun; it looks only when the steps are over.
         routine: What was seen; None as long as no training has begun.
+        loaders: Hears of loaders, and of processes that are started.
         problem: What made watching impossible, if anything did.
         backwards: How many backward calls were heard of before.
     """
@@ -79,8 +80,7 @@ class Scout(Listener):
         self._done, self._steps, self._every, self._place = done, steps, every, place
         self._follower: Follower | None = None  # of the first steps
         self._later: Later | None = None
-        self._missed, self._loaders = Unwatched(place), Loaders(place)
-        self.children = self._loaders.children
+        self._missed, self.loaders = Unwatched(place), Loaders(place)
         self._insist: Callable[[], None] | None = None
         self._search, self._guarded = Budget(grace=5, share=0.2), guarded  # for finding the loop
         self._into = Into(into)
@@ -127,7 +127,7 @@ class Scout(Listener):
     def _close(self) -> None:
         """The script has run to its end: its last record says so."""
         if not self.tally.number and not self.backwards:
-            self._loaders.close(self._records)
+            self.loaders.close(self._records)
         self.tally.close(self._records)
         if self.routine is None and self._records:
             self.routine = Trace("", self._records)
@@ -185,7 +185,7 @@ class Scout(Listener):
         if frame.f_code is _BUILD:
             self._found.add_optimizer(frame.f_locals["self"])
         elif frame.f_code in CODES:
-            self._loaders.hear(frame)
+            self.loaders.hear(frame)
         elif self._begins(frame) and self._tried != self._found.changes:
             self._tried = self._found.changes
             self._take_over(frame)
@@ -215,7 +215,7 @@ class Scout(Listener):
         self._into.say_missing(recorder.note)
         for name in large:
             recorder.note(f"{name}, which only takes part: it has more than 512 MiB")
-        for words in self.children.ranks:
+        for words in self.loaders.children.ranks:
             recorder.note(words)
         self.guard = Guard(watched) if self._guarded else None
         self._records = recorder.records
@@ -278,7 +278,9 @@ class Scout(Listener):
         self.tally.begin(optimizer)
         if threading.get_ident() != self.thread:
             self._missed.note(optimizer, "only the main thread is watched", frame)
-        elif self._insist is not None:
+            return
+        self.loaders.epochs.on_step(optimizer)
+        if self._insist is not None:
             self._insist()
         elif self._follower is not None:
             if self.tally.is_endless(optimizer, self._steps * self._every):

@@ -10,7 +10,7 @@ import operator
 import weakref
 from collections.abc import Iterable, Mapping
 from types import FrameType, GeneratorType
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor
@@ -58,7 +58,7 @@ class Loaders:
             return None
         self.begun = kept.get("_num_yielded") == 0
         known = self._first.get(id(sampler))
-        untold = _is_untold(sampler)
+        untold = shuffles_by_epoch(sampler)
         if not untold or (self.begun and not _are_rows(indices)):
             self._first.pop(id(sampler), None)  # else it is looked at again in the next epoch
         if not self.begun or not _are_rows(indices):
@@ -81,9 +81,9 @@ class Loaders:
         return None if last is not None and last() is first else digest(found)
 
 
-def _is_untold(batches: samplers.BatchSampler) -> bool:
-    """Whether the rows come from a sampler that shuffles by the epoch it is told."""
-    inner = attributes(batches).get("sampler")
+def shuffles_by_epoch(batches: object) -> TypeGuard[samplers.BatchSampler]:
+    """Whether a loader's rows come from a sampler that shuffles by the epoch it is told."""
+    inner = attributes(batches).get("sampler") if type(batches) is samplers.BatchSampler else None
     return type(inner) is DistributedSampler and attributes(inner).get("shuffle") is True
 
 

@@ -36,8 +36,7 @@ for job in json.loads(sys.argv[1]):
         except SystemExit as error:
             code = error.code or 0
         except BaseException:
-            import traceback
-            traceback.print_exc()
+            sys.excepthook(*sys.exc_info())
         finally:
             sys.stdout.flush()
             sys.stderr.flush()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -352,17 +353,38 @@ import torch, torch.multiprocessing as mp
 from torch import nn
 def work(rank):
     net = nn.Linear(4, 3)
-    torch.optim.SGD(net.parameters(), lr=0.1)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    for step in range(5):
+        loss = net(torch.ones(8, 4)).square().mean()
+        loss.backward()
+        optimizer.step()
 if __name__ == "__main__":
-    mp.start_processes(work, nprocs=2, start_method="fork")
+    {start}
     print("done")
 """
+STARTS = {
+    "spawn": "mp.spawn(work, nprocs=2)",
+    "fork": 'mp.start_processes(work, nprocs=2, start_method="fork")',
+}
 
 
-def test_processes_that_a_script_starts_are_named(start: Start, tmp_path: Path) -> None:
-    write(tmp_path, SPAWNED)
+@pytest.mark.parametrize("how", STARTS)
+def test_processes_that_a_script_starts_are_named(start: Start, tmp_path: Path, how: str) -> None:
+    """What is said of them is what to do: edited so, the script shows the loop."""
+    text = SPAWNED.replace("{start}", STARTS[how])
+    write(tmp_path, text)
     ran = start("script.py").well()
     assert ran.out == "done\n"
     assert ran.err.count("companion:") == 2, ran.err
     assert "companion: work() ran in 2 processes that this script started, where it" in ran.err
-    assert "torchrun --nproc-per-node 2 -m companion SCRIPT\n" in ran.err
+    assert "edit work(): " in ran.err
+    around, below = re.findall(r"`(with .*:)` around the loop, and below it (\S+),", ran.err)[0]
+    head, loop = text.partition("    for step")[::2]
+    body, rest = loop.partition("if __name__")[::2]
+    loop = textwrap.indent("    for step" + body, "    ")
+    shown = f"    {around}\n{loop}    if rank == 1:\n        {below}\nif __name__"
+    write(tmp_path, "import companion" + head + shown + rest)
+    ran = start("script.py").well()
+    assert ran.out.startswith("Trace of Linear, 2 parameters, script.py\n"), ran.out
+    assert ran.out.count("\naccumulates, line ") == 1, ran.out
+    assert ran.out.endswith("done\n")
