@@ -145,6 +145,9 @@ def _fits(one: Ingredient, loop: Loop, others: list[Ingredient]) -> bool:
         return False
     if "raise_signal" in one.body and "threading" in loop.start:
         return False  # the handler runs in the main thread, at no fixed line
+    texts = [part.body + part.setup for part in (one, *others)]
+    if all(any(word in text for text in texts) for word in ("vector_to_parameters", "resize_")):
+        return False  # parameters share a storage then: what is cut off is the others'
     taken = [other for other in others if other.forward or other.backward]
     return not (taken and (one.forward or one.backward))
 
