@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -20,6 +19,7 @@ from companion.command.kinds import FOUND
 from companion.command.options import names_of_options
 from companion.command.out import Out
 from companion.command.ranks.place import is_started_with_others
+from companion.command.saying import Saying
 from companion.command.scout.scout import Scout
 from companion.command.verdict import awaiting, count, few, no_step, not_watched
 from companion.diagnosis.diagnose import diagnose
@@ -31,27 +31,24 @@ from companion.records.visible import visible
 from companion.render.columns import wrapped
 from companion.render.counts import count_steps
 from companion.render.finding import as_text
-from companion.render.paint import unpainted
 from companion.render.phases import in_a_library, watched_in_words
 from companion.render.text import text
 from companion.tracing.measure.parallel import is_one_of_several
 
 
-class Report:
+class Report(Saying):
     """What is said on stderr and written into files."""
 
     scout: Scout
-    _name = "companion"
 
     def __init__(self, given: argparse.Namespace) -> None:
+        super().__init__(Out(sys.stderr))
         self._given = given
-        self._out = Out(sys.stderr)
         self._pid = os.getpid()
         self._printed = self._insisted = self._stopped = False
         self._fails = False
         self._error: BaseException | None = None
         self._exit: dict[str, Any] | None = None
-        self._said: list[str] = []
         self._records: Sequence[LineRecord] = ()
         self._chosen = Chosen()
         self._findings: list[Finding] = []
@@ -273,26 +270,6 @@ class Report:
             return []
         seen = zip(guard.seen, guard.sentences, strict=False)  # no sentences before its end
         return [f"guard: {visible(words)}" for one, words in seen if one.kind not in said]
-
-    def _say(self, *sentences: str, below: str | None = None) -> None:
-        """Sentences, each for itself; below the last one stands what is laid out already."""
-        self._flush()
-        out, mine = self._out, f"{self._name}:"
-        for at, words in enumerate(sentences, 1):
-            lines = "\n".join(wrapped(f"{mine} {words}", out.columns))
-            whole = out.paint("title", mine) + lines[len(mine) :]
-            whole = f"{whole}\n{below}" if below and at == len(sentences) else whole
-            self._said.append(unpainted(whole))
-            out.say(whole)
-
-    def _flush(self) -> None:
-        """Let what the script has printed come before what we say."""
-        try:
-            if type(sys.stdout) is io.TextIOWrapper:  # another one is the script's own
-                sys.stdout.flush()
-        except Exception as error:  # closed, or no file at all
-            if not is_ours(error):
-                raise
 
     def _more(self) -> dict[str, Any]:
         """What else is in the file."""

@@ -52,7 +52,7 @@ def called(text: str) -> tuple[str, ...]:
 
     Example:
         >>> called("z = self.encoder(x).detach() + self.heads[0](x)")
-        ('self.encoder', 'self.heads')
+        ('self.heads', 'self.encoder')
     """
     found: dict[str, None] = {}
     for node in nodes_of(text):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from time import perf_counter, time
 from typing import Any
@@ -277,12 +277,6 @@ class RanksReport(Report):
 
     def _finding(self, finding: Finding) -> str:
         return as_text(finding, self._out.columns, self._out.paint)
-
-    def _say_each(self, sentences: Iterable[str]) -> None:
-        """Say these; what stands in further lines is laid out already."""
-        for words in sentences:
-            first, _, below = words.partition("\n")
-            self._say(first, below=below)
 
     def _reported(self) -> Chosen:
         """With what was found between the ranks."""
