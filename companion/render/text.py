@@ -7,7 +7,8 @@ From simple to complex: `text` (the whole), `_as_they_ran` (a short trace, line 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from companion.records.finding import Finding
 from companion.records.line import LineRecord
@@ -145,4 +146,27 @@ def _telling(group: Sequence[LineRecord]) -> LineRecord:
     """The run of a line that stands for all that ended well: the last that changed something."""
     well = [r for r in group if not r.raised] or group
     changed = [r for r in well if r.changed_gradients or r.changed_parameters]
-    return changed[-1] if changed else well[-1]
+    return _joined(changed[-1] if changed else well[-1], well)
+
+
+def _joined(record: LineRecord, group: Sequence[LineRecord]) -> LineRecord:
+    """A record, with those right beside it of the same run: several calls that stand on a line."""
+    known = {one.index: one for one in group}
+    first = last = record
+    while first.again and first.index - 1 in known:
+        first = known[first.index - 1]
+    while last.index + 1 in known and known[last.index + 1].again:
+        last = known[last.index + 1]
+    run = [known[index] for index in range(first.index, last.index + 1)]
+    return replace(
+        record,
+        before=first.before,
+        after=last.after,
+        changed_gradients=_union(one.changed_gradients for one in run),
+        changed_parameters=_union(one.changed_parameters for one in run),
+        events=tuple(event for one in run for event in one.events),
+    )
+
+
+def _union(names: Iterable[Iterable[str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for some in names for name in some))

@@ -23,6 +23,7 @@ from companion.tracing.code.frames import local_variables
 from companion.tracing.code.loops import is_in_loop
 from companion.tracing.events.recognise import FORWARD, roots
 from companion.tracing.events.values import numbers_in
+from companion.tracing.joined import divide
 from companion.tracing.measure.values import is_lazy
 from companion.tracing.place import Place
 from companion.tracing.recorder import Recorder
@@ -36,6 +37,8 @@ def begin_part(recorder: Recorder, place: Place, frame: FrameType, part: str) ->
         return False
     evaluates = part == "forward" and not torch.is_grad_enabled()
     frames = _between(frame, place.frame)
+    if not frames and place.phase is None:
+        divide(recorder, place, frame, part)
     if not frames or (place.phase is None and (evaluates or not _is_looping(frames, part))):
         return False
     inner = frame if part == "optimizing" else _public(frames)

@@ -26,6 +26,7 @@ class Place:
         entered: Whether it is a header, and what it heads goes on: a loop has a next round.
         phase: Which part of it is under way, where a library runs a loop in it.
         part: What began that: "forward", "backward", ...
+        called: Whether it has called backward, a step or the like itself.
         forward: Whether a forward of that library's is one of its parts, and no backward came yet.
     """
 
@@ -54,7 +55,7 @@ class Place:
         self.current = statement
         self.start = frame.f_lasti
         self.recorded = self.current is self.header
-        self.raised = self.leaving = self.entered = False
+        self.raised = self.leaving = self.entered = self.called = False
         self.phase: Phase | None = None
         self.part, self.forward = "", False
         # A `with` comes round once more where its block ends: that is the same run.
