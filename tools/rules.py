@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
-from companion.command.explaining.example import SETUP
+from companion.command.explaining.example import SETUP, Example
 from companion.command.explaining.examples import EXAMPLES, FAMILIES, TOGETHER
 from companion.command.explaining.examples.ranks import SETUP as RANKS_SETUP
 from companion.command.explaining.explain import EVERY, changed, judged, what_it_sees
@@ -64,15 +64,22 @@ def page() -> str:
 def section(rule: Rule | RankRule) -> str:
     """What stands there of one rule."""
     example = EXAMPLES[rule.name]
-    here = rule.section.startswith(f"{PAGE.stem}.html#")
-    leads = "" if here else f"\n    explained in: {rule.section}"
-    found = "\n".join(as_text(one, guided=False) + leads for one in judged(rule.name, example))
-    assert judged(rule.name, example, repaired=True) == []
+    loops = "\n".join(loop(rule, one) for one in (example, *example.further))
     return f"""\
 ### `{rule.name}`
 
 {what_it_sees(rule)}
 
+{loops}"""
+
+
+def loop(rule: Rule | RankRule, example: Example) -> str:
+    """A loop, what is said of it, and what repairs it."""
+    here = rule.section.startswith(f"{PAGE.stem}.html#")
+    leads = "" if here else f"\n    explained in: {rule.section}"
+    found = "\n".join(as_text(one, guided=False) + leads for one in judged(rule.name, example))
+    assert judged(rule.name, example, repaired=True) == []
+    return f"""\
 ```python
 {example.broken.replace("  # <-", "").rstrip()}
 ```

@@ -71,8 +71,10 @@ def _meant(script: str, arguments: Sequence[str]) -> str:
     if folder and not os.path.isdir(folder):
         return f"there is no folder {folder!r}"
     beside = _names_in(folder)
-    alike = difflib.get_close_matches(name, [f"{name}.py", *beside], n=1, cutoff=0.75)
-    if alike and alike[0] in beside:
+    stems = name, os.path.splitext(name)[0]
+    alike = [one for stem in stems for kind in KINDS if (one := f"{stem}{kind}") in beside]
+    alike = alike or difflib.get_close_matches(name, beside, n=1, cutoff=0.75)
+    if alike:
         return f"did you mean {os.path.join(folder, alike[0])}?"
     if not folder and arguments and is_runnable(arguments[0]):
         return f"without it: companion {arguments[0]}"
@@ -96,10 +98,14 @@ def _command(name: str) -> str | None:
 
 
 def _is_module(name: str) -> bool:
-    """Whether a module of that name, or a package that may hold it, is here or installed."""
-    if not all(part.isidentifier() for part in name.split(".")):
-        return False
-    return PathFinder.find_spec(name.partition(".")[0], [os.getcwd(), *sys.path]) is not None
+    """Whether a module of that name is here or installed, itself or in the packages before it."""
+    path: Sequence[str] | None = [os.getcwd(), *sys.path]
+    for part in name.split("."):
+        spec = PathFinder.find_spec(part, path) if part.isidentifier() and path else None
+        if spec is None:
+            return False
+        path = spec.submodule_search_locations
+    return True
 
 
 def _what_is_there(folder: str) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import ParamSpec
 
 from companion.integrations.watching import Watching
+from companion.render.terminal import columns_of
 from companion.tracing.result import Trace
 
 P = ParamSpec("P")
+MARGIN = 8  # columns that pytest puts before what a line of a test function raises
 
 
 def assert_trains(loop: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> Trace:
@@ -25,6 +28,14 @@ def assert_trains(loop: Callable[P, object], *args: P.args, **kwargs: P.kwargs) 
             the loop raises itself goes on as it is.
     """
     __tracebackhide__ = True  # pytest shows where the test calls it
+    return checked(columns_of(sys.__stdout__), loop, *args, **kwargs)
+
+
+def checked(
+    width: int | None, loop: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs
+) -> Trace:
+    """The same, where a failure is shown in so many columns; None for any number."""
+    __tracebackhide__ = True
     watching = Watching(3, report=False)
     watching.begin()
     try:
@@ -34,9 +45,10 @@ def assert_trains(loop: Callable[P, object], *args: P.args, **kwargs: P.kwargs) 
         raise
     watching.end(over=True)
     routine = watching.routine
+    room = None if width is None else max(width - MARGIN, 1)
     name = getattr(loop, "__name__", repr(loop))
     if any(finding.certain for finding in watching.findings):
-        raise AssertionError(f"{name}: {watching.text()}")
+        raise AssertionError(f"{name}: {watching.text(room)}")
     if routine is None or not watching.steps:
-        raise AssertionError(f"{name} does not train: {watching.text()}")
+        raise AssertionError(f"{name} does not train: {watching.text(room)}")
     return routine

@@ -12,7 +12,8 @@ from companion.records.finding import Finding
 from companion.records.visible import encodable
 from companion.render.counts import count_steps
 from companion.render.phases import watched_in_words
-from companion.tracing.result import Trace
+from companion.render.terminal import columns_of
+from companion.tracing.result import Trace, in_words
 
 
 class Watching:
@@ -64,16 +65,17 @@ class Watching:
             return None
         return self._scout.problem or "; ".join(self._scout.unwatched) or None
 
-    def text(self) -> str:
-        """What was seen, in words."""
+    def text(self, width: int | None = None) -> str:
+        """What was seen, in words; the lines in so many columns."""
         if self.routine is None:
             return f"no step was seen{f': {self.problem}' if self.problem else ''}"
-        return f"{watched_in_words(self.routine.records, len(self.findings))}\n{self.routine}"
+        lines = in_words(self.routine, width)
+        return f"{watched_in_words(self.routine.records, len(self.findings))}\n{lines}"
 
     def _say(self) -> None:
         if self._report and not self._said and self._scout is not None:
             self._said = True
-            words = f"companion: {self.text()}\n"
+            words = f"companion: {self.text(columns_of(sys.stderr))}\n"
             if sys.stderr is not None:
                 sys.stderr.write(encodable(words, getattr(sys.stderr, "encoding", None)))
 

@@ -237,17 +237,22 @@ class Trace:
             printer.text(line)
 
     def __str__(self) -> str:
-        findings, ignored = parted(diagnose(self.records))
-        whole = text(
-            self._records,
-            network=self.network,
-            findings=findings,
-            unwatched=self.unwatched,
-            guard=self.guard,
-            ignored=ignored,
-            width=columns_of(getattr(sys, "stdout", None)),
-        )
-        return encodable(whole, getattr(sys.stdout, "encoding", None))  # a file of cp1252 lacks →
+        return in_words(self, columns_of(getattr(sys, "stdout", None)))
 
     def __repr__(self) -> str:
         return f"<Trace of {visible(self.network)}: {len(self._records)} lines>"
+
+
+def in_words(trace: Trace, width: int | None) -> str:
+    """What `print` shows of a trace, where there are so many columns."""
+    findings, ignored = parted(diagnose(trace.records))
+    whole = text(
+        trace.records,
+        network=trace.network,
+        findings=findings,
+        unwatched=trace.unwatched,
+        guard=trace.guard,
+        ignored=ignored,
+        width=width,
+    )
+    return encodable(whole, getattr(sys.stdout, "encoding", None))  # a file of cp1252 lacks →

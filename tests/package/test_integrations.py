@@ -10,7 +10,7 @@ import pytest
 
 import companion
 from companion.integrations.watching import Watching
-from tests.package.running import python, write
+from tests.package.running import Ran, python, write
 
 PLUGIN = Path(companion.__file__).parents[1] / "pytest_companion.py"
 
@@ -64,13 +64,30 @@ def test_a_number_of_steps_that_is_none(steps: int) -> None:
         Watching(steps, report=False)
 
 
-def test_the_fixture_in_a_pytest_of_its_own(tmp_path: Path) -> None:
+def own_pytest(folder: Path, *options: str, **variables: str) -> Ran:
+    """Run pytest on `TESTS`, with the plugin and no other."""
     if not PLUGIN.exists():
         pytest.skip("an installed companion brings the plugin by its entry point")
-    write(tmp_path, TESTS, "test_loops.py")
-    folder = {"PYTHONPATH": str(PLUGIN.parent), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    write(folder, TESTS, "test_loops.py")
+    mine = {"PYTHONPATH": str(PLUGIN.parent), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     given = ("-m", "pytest", "-p", "pytest_companion", "-p", "no:cacheprovider", "-rf", "-q")
-    ran = python(tmp_path, *given, variables=folder)
+    return python(folder, *given, *options, variables={**mine, **variables})
+
+
+@pytest.mark.parametrize("options", [[], ["-s"], ["--capture=sys"]])
+def test_what_the_fixture_says_fits_the_terminal(options: list[str], tmp_path: Path) -> None:
+    wide, narrow = (
+        [line for line in own_pytest(tmp_path, "-k", "broken", *options, **one).out.splitlines()
+         if line.startswith("E ")]
+        for one in ({}, {"COLUMNS": "80"})
+    )  # fmt: skip
+    assert max(map(len, wide)) > 80, wide
+    assert [line for line in narrow if len(line) > 80] == []
+    assert "E       accumulates, line 13, 2 times:" in "\n".join(narrow)
+
+
+def test_the_fixture_in_a_pytest_of_its_own(tmp_path: Path) -> None:
+    ran = own_pytest(tmp_path)
     assert ran.code == 1, ran.out + ran.err
     assert "3 failed, 2 passed" in ran.out
     assert "AssertionError: loop: watched 3 steps, 1 finding\n" in ran.out

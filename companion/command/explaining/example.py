@@ -27,11 +27,13 @@ class Example:
         broken: The script, without `SETUP`; the line to blame ends with `# <-`.
         repairs: What is to be written in place of what, to repair it.
         setup: What it begins with.
+        further: Other mistakes that the same rule finds, where they matter for another reason.
     """
 
     broken: str
     repairs: Mapping[str, str] = field(default_factory=dict)
     setup: str = SETUP
+    further: tuple[Example, ...] = ()
 
     def script(self, *, repaired: bool = False) -> str:
         """The whole script."""

@@ -52,6 +52,8 @@ def what_it_sees(rule: Rule | RankRule) -> str:
 def explain(name: str, width: int | None = None) -> str:
     """What a rule means, and two scripts: one in which it finds something, and one that is right.
 
+    Of some rules there are further such pairs.
+
     Args:
         name: The rule's name, as a finding gives it.
         width: How many columns there are; code is broken only where it has no room.
@@ -67,25 +69,20 @@ def explain(name: str, width: int | None = None) -> str:
     head += wrapped(rule.why, min(WIDEST, width or WIDEST))
     if name in FAMILIES[TOGETHER] and not can_run():
         return "\n".join([*head, *wrapped(f"in the course: {place}", width)])
+    for which, one in ("A", example), *(("Another", one) for one in example.further):
+        head += ["", f"{which} loop in which it finds something:", *_shown(name, one, place, width)]
+    return "\n".join(head)
+
+
+def _shown(name: str, example: Example, place: str, width: int | None) -> Iterator[str]:
+    """A loop, what is found in it, and what repairs it."""
+    yield from ["", *_numbered(example.script(), width), ""]
+    yield from (as_text(one, width, guided=False) for one in judged(name, example))
+    yield from wrapped(f"    in the course: {place}", width)
+    yield from ["", "The same, repaired:", ""]
+    yield from (one for line in changed(example) for one in _code(line, 4, width))
     left = [as_text(one, width) for one in judged(name, example, repaired=True)]
-    return "\n".join(
-        [
-            *head,
-            "",
-            "A loop in which it finds something:",
-            "",
-            *_numbered(example.script(), width),
-            "",
-            *(as_text(one, width, guided=False) for one in judged(name, example)),
-            *wrapped(f"    in the course: {place}", width),
-            "",
-            "The same, repaired:",
-            "",
-            *(one for line in changed(example) for one in _code(line, 4, width)),
-            "",
-            *(left or ["no findings"]),
-        ]
-    )
+    yield from ["", *(left or ["no findings"])]
 
 
 def judged(name: str, example: Example, *, repaired: bool = False) -> list[Finding]:

@@ -21,6 +21,9 @@ class Plain:
     def __init__(self, main: ModuleType) -> None:
         main.__dict__.setdefault("display", print)
 
+    def enter(self, text: str) -> None:
+        """Nothing: only IPython keeps what was typed, and numbers it."""
+
     def around(self) -> AbstractContextManager[Any]:
         """Nothing."""
         return nullcontext()

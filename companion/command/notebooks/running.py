@@ -10,9 +10,11 @@ from __future__ import annotations
 import ast
 import asyncio
 import inspect
+import io
 import linecache
 import os
 import sys
+import tokenize
 from contextlib import AbstractContextManager
 from types import CodeType, ModuleType
 from typing import Any, Protocol
@@ -25,6 +27,9 @@ from companion.tracing.code.source import remember
 
 class Reader(Protocol):
     """Makes Python of what stands in a cell."""
+
+    def enter(self, text: str) -> None:
+        """A cell is about to run."""
 
     def python(self, text: str, number: int) -> str:
         """The cell's text as Python, line for line where that can be."""
@@ -42,6 +47,7 @@ def run_cells(path: str, main: ModuleType) -> None:
     cells = _Cells(path, main)
     cells.reader = _reader(main, cells)
     for number, text in enumerate(texts, 1):
+        cells.reader.enter(text)
         cells.run(text, number)
 
 
@@ -102,5 +108,10 @@ def _compiled(python: str, name: str) -> list[CodeType]:
 
 
 def _is_silenced(python: str) -> bool:
-    """Whether a cell ends with a semicolon: nothing is shown then."""
-    return python.rstrip().endswith(";")
+    """Whether a cell's code ends with a semicolon: nothing is shown then."""
+    tokens = tokenize.generate_tokens(io.StringIO(python).readline)
+    code = [one.string for one in tokens if one.type not in _NO_CODE]
+    return code[-1:] == [";"]
+
+
+_NO_CODE = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.ENDMARKER)

@@ -19,6 +19,20 @@ class Shelled:
         quiet.HistoryManager.enabled = False  # no file of the user's is written
         self._shell = _Shell.instance(user_module=main, config=quiet)
         self._shell.run_part = run_part
+        self._count = 0
+
+    def enter(self, text: str) -> None:
+        """Number the cell as a kernel does, which counts no empty one, and put it into `In`."""
+        if not text.strip():
+            return
+        self._count += 1
+        shell = self._shell
+        shell.execution_count = self._count
+        # Since IPython 9 it is the next cell's while a cell runs; before, this one's.
+        shell.execution_count += self._count - shell.displayhook.prompt_count
+        typed: str = shell.transform_cell(text)  # type: ignore[no-untyped-call]
+        history: Any = shell.history_manager
+        history.store_inputs(self._count, typed, text)
 
     def around(self) -> AbstractContextManager[Any]:
         """Its builtins, such as `get_ipython` and `display`."""
@@ -29,7 +43,6 @@ class Shelled:
 
     def python(self, text: str, number: int) -> str:
         """The cell as Python; what would only time it, or catch what it prints, is left out."""
-        self._shell.execution_count = number
         first, _, rest = text.lstrip("\n").partition("\n")
         if first.startswith("%%time") and rest.strip():
             blank = text[: text.index(first)].count("\n") + 1

@@ -140,6 +140,8 @@ def same_data(team: Team, names: Sequence[str]) -> Iterator[Finding]:
             "shuffles by the epoch that set_epoch() tells it, and was told of no other",
             "sampler.set_epoch(epoch)  # before each epoch's loop over the loader",
             settle="whether all epochs are to have the same order",
+            why="A sampler that is told of no epoch shuffles once: every epoch goes through the "
+            "samples in the same order, and each process sees the same part of them each time.",
         )
     fed: dict[object, list[Summary]] = {}
     for one in team.members:
@@ -204,8 +206,16 @@ def _example(team: Team, names: Sequence[str], name: str) -> str:
 
 
 def _finding(
-    rule: str, at: At, observed: str, cure: str, *, settle: str | None = None, often: int = 1
+    rule: str,
+    at: At,
+    observed: str,
+    cure: str,
+    *,
+    settle: str | None = None,
+    why: str | None = None,
+    often: int = 1,
 ) -> Finding:
+    """`why` it matters, where that is not what the rule says."""
     found = next(one for one in RANK_RULES if one.name == rule)
     return Finding(
         rule=rule,
@@ -214,7 +224,7 @@ def _finding(
         line=at.line,
         source=at.source,
         observed=observed + (f" ({times(often)} in the watched steps)" if often > 1 else ""),
-        why=found.why,
+        why=why or found.why,
         cure=cure,
         settle=settle,
         chapter=found.section,

@@ -21,18 +21,21 @@ from companion.command.explaining.examples import EXAMPLES
 from companion.command.explaining.explain import judged
 warnings.simplefilter("ignore")
 print(json.dumps({
-    name: [[(f.rule, f.line) for f in judged(name, one, repaired=r)] for r in (False, True)]
-    for name, one in EXAMPLES.items()
+    name: [
+        [[(f.rule, f.line) for f in judged(name, one, repaired=r)] for r in (False, True)]
+        for one in (first, *first.further)
+    ]
+    for name, first in EXAMPLES.items()
 }))
 """
 
 
 @cache
-def found() -> dict[str, list[list[list[object]]]]:
-    """Of every example: what is found in it, and in its twin. It runs in a process of its own."""
+def found() -> dict[str, list[list[list[list[object]]]]]:
+    """Of every example: what is found in it, and in its twin. A process of its own runs them."""
     with TemporaryDirectory() as folder:
         ran = forks().run(Path(folder), CODE, how="code").well()
-    answer: dict[str, list[list[list[object]]]] = json.loads(ran.out)
+    answer: dict[str, list[list[list[list[object]]]]] = json.loads(ran.out)
     return answer
 
 
@@ -42,13 +45,14 @@ def test_every_rule_has_an_example() -> None:
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_shows_its_rule_alone_and_its_twin_none(name: str) -> None:
-    broken, repaired = found()[name]
-    assert broken == [[name, EXAMPLES[name].line]]
-    assert repaired == []
-    text = EXAMPLES[name].script()
-    assert all(len(line) <= 88 for line in text.splitlines())
-    assert all(old in EXAMPLES[name].broken for old in EXAMPLES[name].repairs)
-    assert text != EXAMPLES[name].script(repaired=True)
+    examples = EXAMPLES[name], *EXAMPLES[name].further
+    for one, (broken, repaired) in zip(examples, found()[name], strict=True):
+        assert broken == [[name, one.line]]
+        assert repaired == []
+        text = one.script()
+        assert all(len(line) <= 88 for line in text.splitlines())
+        assert all(old in one.broken for old in one.repairs)
+        assert text != one.script(repaired=True)
 
 
 def test_explain_shows_both_loops_and_what_is_found(tmp_path: Path) -> None:
@@ -58,6 +62,19 @@ def test_explain_shows_both_loops_and_what_is_found(tmp_path: Path) -> None:
     assert "\naccumulates, line 12, 5 times: loss.backward()\n" in told
     assert "    +     optimizer.zero_grad()\n" in told
     assert told.endswith("\nno findings\n")
+
+
+def test_of_a_rule_that_finds_another_mistake_both_are_shown(tmp_path: Path) -> None:
+    """Each with its own reason."""
+    told = forks().run(tmp_path, "explain", "same-data", how="command").well().out
+    first, another, second = told.partition("\n\nAnother loop in which it finds something:\n")
+    assert another, told
+    assert "compute the same gradient" in first
+    assert "compute the same gradient" not in second
+    assert "    A sampler that is told of no epoch shuffles once: " in second
+    assert "    +     loader.sampler.set_epoch(epoch)\n" in second
+    assert first.endswith("\nno findings")
+    assert second.endswith("\nno findings\n")
 
 
 def test_several_at_once(tmp_path: Path) -> None:

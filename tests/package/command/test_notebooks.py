@@ -38,8 +38,8 @@ def notebook(folder: Path, *cells: str, name: str = "train.ipynb") -> None:
         for text in cells
     ]  # fmt: skip
     words = {"cell_type": "markdown", "metadata": {}, "source": ["# true\n"]}
-    kernel = {"kernelspec": {"name": "python3", "language": "python"}}
-    whole = {"nbformat": 4, "nbformat_minor": 5, "metadata": kernel, "cells": [words, *code]}
+    kernel = {"kernelspec": {"name": "python3", "display_name": "", "language": "python"}}
+    whole = {"nbformat": 4, "nbformat_minor": 4, "metadata": kernel, "cells": [words, *code]}
     write(folder, json.dumps(whole), name)
 
 
@@ -98,12 +98,46 @@ def test_it_fails_as_a_script_does(how: str, start: Start, tmp_path: Path) -> No
 def test_what_a_prompt_does(how: str, start: Start, tmp_path: Path) -> None:
     """The last value is shown, not what ends with a semicolon; await stands on top; display."""
     notebook(
-        tmp_path, "x = 20\nx + 1", "x + 2;", "import asyncio\nawait asyncio.sleep(0, 23)",
+        tmp_path, "x = 20\nx + 1", "x + 2;", "x + 9;  # no more", "x + 2  # shown;",
+        "import asyncio\nawait asyncio.sleep(0, 23)",
         "display(24)", "%%time\nx + 5",
     )  # fmt: skip
     ran = run(how, start, tmp_path, "train.ipynb").well()
     shown = [line.partition(": ")[2] or line for line in ran.out.splitlines()]
-    assert shown == ["21", "23", "24", "25"]
+    assert shown == ["21", "22", "23", "24", "25"]
+
+
+@pytest.mark.skipif(
+    not (find_spec("nbclient") and find_spec("ipykernel")), reason="no kernel is installed"
+)
+def test_cells_are_numbered_as_a_kernel_numbers_them(start: Start, tmp_path: Path) -> None:
+    """`In`, `Out`, the names that begin with `_`, the labels; no empty cell is counted."""
+    notebook(
+        tmp_path, "1 + 1", "print(In, Out, _, __)", "", "_ + 1", "# words", "Out[1]",
+        "  \n", "40;", "%%time\n_ + 4", "print(In[1:], Out, _, __, ___, _1, _3, _7)",
+        "%%capture told\n50", "print(told.stdout)\n60  # shown;", "70;  # not shown",
+        "print([_i, _ii, _iii, _i1, _i7])", "get_ipython().execution_count",
+        "'lines'\n'''a\nb'''", "Out", "None", "In[-1], _ih is In, _oh is Out",
+    )  # fmt: skip
+    ours = start("train.ipynb").well().out
+    assert [line for line in ours.splitlines() if line] == _by_a_kernel(tmp_path / "train.ipynb")
+
+
+def _by_a_kernel(path: Path) -> list[str]:
+    """What a kernel shows, but for the times that it took."""
+    import nbformat
+    from nbclient import NotebookClient
+
+    shown = ""
+    for cell in NotebookClient(nbformat.read(path, 4)).execute().cells:
+        for one in cell.get("outputs", ()):
+            if one.output_type == "stream" and one.name == "stdout":
+                shown += one.text
+            elif one.output_type == "execute_result":
+                value = one.data["text/plain"]
+                shown += f"Out[{one.execution_count}]: {value}\n"
+    timed = ("CPU times: ", "Wall time: ")
+    return [line for line in shown.splitlines() if line and not line.startswith(timed)]
 
 
 @NEEDS_IPYTHON

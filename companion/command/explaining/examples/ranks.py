@@ -67,5 +67,24 @@ for inputs, labels in loader:
 """,
         {"shuffle=True": "sampler=DistributedSampler(data)"},
         SETUP,
+        (
+            Example(
+                """\
+net = DistributedDataParallel(nn.Linear(4, 3))
+optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+for epoch in range(3):
+    for inputs, labels in loader:  # <-
+        optimizer.zero_grad()
+        loss = criterion(net(inputs), labels)
+        loss.backward()
+        optimizer.step()
+""",
+                {
+                    "for epoch in range(3):\n": "for epoch in range(3):\n"
+                    "    loader.sampler.set_epoch(epoch)\n"
+                },
+                SETUP,
+            ),
+        ),
     ),
 }
