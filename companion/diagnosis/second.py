@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from companion.diagnosis.behind import behind
 from companion.diagnosis.ledger import Ledger
 from companion.diagnosis.slices import made_by
 from companion.diagnosis.words import statement
@@ -16,6 +17,8 @@ from companion.records.value import Value
 
 AGAIN = "  # again, with the parameters as they are now"
 ANEW = "  # in the loop, anew for every backward"
+
+MOST = 8  # backward calls that are looked at
 
 UNKNOWN = (
     "; no variable that these lines read is known to lead there: a list, an attribute or the "
@@ -134,7 +137,11 @@ def _in_a_loop(records: Sequence[LineRecord], record: LineRecord) -> tuple[str, 
 def _kept(
     records: Sequence[LineRecord], first: LineRecord, between: Sequence[LineRecord]
 ) -> Kept | None:
-    """The variable with a graph that was bound before one backward, and read after it."""
+    """The variable with a graph that was bound before one backward, and read after it.
+
+    Only lines that the later loss comes from lead there: others may read it for a log. Of several
+    variables it is one that an earlier loss comes from as well.
+    """
     made: dict[str, tuple[LineRecord, Value | None]] = {}
     for one in records[: first.index + 1]:
         made.update((value.name, (one, value)) for value in one.values)
@@ -142,18 +149,26 @@ def _kept(
             for name, _ in bound(one.source):
                 if all(value.name != name for value in one.values):
                     made[name] = (one, None)
-    containers: list[Kept] = []
+    last, found = between[-1], list[Kept]()
+    leading = behind(between, last)
     for one in between:
-        for name in reads(one.source) if _uses(records, one) or one is between[-1] else ():
+        is_reader = one.index in leading and (one is last or _uses(records, one))
+        for name in reads(one.source) if is_reader else ():
             if name in made and made[name][0].function == one.function:
                 line, value = made[name]
-                if value is None:
-                    containers.append(Kept(name, None, line, one))
-                elif value.graph:
-                    return Kept(name, value, line, one)
+                if value is None or value.graph:
+                    found.append(Kept(name, value, line, one))
         for name, _ in bound(one.source):
             made.pop(name, None)
-    return containers[0] if containers else None
+    gone = _gone(records[: first.index + 1])
+    found.sort(key=lambda one: (one.made.index not in gone, one.value is None))
+    return found[0] if found else None
+
+
+def _gone(records: Sequence[LineRecord]) -> set[int]:
+    """The lines that the losses of the last backward calls may come from."""
+    calls = [one for one in records if _calls(one) and not one.raised]
+    return set[int]().union(*(behind(records[: one.index], one) for one in calls[-MOST:]))
 
 
 def _uses(records: Sequence[LineRecord], one: LineRecord) -> bool:

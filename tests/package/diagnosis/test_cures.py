@@ -281,6 +281,117 @@ TWICE = {
         "F.softplus(disc(fake))",
         "F.softplus(disc(fake.detach()))",
     ),
+    "a generator's output, losses added for a log": Case(
+        "backward-twice",
+        """
+        gen = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 3))
+        disc = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+        opt_g, opt_d = torch.optim.Adam(gen.parameters()), torch.optim.Adam(disc.parameters())
+        with trace(gen, disc, opt_g, opt_d) as routine:
+            for _ in range(3):
+                opt_d.zero_grad()
+                on_real = F.softplus(-disc(torch.randn(4, 3))).mean()
+                on_real.backward()
+                fake = gen(torch.randn(4, 2))
+                on_fake = F.softplus(disc(fake)).mean()
+                on_fake.backward()
+                loss = on_real + on_fake
+                print(loss)
+                opt_d.step()
+                opt_g.zero_grad()
+                loss = F.softplus(-disc(fake)).mean()
+                loss.backward()
+                opt_g.step()
+        """,
+        "on_fake = F.softplus(disc(fake.detach())).mean()",
+        "F.softplus(disc(fake))",
+        "F.softplus(disc(fake.detach()))",
+        "fake, which line 21 reads, was computed on line 14",
+    ),
+    "a generator's output, in a list of losses": Case(
+        "backward-twice",
+        """
+        gen = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 3))
+        disc = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+        opt_g, opt_d = torch.optim.Adam(gen.parameters()), torch.optim.Adam(disc.parameters())
+        with trace(gen, disc, opt_g, opt_d) as routine:
+            for _ in range(3):
+                opt_d.zero_grad()
+                fake, losses, seen = gen(torch.randn(4, 2)), [], []
+                on_fake = F.softplus(disc(fake)).mean()
+                on_real = F.softplus(-disc(torch.randn(4, 3))).mean()
+                on_fake.backward()
+                on_real.backward()
+                opt_d.step()
+                seen.append(disc(on_real.expand(1, 3)))
+                opt_g.zero_grad()
+                losses.append(F.softplus(-disc(fake)).mean())
+                sum(losses).backward()
+                opt_g.step()
+        """,
+        "on_fake = F.softplus(disc(fake.detach())).mean()",
+        "F.softplus(disc(fake))",
+        "F.softplus(disc(fake.detach()))",
+        "fake, which line 20 reads, was computed on line 12",
+    ),
+    "a generator's output, beside a penalty of its own": Case(
+        "backward-twice",
+        """
+        gen = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 3))
+        disc = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+        opt_g, opt_d = torch.optim.Adam(gen.parameters()), torch.optim.Adam(disc.parameters())
+        with trace(gen, disc, opt_g, opt_d) as routine:
+            for _ in range(3):
+                penalty = sum(p.square().sum() for p in gen.parameters())
+                fake = gen(torch.randn(4, 2))
+                opt_d.zero_grad()
+                d_loss = F.softplus(disc(fake)).mean()
+                d_loss.backward()
+                opt_d.step()
+                opt_g.zero_grad()
+                g_loss = penalty + F.softplus(-disc(fake)).mean()
+                g_loss.backward()
+                opt_g.step()
+        """,
+        "d_loss = F.softplus(disc(fake.detach())).mean()",
+        "F.softplus(disc(fake))",
+        "F.softplus(disc(fake.detach()))",
+        "fake, which line 18 reads, was computed on line 12",
+    ),
+    "functions that return a log": Case(
+        "backward-twice",
+        """
+        gen = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 3))
+        disc = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+        opt_g, opt_d = torch.optim.Adam(gen.parameters()), torch.optim.Adam(disc.parameters())
+        def train_d(real, sample):
+            opt_d.zero_grad()
+            on_real = F.softplus(-disc(real)).mean()
+            on_real.backward()
+            on_fake = F.softplus(disc(sample)).mean()
+            on_fake.backward()
+            total = on_real + on_fake
+            opt_d.step()
+            return total
+        def loss_of(image):
+            score = disc(image)
+            return F.softplus(-score).mean()
+        def train_g(sample):
+            opt_g.zero_grad()
+            loss = loss_of(sample)
+            loss.backward()
+            opt_g.step()
+        with trace(gen, disc, opt_g, opt_d, into=[train_d, train_g, loss_of]) as routine:
+            for _ in range(3):
+                fake = gen(torch.randn(4, 2))
+                total = train_d(torch.randn(4, 3), fake)
+                train_g(fake)
+        """,
+        "total = train_d(torch.randn(4, 3), fake.detach())",
+        "train_d(torch.randn(4, 3), fake)",
+        "train_d(torch.randn(4, 3), fake.detach())",
+        "fake, which line 30 reads, was computed on line 28",
+    ),
     "two functions": Case(
         "backward-twice",
         """
