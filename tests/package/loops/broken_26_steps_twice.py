@@ -2,6 +2,7 @@
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from tests.package.loops import Tracing
 from tests.package.loops.parts import classes, mlp
@@ -56,3 +57,57 @@ def repaired_scaled(trace: Tracing) -> None:
             scaler.scale(F.cross_entropy(net(x), y)).backward()
             scaler.step(optimizer)
             scaler.update()
+
+
+def broken_before_batch_norm(trace: Tracing) -> None:
+    """The mean takes the bias out again: its gradient is 0, but for rounding, and it stays."""
+    net = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with trace(net, optimizer):
+        for x, y in classes()[:4]:
+            optimizer.zero_grad()
+            F.cross_entropy(net(x), y).backward()
+            optimizer.step()
+            optimizer.step()  # <- steps-twice
+
+
+def repaired_before_batch_norm(trace: Tracing) -> None:
+    net = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with trace(net, optimizer):
+        for x, y in classes()[:4]:
+            optimizer.zero_grad()
+            F.cross_entropy(net(x), y).backward()
+            optimizer.step()
+
+
+def broken_with_a_frozen_group(trace: Tracing) -> None:
+    """A layer is held that has no gradient, and one whose learning rate is 0."""
+    body, middle, head = nn.Linear(4, 4).requires_grad_(False), nn.Linear(4, 4), nn.Linear(4, 3)
+    net = nn.Sequential(body, middle, head)
+    optimizer = torch.optim.SGD(
+        [{"params": [*body.parameters(), *head.parameters()]},
+         {"params": middle.parameters(), "lr": 0.0}],
+        lr=0.1,
+    )  # fmt: skip
+    with trace(net, optimizer):
+        for x, y in classes()[:4]:
+            optimizer.zero_grad()
+            F.cross_entropy(net(x), y).backward()
+            optimizer.step()
+            optimizer.step()  # <- steps-twice
+
+
+def repaired_with_a_frozen_group(trace: Tracing) -> None:
+    body, middle, head = nn.Linear(4, 4).requires_grad_(False), nn.Linear(4, 4), nn.Linear(4, 3)
+    net = nn.Sequential(body, middle, head)
+    optimizer = torch.optim.SGD(
+        [{"params": [*body.parameters(), *head.parameters()]},
+         {"params": middle.parameters(), "lr": 0.0}],
+        lr=0.1,
+    )  # fmt: skip
+    with trace(net, optimizer):
+        for x, y in classes()[:4]:
+            optimizer.zero_grad()
+            F.cross_entropy(net(x), y).backward()
+            optimizer.step()
