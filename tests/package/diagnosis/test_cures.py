@@ -512,3 +512,71 @@ def test_the_cure_is_right_for_this_loop(tmp_path: Path, name: str) -> None:
     routine, failure = run(tmp_path, repaired)
     assert failure is None
     assert not [str(one) for one in routine.diagnose()]
+
+
+BELOW = """
+        net = nn.Linear(3, 1)
+        opt = torch.optim.SGD(net.parameters(), lr=0.1)
+        amp = torch.amp.GradScaler("cpu", init_scale=4.0)
+        with trace(net, opt, amp) as routine:
+            for i in range(6):
+                loss = F.mse_loss(net(torch.randn(5, 3)), torch.randn(5, 1)) / 2
+                SCALED(loss).backward()
+                nn.utils.clip_grad_norm_(net.parameters(), LIMIT)
+                if i % 2:
+                    STEP(opt)
+                    opt.zero_grad()
+"""
+PLAIN = BELOW.replace("SCALED", "").replace("STEP(opt)", "opt.step()")
+SCALED = BELOW.replace("SCALED", "amp.scale").replace("STEP(opt)", "amp.step(opt); amp.update()")
+
+
+@pytest.mark.parametrize(
+    ("rule", "script", "clipped", "below"),
+    [
+        (
+            "clip-before-backward",
+            PLAIN,
+            "it clipped the sum of 1 of 2 backward calls, norm 0.001 then; the others",
+            "it found the sum of 1 of 2 backward calls below the limit, norm ",
+        ),
+        (
+            "clip-before-unscale",
+            SCALED,
+            "it clipped gradients that are still scaled by 4: their norm was ",
+            "it found gradients that are still scaled by 4 below the limit and changed nothing",
+        ),
+    ],
+)
+def test_clipped_is_said_where_it_was(
+    tmp_path: Path, rule: str, script: str, clipped: str, below: str
+) -> None:
+    for limit, says in ("0.001", clipped), ("1000.0", below):
+        routine, _ = run(tmp_path, script.replace("LIMIT", limit))
+        finding = next(one for one in routine.diagnose() if one.rule == rule)
+        assert finding.observed.startswith(says)
+
+
+def test_no_cure_where_the_code_stands_like_that_already(tmp_path: Path) -> None:
+    """Each micro-batch clips and calls step(), which decides by itself when it is one."""
+    script = """
+        net = nn.Linear(3, 1)
+        class Every2:
+            def __init__(self):
+                self.inner, self.calls = torch.optim.SGD(net.parameters(), lr=0.1), 0
+            def step(self):
+                self.calls += 1
+                if self.calls % 2 == 0:
+                    self.inner.step()
+                    self.inner.zero_grad()
+        opt = Every2()
+        with trace(net, opt.inner) as routine:
+            for i in range(6):
+                loss = F.mse_loss(net(torch.randn(5, 3)), torch.randn(5, 1)) / 2
+                loss.backward()
+                nn.utils.clip_grad_norm_(net.parameters(), 0.01)
+                opt.step()
+        """
+    routine, _ = run(tmp_path, script)
+    (finding,) = routine.diagnose()
+    assert (finding.rule, finding.cure) == ("clip-before-backward", "")
