@@ -81,15 +81,16 @@ def repaired_before_batch_norm(trace: Tracing) -> None:
             optimizer.step()
 
 
-def broken_with_a_frozen_group(trace: Tracing) -> None:
-    """A layer is held that has no gradient, and one whose learning rate is 0."""
-    body, middle, head = nn.Linear(4, 4).requires_grad_(False), nn.Linear(4, 4), nn.Linear(4, 3)
-    net = nn.Sequential(body, middle, head)
-    optimizer = torch.optim.SGD(
-        [{"params": [*body.parameters(), *head.parameters()]},
-         {"params": middle.parameters(), "lr": 0.0}],
-        lr=0.1,
-    )  # fmt: skip
+def partly_frozen() -> tuple[nn.Module, torch.optim.Optimizer]:
+    """The first layer has no gradient, and the second one's learning rate is 0."""
+    net = nn.Sequential(nn.Linear(4, 4).requires_grad_(False), nn.Linear(4, 4), nn.Linear(4, 3))
+    optimizer = torch.optim.SGD([*net[0].parameters(), *net[2].parameters()], lr=0.1)
+    optimizer.add_param_group({"params": net[1].parameters(), "lr": 0.0})
+    return net, optimizer
+
+
+def broken_partly_frozen(trace: Tracing) -> None:
+    net, optimizer = partly_frozen()
     with trace(net, optimizer):
         for x, y in classes()[:4]:
             optimizer.zero_grad()
@@ -98,14 +99,8 @@ def broken_with_a_frozen_group(trace: Tracing) -> None:
             optimizer.step()  # <- steps-twice
 
 
-def repaired_with_a_frozen_group(trace: Tracing) -> None:
-    body, middle, head = nn.Linear(4, 4).requires_grad_(False), nn.Linear(4, 4), nn.Linear(4, 3)
-    net = nn.Sequential(body, middle, head)
-    optimizer = torch.optim.SGD(
-        [{"params": [*body.parameters(), *head.parameters()]},
-         {"params": middle.parameters(), "lr": 0.0}],
-        lr=0.1,
-    )  # fmt: skip
+def repaired_partly_frozen(trace: Tracing) -> None:
+    net, optimizer = partly_frozen()
     with trace(net, optimizer):
         for x, y in classes()[:4]:
             optimizer.zero_grad()
