@@ -16,7 +16,7 @@ def behind(records: Sequence[LineRecord], last: LineRecord) -> set[int]:
     """The indices of the lines up to the last one, that one too, which its loss may come from.
 
     Args:
-        records: What ran before it, in order; the first ones may be missing.
+        records: What ran, in order; the first ones may be missing.
         last: The line with the backward.
     """
     walk = _Walk(last)
@@ -62,7 +62,9 @@ class _Walk:
     def _is_needed(self, record: LineRecord) -> bool:
         if record.source.startswith("return"):
             return self._returning.get(record.depth, record.depth > 0)
-        names = {*_names(record), *alters(record.source)}
+        names = set(_names(record))
+        if all(event.kind != "backward" for event in record.events):
+            names.update(alters(record.source))
         needed = self._needed.get(_scope(record), set()) | self._attributes
         return not needed.isdisjoint(names)
 

@@ -46,9 +46,7 @@ class Kept:
 def explain(ledger: Ledger, record: LineRecord) -> tuple[str, str]:
     """What led to a second backward, as the end of a sentence, and the cure; "" where unknown."""
     records = ledger.records
-    first = next(
-        (one for one in reversed(records[: record.index]) if _calls(one) and not one.raised), None
-    )
+    first = _freeing(records, record)
     if first is None:
         return "", ""
     between = records[first.index + 1 : record.index + 1]
@@ -72,6 +70,21 @@ def explain(ledger: Ledger, record: LineRecord) -> tuple[str, str]:
         alone = first.place == record.place and not any(map(_computes, between))
         return _in_a_loop(records, record) if alone else (UNKNOWN, "")
     return _leading(ledger, first, record, kept)
+
+
+def _freeing(records: Sequence[LineRecord], record: LineRecord) -> LineRecord | None:
+    """The last backward before whose loss comes from a graph that this one's comes from as well."""
+    calls = [one for one in records[: record.index] if _calls(one) and not one.raised][-MOST:]
+    mine = behind(records, record)
+    for one in reversed(calls):
+        shared = mine & behind(records, one)
+        if any(i < one.index and _has_graph(records[i]) for i in shared):
+            return one
+    return calls[-1] if calls else None
+
+
+def _has_graph(record: LineRecord) -> bool:
+    return _computes(record) or any(value.graph for value in record.values)
 
 
 def _calls(record: LineRecord) -> bool:
@@ -168,14 +181,14 @@ def _kept(
 def _gone(records: Sequence[LineRecord]) -> set[int]:
     """The lines that the losses of the last backward calls may come from."""
     calls = [one for one in records if _calls(one) and not one.raised]
-    return set[int]().union(*(behind(records[: one.index], one) for one in calls[-MOST:]))
+    return set[int]().union(*(behind(records, one) for one in calls[-MOST:]))
 
 
 def _uses(records: Sequence[LineRecord], one: LineRecord) -> bool:
     """Whether a line computes with graphs, or calls a function whose lines are known."""
     following = records[one.index + 1] if one.index + 1 < len(records) else None
     calls = following is not None and following.depth > one.depth
-    return calls or _computes(one) or any(value.graph for value in one.values)
+    return calls or _has_graph(one)
 
 
 def _leading(ledger: Ledger, first: LineRecord, record: LineRecord, kept: Kept) -> tuple[str, str]:

@@ -92,6 +92,27 @@ TWICE = {
         "(one + 0.5 * other).backward()",
         "it shares a part of that graph with the backward() on line 13",
     ),
+    "two losses of three": Case(
+        "backward-twice",
+        """
+        body, left, right = nn.Linear(3, 4), nn.Linear(4, 1), nn.Linear(4, 2)
+        adam = torch.optim.Adam([p for n in (body, left, right) for p in n.parameters()])
+        with trace(body, left, right, adam) as routine:
+            for _ in range(3):
+                code = torch.tanh(body(torch.randn(5, 3)))
+                one, other = left(code).square().mean(), right(code).square().mean()
+                alone = right(torch.randn(5, 4)).square().mean()
+                adam.zero_grad()
+                one.backward()
+                alone.backward()
+                other.backward()
+                adam.step()
+        """,
+        "(one + other).backward()  # one call in the place of both",
+        "one.backward()\n                alone.backward()\n                other.backward()",
+        "(one + other).backward()\n                alone.backward()",
+        "it shares a part of that graph with the backward() on line 14",
+    ),
     "two losses, the second forward later": Case(
         "backward-twice",
         """
