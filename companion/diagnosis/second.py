@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from companion.diagnosis.behind import behind
 from companion.diagnosis.ledger import Ledger
 from companion.diagnosis.slices import made_by
 from companion.diagnosis.words import statement
@@ -16,6 +17,8 @@ from companion.records.value import Value
 
 AGAIN = "  # again, with the parameters as they are now"
 ANEW = "  # in the loop, anew for every backward"
+
+MOST = 8  # backward calls that are looked at
 
 UNKNOWN = (
     "; no variable that these lines read is known to lead there: a list, an attribute or the "
@@ -43,9 +46,7 @@ class Kept:
 def explain(ledger: Ledger, record: LineRecord) -> tuple[str, str]:
     """What led to a second backward, as the end of a sentence, and the cure; "" where unknown."""
     records = ledger.records
-    first = next(
-        (one for one in reversed(records[: record.index]) if _calls(one) and not one.raised), None
-    )
+    first = _freeing(records, record)
     if first is None:
         return "", ""
     between = records[first.index + 1 : record.index + 1]
@@ -69,6 +70,21 @@ def explain(ledger: Ledger, record: LineRecord) -> tuple[str, str]:
         alone = first.place == record.place and not any(map(_computes, between))
         return _in_a_loop(records, record) if alone else (UNKNOWN, "")
     return _leading(ledger, first, record, kept)
+
+
+def _freeing(records: Sequence[LineRecord], record: LineRecord) -> LineRecord | None:
+    """The last backward before whose loss comes from a graph that this one's comes from as well."""
+    calls = [one for one in records[: record.index] if _calls(one) and not one.raised][-MOST:]
+    mine = behind(records, record)
+    for one in reversed(calls):
+        shared = mine & behind(records, one)
+        if any(i < one.index and _has_graph(records[i]) for i in shared):
+            return one
+    return calls[-1] if calls else None
+
+
+def _has_graph(record: LineRecord) -> bool:
+    return _computes(record) or any(value.graph for value in record.values)
 
 
 def _calls(record: LineRecord) -> bool:
@@ -134,7 +150,11 @@ def _in_a_loop(records: Sequence[LineRecord], record: LineRecord) -> tuple[str, 
 def _kept(
     records: Sequence[LineRecord], first: LineRecord, between: Sequence[LineRecord]
 ) -> Kept | None:
-    """The variable with a graph that was bound before one backward, and read after it."""
+    """The variable with a graph that was bound before one backward, and read after it.
+
+    Only lines that the later loss comes from lead there: others may read it for a log. Of several
+    variables it is one that an earlier loss comes from as well.
+    """
     made: dict[str, tuple[LineRecord, Value | None]] = {}
     for one in records[: first.index + 1]:
         made.update((value.name, (one, value)) for value in one.values)
@@ -142,25 +162,33 @@ def _kept(
             for name, _ in bound(one.source):
                 if all(value.name != name for value in one.values):
                     made[name] = (one, None)
-    containers: list[Kept] = []
+    last, found = between[-1], list[Kept]()
+    leading = behind(between, last)
     for one in between:
-        for name in reads(one.source) if _uses(records, one) or one is between[-1] else ():
+        is_reader = one.index in leading and (one is last or _uses(records, one))
+        for name in reads(one.source) if is_reader else ():
             if name in made and made[name][0].function == one.function:
                 line, value = made[name]
-                if value is None:
-                    containers.append(Kept(name, None, line, one))
-                elif value.graph:
-                    return Kept(name, value, line, one)
+                if value is None or value.graph:
+                    found.append(Kept(name, value, line, one))
         for name, _ in bound(one.source):
             made.pop(name, None)
-    return containers[0] if containers else None
+    gone = _gone(records[: first.index + 1])
+    found.sort(key=lambda one: (one.made.index not in gone, one.value is None))
+    return found[0] if found else None
+
+
+def _gone(records: Sequence[LineRecord]) -> set[int]:
+    """The lines that the losses of the last backward calls may come from."""
+    calls = [one for one in records if _calls(one) and not one.raised]
+    return set[int]().union(*(behind(records, one) for one in calls[-MOST:]))
 
 
 def _uses(records: Sequence[LineRecord], one: LineRecord) -> bool:
     """Whether a line computes with graphs, or calls a function whose lines are known."""
     following = records[one.index + 1] if one.index + 1 < len(records) else None
     calls = following is not None and following.depth > one.depth
-    return calls or _computes(one) or any(value.graph for value in one.values)
+    return calls or _has_graph(one)
 
 
 def _leading(ledger: Ledger, first: LineRecord, record: LineRecord, kept: Kept) -> tuple[str, str]:

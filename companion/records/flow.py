@@ -47,6 +47,43 @@ def _prefixes(node: ast.AST) -> Iterator[str]:
 
 
 @lru_cache(maxsize=4096)
+def alters(text: str) -> tuple[str, ...]:
+    """The variables that a statement may change without binding them, but for a bare "self".
+
+    Example:
+        >>> alters("losses.append(criterion(x))"), alters("scores[i] = net(x)"), alters("net(x)")
+        (('losses.append', 'losses'), ('scores',), ())
+    """
+    found: dict[str, None] = {}
+    for node in nodes_of(text):
+        parts: list[ast.expr] = []
+        if isinstance(node, ast.Assign):
+            parts += [one for one in node.targets if isinstance(one, ast.Subscript)]
+        elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Subscript):
+            parts.append(node.target)
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            function = node.value.func
+            parts += [function] if isinstance(function, ast.Attribute) else []
+        found.update((name, None) for one in parts for name in _prefixes(_inner(one)))
+    found.pop("self", None)
+    return tuple(found)
+
+
+def _inner(node: ast.expr) -> ast.expr:
+    """Without what stands behind the first bracket: `a.b` of `a.b[0](x).c`."""
+    inner: ast.expr | None = node
+    found = node
+    while inner is not None:
+        if isinstance(inner, ast.Subscript):
+            inner = found = inner.value
+        elif isinstance(inner, ast.Call):
+            inner = found = inner.func
+        else:
+            inner = inner.value if isinstance(inner, ast.Attribute) else None
+    return found
+
+
+@lru_cache(maxsize=4096)
 def called(text: str) -> tuple[str, ...]:
     """What a statement calls, or an item of it: by name, with what it is an attribute of.
 

@@ -11,6 +11,7 @@ from companion.diagnosis.rules.gradients import one_batch_each, who
 from companion.diagnosis.rules.table import PAGE, STEPS, Sighting, at, norm, rule
 from companion.diagnosis.words import statement
 from companion.records.line import LineRecord
+from companion.records.statements import owner
 
 MOST = 100  # steps that are looked at around a clipping: there may be many optimizers
 
@@ -113,17 +114,28 @@ def _amid(ledger: Ledger, clip: Clip, use: Use) -> Iterator[Sighting]:
     if one_batch_each(ledger, records):
         yield Sighting(
             clip.record,
-            f"it clipped the sum of {len(before)} of {len(records)} backward calls, norm "
-            f"{norm(clip.record, only=set(clip.names))} then; the others were added to that, and "
-            f"{who(ledger, use)} stepped on {at(use.record)} with the whole sum",
+            f"{_found(clip, f'the sum of {len(before)} of {len(records)} backward calls')}; the "
+            f"others were added to that, and {who(ledger, use)} stepped on {at(use.record)} with "
+            "the whole sum",
             settle="whether the batches of one step are meant to count the less the earlier they "
             "come",
             cure=in_its_place(ledger, clip.record, use, once=True),
         )
 
 
+def _found(clip: Clip, what: str) -> str:
+    """What it did to what it found."""
+    then = norm(clip.record, only=set(clip.names))
+    if clip.names.isdisjoint(clip.record.changed_gradients):
+        return f"it found {what} below the limit, norm {then}, and changed nothing this time"
+    return f"it clipped {what}, norm {then} then"
+
+
 def in_its_place(ledger: Ledger, clip: LineRecord, use: Use, *, once: bool = False) -> str | None:
-    """The reader's own lines, in the order that is right."""
+    """The reader's own lines, in the order that is right; "" where that is not known.
+
+    Where a library decides at which calls a step is one, the same has to hold for the clipping.
+    """
     words, source = ledger.words, statement(clip)
     if source is None:
         return None
@@ -133,8 +145,33 @@ def in_its_place(ledger: Ledger, clip: LineRecord, use: Use, *, once: bool = Fal
         if words.scaler is None or optimizer is None:
             return None
         lines.append(f"{words.scaler}.unscale_({optimizer})")
-    lines.append(f"{source}  # once for every step, right before it" if once else source)
+    remark = "  # once for every step, right before it"
+    if _is_idle(ledger, use):
+        library = _accumulating(ledger, use)
+        if library is None:
+            return ""
+        lines.append(f"if {library}.sync_gradients:\n    {source}{remark}")
+    else:
+        lines.append(f"{source}{remark}" if once else source)
     return words.lines(*lines, use.record)
+
+
+def _is_idle(ledger: Ledger, use: Use) -> bool:
+    """Whether the line of a step has run between its backward calls, and has not stepped."""
+    first, last = use.backwards[0].record.index, use.backwards[-1].record.index
+    return any(
+        one.place == use.record.place
+        and not any(event.kind in ("step", "scaler step") for event in one.events)
+        for one in ledger.records[first:last]
+    )
+
+
+def _accumulating(ledger: Ledger, use: Use) -> str | None:
+    """Accelerate's `accelerator` that decides it, as the reader writes it."""
+    backward = use.backwards[-1].record
+    library = owner(backward.source, "backward")
+    contexts = {owner(one.source, "accumulate") for one in ledger.records}
+    return library if library in contexts else None
 
 
 @rule(

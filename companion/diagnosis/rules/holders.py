@@ -231,7 +231,9 @@ def steps_twice(ledger: Ledger) -> Iterator[Sighting]:
             if event.kind != "step":
                 continue
             before, names = last.get(event.name), set(event.details["held"])
-            if before is not None and before.place != record.place and _moved(record, names):
+            if before is None or before.place == record.place:
+                continue
+            if _again(before, record, names):
                 first = ledger.words.lines(before)
                 yield Sighting(
                     record,
@@ -246,7 +248,11 @@ def steps_twice(ledger: Ledger) -> Iterator[Sighting]:
 _NEW = {"backward", "clear", "scaler step"}
 
 
-def _moved(record: LineRecord, names: set[str]) -> bool:
-    """Whether a line moved all of these, and some by their gradients."""
-    gradients = [record.before.gradients.get(name) for name in names]
-    return names <= set(record.changed_parameters) and any(g and g.norm for g in gradients)
+def _again(first: LineRecord, second: LineRecord, names: set[str]) -> bool:
+    """Whether one step moved some of these by their gradients, and another moved all those again.
+
+    What neither moved says nothing: a bias before a batch norm has a gradient of 0.
+    """
+    moved = names.intersection(first.changed_parameters)
+    gradients = [second.before.gradients.get(name) for name in moved]
+    return moved <= set(second.changed_parameters) and any(g and g.norm for g in gradients)

@@ -92,6 +92,27 @@ TWICE = {
         "(one + 0.5 * other).backward()",
         "it shares a part of that graph with the backward() on line 13",
     ),
+    "two losses of three": Case(
+        "backward-twice",
+        """
+        body, left, right = nn.Linear(3, 4), nn.Linear(4, 1), nn.Linear(4, 2)
+        adam = torch.optim.Adam([p for n in (body, left, right) for p in n.parameters()])
+        with trace(body, left, right, adam) as routine:
+            for _ in range(3):
+                code = torch.tanh(body(torch.randn(5, 3)))
+                one, other = left(code).square().mean(), right(code).square().mean()
+                alone = right(torch.randn(5, 4)).square().mean()
+                adam.zero_grad()
+                one.backward()
+                alone.backward()
+                other.backward()
+                adam.step()
+        """,
+        "(one + other).backward()  # one call in the place of both",
+        "one.backward()\n                alone.backward()\n                other.backward()",
+        "(one + other).backward()\n                alone.backward()",
+        "it shares a part of that graph with the backward() on line 14",
+    ),
     "two losses, the second forward later": Case(
         "backward-twice",
         """
@@ -281,6 +302,117 @@ TWICE = {
         "F.softplus(disc(fake))",
         "F.softplus(disc(fake.detach()))",
     ),
+    "a generator's output, losses added for a log": Case(
+        "backward-twice",
+        """
+        gen = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 3))
+        disc = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+        opt_g, opt_d = torch.optim.Adam(gen.parameters()), torch.optim.Adam(disc.parameters())
+        with trace(gen, disc, opt_g, opt_d) as routine:
+            for _ in range(3):
+                opt_d.zero_grad()
+                on_real = F.softplus(-disc(torch.randn(4, 3))).mean()
+                on_real.backward()
+                fake = gen(torch.randn(4, 2))
+                on_fake = F.softplus(disc(fake)).mean()
+                on_fake.backward()
+                loss = on_real + on_fake
+                print(loss)
+                opt_d.step()
+                opt_g.zero_grad()
+                loss = F.softplus(-disc(fake)).mean()
+                loss.backward()
+                opt_g.step()
+        """,
+        "on_fake = F.softplus(disc(fake.detach())).mean()",
+        "F.softplus(disc(fake))",
+        "F.softplus(disc(fake.detach()))",
+        "fake, which line 21 reads, was computed on line 14",
+    ),
+    "a generator's output, in a list of losses": Case(
+        "backward-twice",
+        """
+        gen = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 3))
+        disc = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+        opt_g, opt_d = torch.optim.Adam(gen.parameters()), torch.optim.Adam(disc.parameters())
+        with trace(gen, disc, opt_g, opt_d) as routine:
+            for _ in range(3):
+                opt_d.zero_grad()
+                fake, losses, seen = gen(torch.randn(4, 2)), [], []
+                on_fake = F.softplus(disc(fake)).mean()
+                on_real = F.softplus(-disc(torch.randn(4, 3))).mean()
+                on_fake.backward()
+                on_real.backward()
+                opt_d.step()
+                seen.append(disc(on_real.expand(1, 3)))
+                opt_g.zero_grad()
+                losses.append(F.softplus(-disc(fake)).mean())
+                sum(losses).backward()
+                opt_g.step()
+        """,
+        "on_fake = F.softplus(disc(fake.detach())).mean()",
+        "F.softplus(disc(fake))",
+        "F.softplus(disc(fake.detach()))",
+        "fake, which line 20 reads, was computed on line 12",
+    ),
+    "a generator's output, beside a penalty of its own": Case(
+        "backward-twice",
+        """
+        gen = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 3))
+        disc = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+        opt_g, opt_d = torch.optim.Adam(gen.parameters()), torch.optim.Adam(disc.parameters())
+        with trace(gen, disc, opt_g, opt_d) as routine:
+            for _ in range(3):
+                penalty = sum(p.square().sum() for p in gen.parameters())
+                fake = gen(torch.randn(4, 2))
+                opt_d.zero_grad()
+                d_loss = F.softplus(disc(fake)).mean()
+                d_loss.backward()
+                opt_d.step()
+                opt_g.zero_grad()
+                g_loss = penalty + F.softplus(-disc(fake)).mean()
+                g_loss.backward()
+                opt_g.step()
+        """,
+        "d_loss = F.softplus(disc(fake.detach())).mean()",
+        "F.softplus(disc(fake))",
+        "F.softplus(disc(fake.detach()))",
+        "fake, which line 18 reads, was computed on line 12",
+    ),
+    "functions that return a log": Case(
+        "backward-twice",
+        """
+        gen = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 3))
+        disc = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+        opt_g, opt_d = torch.optim.Adam(gen.parameters()), torch.optim.Adam(disc.parameters())
+        def train_d(real, sample):
+            opt_d.zero_grad()
+            on_real = F.softplus(-disc(real)).mean()
+            on_real.backward()
+            on_fake = F.softplus(disc(sample)).mean()
+            on_fake.backward()
+            total = on_real + on_fake
+            opt_d.step()
+            return total
+        def loss_of(image):
+            score = disc(image)
+            return F.softplus(-score).mean()
+        def train_g(sample):
+            opt_g.zero_grad()
+            loss = loss_of(sample)
+            loss.backward()
+            opt_g.step()
+        with trace(gen, disc, opt_g, opt_d, into=[train_d, train_g, loss_of]) as routine:
+            for _ in range(3):
+                fake = gen(torch.randn(4, 2))
+                total = train_d(torch.randn(4, 3), fake)
+                train_g(fake)
+        """,
+        "total = train_d(torch.randn(4, 3), fake.detach())",
+        "train_d(torch.randn(4, 3), fake)",
+        "train_d(torch.randn(4, 3), fake.detach())",
+        "fake, which line 30 reads, was computed on line 28",
+    ),
     "two functions": Case(
         "backward-twice",
         """
@@ -401,3 +533,71 @@ def test_the_cure_is_right_for_this_loop(tmp_path: Path, name: str) -> None:
     routine, failure = run(tmp_path, repaired)
     assert failure is None
     assert not [str(one) for one in routine.diagnose()]
+
+
+BELOW = """
+        net = nn.Linear(3, 1)
+        opt = torch.optim.SGD(net.parameters(), lr=0.1)
+        amp = torch.amp.GradScaler("cpu", init_scale=4.0)
+        with trace(net, opt, amp) as routine:
+            for i in range(6):
+                loss = F.mse_loss(net(torch.randn(5, 3)), torch.randn(5, 1)) / 2
+                SCALED(loss).backward()
+                nn.utils.clip_grad_norm_(net.parameters(), LIMIT)
+                if i % 2:
+                    STEP(opt)
+                    opt.zero_grad()
+"""
+PLAIN = BELOW.replace("SCALED", "").replace("STEP(opt)", "opt.step()")
+SCALED = BELOW.replace("SCALED", "amp.scale").replace("STEP(opt)", "amp.step(opt); amp.update()")
+
+
+@pytest.mark.parametrize(
+    ("rule", "script", "clipped", "below"),
+    [
+        (
+            "clip-before-backward",
+            PLAIN,
+            "it clipped the sum of 1 of 2 backward calls, norm 0.001 then; the others",
+            "it found the sum of 1 of 2 backward calls below the limit, norm ",
+        ),
+        (
+            "clip-before-unscale",
+            SCALED,
+            "it clipped gradients that are still scaled by 4: their norm was ",
+            "it found gradients that are still scaled by 4 below the limit and changed nothing",
+        ),
+    ],
+)
+def test_clipped_is_said_where_it_was(
+    tmp_path: Path, rule: str, script: str, clipped: str, below: str
+) -> None:
+    for limit, says in ("0.001", clipped), ("1000.0", below):
+        routine, _ = run(tmp_path, script.replace("LIMIT", limit))
+        finding = next(one for one in routine.diagnose() if one.rule == rule)
+        assert finding.observed.startswith(says)
+
+
+def test_no_cure_where_the_code_stands_like_that_already(tmp_path: Path) -> None:
+    """Each micro-batch clips and calls step(), which decides by itself when it is one."""
+    script = """
+        net = nn.Linear(3, 1)
+        class Every2:
+            def __init__(self):
+                self.inner, self.calls = torch.optim.SGD(net.parameters(), lr=0.1), 0
+            def step(self):
+                self.calls += 1
+                if self.calls % 2 == 0:
+                    self.inner.step()
+                    self.inner.zero_grad()
+        opt = Every2()
+        with trace(net, opt.inner) as routine:
+            for i in range(6):
+                loss = F.mse_loss(net(torch.randn(5, 3)), torch.randn(5, 1)) / 2
+                loss.backward()
+                nn.utils.clip_grad_norm_(net.parameters(), 0.01)
+                opt.step()
+        """
+    routine, _ = run(tmp_path, script)
+    (finding,) = routine.diagnose()
+    assert (finding.rule, finding.cure) == ("clip-before-backward", "")

@@ -80,6 +80,18 @@ def test_a_graph_that_is_cut_before_the_librarys_backward(library: str, tmp_path
     assert sorted(findings(tmp_path)) == sorted(marked(CUT[library])), ran.err
 
 
+def test_accelerate_decides_when_a_step_is_one_and_the_clipping_has_to_ask(tmp_path: Path) -> None:
+    clip, asks = "accelerator.clip_grad_norm_(model.parameters(), 1.0)", "sync_gradients:\n    "
+    cured = SOUND["accelerate"]  # finds nothing
+    ran = watched(tmp_path, cured.replace(f"if accelerator.{asks}        {clip}", clip)).well()
+    assert "possible: clip-before-backward, line 16, 3 times: " in ran.err
+    assert " below the limit, norm 0." in ran.err
+    cure = (
+        f"    cure: if accelerator.{asks}          {clip}  # once for every step, right before it"
+    )
+    assert f"{cure}\n          optimizer.step()\n" in ran.err
+
+
 def test_ranks_that_lightning_starts(tmp_path: Path) -> None:
     ran = watched(tmp_path, RANKS, "--json", "report.json").well()
     assert findings(tmp_path) == marked(RANKS)

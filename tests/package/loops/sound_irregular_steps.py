@@ -163,3 +163,32 @@ def sound_learning_rate_of_zero(trace: Tracing) -> None:
             optimizer.zero_grad()
             F.cross_entropy(net(x), y).backward()
             optimizer.step()
+
+
+def sound_groups_in_turn(trace: Tracing) -> None:
+    """Two steps for one backward, each with the other group's learning rate at 0."""
+    net = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
+    optimizer = torch.optim.SGD([{"params": net[0].parameters()}, {"params": net[1:].parameters()}])
+    one, other = optimizer.param_groups
+    with trace(net, optimizer):
+        for x, y in classes(4):
+            optimizer.zero_grad()
+            F.cross_entropy(net(x), y).backward()
+            one["lr"], other["lr"] = 0.1, 0.0
+            optimizer.step()
+            one["lr"], other["lr"] = 0.0, 0.1
+            optimizer.step()
+
+
+def sound_step_of_nothing_first(trace: Tracing) -> None:
+    """The first of two steps is there for the scheduler alone: its learning rate is 0."""
+    net = mlp()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with trace(net, optimizer):
+        for x, y in classes(4):
+            optimizer.zero_grad()
+            F.cross_entropy(net(x), y).backward()
+            optimizer.param_groups[0]["lr"] = 0.0
+            optimizer.step()
+            optimizer.param_groups[0]["lr"] = 0.1
+            optimizer.step()
