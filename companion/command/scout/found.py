@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from types import FrameType, FunctionType, ModuleType
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import nn
 from torch.amp.grad_scaler import GradScaler
 from torch.optim.optimizer import Optimizer
 
+from companion.command.scout.called import NOWHERE, called
 from companion.command.scout.forwards import CALL
 from companion.command.scout.lasting import passing
 from companion.isolation.objects import attributes, is_a
@@ -40,6 +41,7 @@ class Found:
         self.forwarded: dict[int, weakref.ref[nn.Module]] = {}
         self.changes = 0
         self.built: dict[int, dict[int, bool]] = {}
+        self._beside: set[int] = set()  # what was said to take part, by id
 
     def add_optimizer(self, optimizer: Optimizer) -> None:
         """An optimizer is being built."""
@@ -111,7 +113,8 @@ class Found:
         if not any(isinstance(one, nn.Module) for one in named.values()):
             return None, []
         names = variables(frames)
-        beside, large = others(names, named)
+        beside, large = others(names, named, frames, self._beside)
+        self._beside.update(map(id, beside.values()))
         return Watched((named,), names, beside), large
 
 
@@ -158,9 +161,15 @@ def variables(frames: list[FrameType]) -> dict[str, Any]:
 
 
 def others(
-    names: Mapping[str, Any], watched: Mapping[str, Watchable]
+    names: Mapping[str, Any],
+    watched: Mapping[str, Watchable],
+    frames: Sequence[FrameType],
+    before: Container[int],
 ) -> tuple[dict[str, nn.Module], list[str]]:
     """Networks that only take part: the user names them, and no optimizer holds them.
+
+    Of those that share modules, such as a network and its first layers, it is the one that was
+    chosen `before`, or that the code of the `frames` calls, or the first.
 
     Returns:
         Those to be watched, and the names of those that are too large for it.
@@ -169,9 +178,18 @@ def others(
     known = {id(module) for net in networks for _, module in named_modules(net)}
     found: dict[str, nn.Module] = {}
     large = []
-    for name, one in _all_named(names):
-        if is_a(one, nn.Module) and known.isdisjoint(id(m) for _, m in named_modules(one)):
-            known |= {id(module) for _, module in named_modules(one)}
+    named = [
+        (name, one, modules)
+        for name, one in _all_named(names)
+        if is_a(one, nn.Module)
+        and known.isdisjoint(modules := {id(module) for _, module in named_modules(one)})
+    ]
+    if sum(len(ids) for _, _, ids in named) > len(set().union(*(ids for _, _, ids in named))):
+        calls = called(frames)
+        named.sort(key=lambda each: (id(each[1]) not in before, calls.get(each[0], NOWHERE)))
+    for name, one, modules in named:
+        if known.isdisjoint(modules):
+            known |= modules
             size = sum(p.nbytes for p in parameters(one) if is_plain(p) and not is_lazy(p))
             if 0 < size <= MOST_BYTES:
                 found[name] = one

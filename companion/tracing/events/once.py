@@ -53,15 +53,23 @@ def _event(source: Source, header: Statement, frame: FrameType) -> Event | None:
         return None
     if any(_LEAVES.search(source.at(line).text) for line in range(header.first, header.end + 1)):
         return None
-    line, code = header.first, frame.f_code
-    if name in code.co_varnames[: code.co_argcount] and frame.f_back is not None:
-        # The function's argument: the loop that comes back is its caller's.
-        frame = frame.f_back
-        source = Source(frame)
-        name = next((n for n, one in local_variables(frame).items() if one is value), None)
-        line = frame.f_lineno
-        if name is None or name not in _names(source.at(line).text):
-            return None
+    own = _returns(source, header.first, name, frame)
+    if own is not None:
+        return Event("used up", name, {"kind": kind.__name__} | own)
+    code, caller = frame.f_code, frame.f_back
+    if name not in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] or caller is None:
+        return None
+    # The function's argument: the loop that comes back may be its caller's.
+    source = Source(caller)
+    name = next((n for n, one in local_variables(caller).items() if one is value), None)
+    if name is None or name not in _names(source.at(caller.f_lineno).text):
+        return None
+    theirs = _returns(source, caller.f_lineno, name, caller)
+    return None if theirs is None else Event("used up", name, {"kind": kind.__name__} | theirs)
+
+
+def _returns(source: Source, line: int, name: str, frame: FrameType) -> dict[str, int] | None:
+    """Which loop comes back to a line with the same variable as it is, and how often it runs."""
     outer = _around(source, source.at(line))
     if outer is None or outer.end - outer.first > MOST:
         return None
@@ -69,9 +77,7 @@ def _event(source: Source, header: Statement, frame: FrameType) -> Event | None:
     if any(_LEAVES.search(one.text) or _binds(one.text, name) for one in body):
         return None
     times = _passes(outer.text, frame)
-    if times is None or times < 2:
-        return None
-    return Event("used up", name, {"kind": kind.__name__, "outer": outer.first, "times": times})
+    return None if times is None or times < 2 else {"outer": outer.first, "times": times}
 
 
 def _around(source: Source, inner: Statement) -> Statement | None:

@@ -333,3 +333,48 @@ for loop in Trainer(net, optimizer, clears=False).fit, list:
         "fit: watched 3 steps inside tiny.Trainer.fit(), 1 finding",
         "list does not train: no step was seen",
     ]
+
+
+EPOCHS = """\
+def run(update, batches, epochs, at_end):
+    for epoch in range(epochs):
+        for batch in batches:
+            update(*batch)
+        at_end(epoch)
+"""
+HOOKED = """\
+from tiny.epochs import run
+net.append(nn.Dropout(0.1))
+def update(x, y):
+    optimizer.zero_grad()
+    loss = nn.functional.mse_loss(net(x), y)
+    loss.backward()
+    optimizer.step()
+def test(epoch):
+    net.eval()
+    with torch.no_grad():
+        seen = sum(nn.functional.mse_loss(net(x), y) for x, y in batches)
+    print(epoch, seen.item())
+run(update, batches, 3, test)
+"""
+
+
+@pytest.mark.usefixtures("source")
+def test_a_function_that_it_calls_when_an_epoch_is_over(start: Start, tmp_path: Path) -> None:
+    """The network stays in eval mode, which only the step after it shows."""
+    lines = script(tmp_path, HOOKED)
+    (tmp_path / "site-packages" / "tiny" / "epochs.py").write_text(EPOCHS)
+    alone = start("script.py", alone=True)
+    ran = start("script.py")
+    assert alone.out == ran.out
+    assert "watched 3 steps, no findings" in ran.err
+    assert "now that the script is over, 1 finding" in ran.err
+    assert f"eval-mode, line {lines.index('    optimizer.step()') + 1}: " in ran.err
+
+
+def test_one_that_leaves_the_mode_as_it_was(start: Start, tmp_path: Path) -> None:
+    script(tmp_path, HOOKED.replace("    print(", "    net.train()\n    print("))
+    (tmp_path / "site-packages" / "tiny" / "epochs.py").write_text(EPOCHS)
+    ran = start("script.py").well()
+    assert "watched 3 steps, no findings" in ran.err
+    assert "now that" not in ran.err

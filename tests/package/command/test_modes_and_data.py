@@ -41,6 +41,47 @@ for _ in range(4):
     distiller.step(torch.randn(16, 4))
 """
 )
+PART = (
+    SETUP
+    + """
+whole = network(16).requires_grad_(False)
+features = nn.Sequential(*list(whole.children())[:3])
+head = nn.Linear(3, 3)
+optimizer = torch.optim.SGD(head.parameters(), lr=0.1)
+print(whole(torch.randn(16, 4)).shape)
+for _ in range(4):
+    x = torch.randn(16, 4)
+    with torch.no_grad():
+        inner = features(x)
+    loss = F.cross_entropy(head(inner[:, :3]), torch.randint(3, (16,)))
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+)
+PART_IN_A_FUNCTION = (
+    SETUP
+    + """
+whole = network(16).requires_grad_(False)
+backbone = nn.Sequential(*list(whole.children())[:3])
+head = nn.Linear(16, 3)
+optimizer = torch.optim.SGD(head.parameters(), lr=0.1)
+def train(features):
+    for _ in range(4):
+        with torch.no_grad():
+            inner = features(torch.randn(16, 4))
+        loss = F.cross_entropy(head(inner), torch.randint(3, (16,)))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+def validate(net):
+    with torch.no_grad():
+        return head(net(torch.randn(16, 4))).mean()
+for epoch in range(2):
+    train(backbone)
+    score = validate(backbone)
+"""
+)
 AVERAGE = (
     SETUP
     + """
@@ -100,6 +141,38 @@ def test_a_teacher_in_training_mode(start: Start, tmp_path: Path) -> None:
 
 def test_a_teacher_in_eval_mode(start: Start, tmp_path: Path) -> None:
     assert not findings(start, tmp_path, TEACHER.replace("network(16))", "network(16).eval())"))
+
+
+@pytest.mark.usefixtures("source")
+def test_a_part_in_training_mode_of_what_has_a_name_too(start: Start, tmp_path: Path) -> None:
+    """It is told by the name on its line, though the whole was looked at before."""
+    (finding,) = findings(start, tmp_path, PART)
+    assert finding["rule"] == "frozen-in-train-mode"
+    assert finding["source"] == "inner = features(x)"
+    assert finding["cure"].startswith("features.eval()")
+    assert "; its 1.running_mean went from" in finding["observed"]
+    told = json.loads((tmp_path / "report.json").read_text())["code"]
+    (line,) = (line for line in told if line["source"] == "inner = features(x)")
+    assert line["changed_others"][0] == "features.1.running_mean"
+
+
+def test_a_part_of_what_is_in_eval_mode(start: Start, tmp_path: Path) -> None:
+    """The new Sequential around them is itself in training mode."""
+    assert not findings(start, tmp_path, PART.replace("print", "whole.eval()\nprint"))
+
+
+def test_the_whole_of_which_a_part_has_a_name_too(start: Start, tmp_path: Path) -> None:
+    (finding,) = findings(start, tmp_path, PART.replace("features(x)", "whole(x)"))
+    assert finding["cure"].startswith("whole.eval()")
+
+
+def test_a_part_is_the_same_when_it_is_looked_at_later(start: Start, tmp_path: Path) -> None:
+    """After the epoch the loop's own name for it is gone."""
+    rules = {one["rule"] for one in findings(start, tmp_path, PART_IN_A_FUNCTION)}
+    assert "frozen-in-train-mode" in rules
+    told = json.loads((tmp_path / "report.json").read_text())["code"]
+    (line,) = (line for line in told if line["source"].startswith("return head"))
+    assert line["changed_others"][0] == "features.1.running_mean"
 
 
 def test_what_learns_goes_through_it(start: Start, tmp_path: Path) -> None:

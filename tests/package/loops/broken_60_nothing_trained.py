@@ -1,5 +1,7 @@
 """Loops in which nothing was trained, or nearly nothing, and no error says so."""
 
+from collections.abc import Iterable
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -149,6 +151,75 @@ def repaired_used_up(trace: Tracing) -> None:
                 optimizer.zero_grad()
                 F.cross_entropy(net(a), b).backward()
                 optimizer.step()
+
+
+def broken_used_up_in_a_function(trace: Tracing) -> None:
+    x, y = torch.randn(16, 4), torch.randint(3, (16,))
+    net = mlp()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+
+    def fit(data: Iterable[tuple[torch.Tensor, torch.Tensor]], epochs: int = 3) -> None:
+        for _epoch in range(epochs):
+            for a, b in data:  # <- used-up
+                optimizer.zero_grad()
+                F.cross_entropy(net(a), b).backward()
+                optimizer.step()
+
+    with trace(net, optimizer, into=[fit]):
+        fit(zip(x.split(8), y.split(8), strict=True))
+
+
+def repaired_used_up_in_a_function(trace: Tracing) -> None:
+    x, y = torch.randn(16, 4), torch.randint(3, (16,))
+    net = mlp()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+
+    def fit(data: Iterable[tuple[torch.Tensor, torch.Tensor]], epochs: int = 3) -> None:
+        for _epoch in range(epochs):
+            for a, b in data:
+                optimizer.zero_grad()
+                F.cross_entropy(net(a), b).backward()
+                optimizer.step()
+
+    with trace(net, optimizer, into=[fit]):
+        fit(zip(x.split(8), y.split(8), strict=True), epochs=1)
+        fit(list(zip(x.split(8), y.split(8), strict=True)))
+
+
+def broken_used_up_by_the_caller(trace: Tracing) -> None:
+    x, y = torch.randn(16, 4), torch.randint(3, (16,))
+    net = mlp()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+
+    def fit(*, data: Iterable[tuple[torch.Tensor, torch.Tensor]], epochs: int) -> None:
+        for _epoch in range(epochs):
+            for a, b in data:  # <- used-up
+                optimizer.zero_grad()
+                F.cross_entropy(net(a), b).backward()
+                optimizer.step()
+
+    batches = zip(x.split(8), y.split(8), strict=True)
+    with trace(net, optimizer, into=[fit]):
+        for _round in range(2):
+            fit(data=batches, epochs=1)
+
+
+def repaired_used_up_by_the_caller(trace: Tracing) -> None:
+    x, y = torch.randn(16, 4), torch.randint(3, (16,))
+    net = mlp()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+
+    def fit(*, data: Iterable[tuple[torch.Tensor, torch.Tensor]], epochs: int) -> None:
+        for _epoch in range(epochs):
+            for a, b in data:
+                optimizer.zero_grad()
+                F.cross_entropy(net(a), b).backward()
+                optimizer.step()
+
+    with trace(net, optimizer, into=[fit]):
+        for _round in range(2):
+            batches = zip(x.split(8), y.split(8), strict=True)
+            fit(data=batches, epochs=1)
 
 
 def broken_backward_named_of_a_call(trace: Tracing) -> None:
