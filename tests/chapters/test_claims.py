@@ -264,10 +264,12 @@ def what_cuda_does_to_parameters() -> None:
     assert weight.dtype is torch.float64
 
 
-@said("12", "on a GPU, `torch.cuda.memory_allocated()`")
+@said("12", "On a GPU, `torch.cuda.memory_allocated()` tells what is in use, and")
 def what_is_in_use() -> None:
     text = re.sub(r"\s+", " ", torch.cuda.memory_allocated.__doc__ or "")
     assert "Return the current GPU memory occupied by tensors in bytes" in text
+    most = re.sub(r"\s+", " ", torch.cuda.max_memory_allocated.__doc__ or "")
+    assert "Return the maximum GPU memory occupied by tensors in bytes" in most
 
 
 @said("12", "The diagnosis says nothing of any of them")
