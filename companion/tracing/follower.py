@@ -48,15 +48,6 @@ class Follower(Followed):
         """Those of the functions that were followed."""
         return [code for code, _ in self._texts.values()]
 
-    def would_follow(self, frame: FrameType) -> bool:
-        """Whether a function is called for one of these, and is to be followed as they were."""
-        if not self._options.follows(frame.f_code):
-            return False
-        caller = frame.f_back
-        while caller is not None and id(caller.f_code) not in self._texts:
-            caller = caller.f_back
-        return caller is not None and self._options.admits(frame, caller)
-
     @property
     def reached(self) -> bool:
         """Whether a frame was followed, or none was to be."""

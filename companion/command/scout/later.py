@@ -50,9 +50,7 @@ class Later:
         if self._follower.running:
             self._follower.stop(None)
         if self._recorder.extent.is_complete and self._times < MOST:
-            self._news = news(
-                self._follower.codes, self._follower.would_follow, self._go_on, self._passes
-            )
+            self._news = news(self._follower.codes, self._go_on, self._passes)
             records = self._recorder.records
             self.first = self.first or len(records)
             self._news.learn(records, self.first)

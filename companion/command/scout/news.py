@@ -2,8 +2,7 @@
 
 The first steps of a script show no validation: it comes when an epoch is over. So when they are
 over, each line that runs between a step and the next round of its loop is looked up; one that has
-not run before is told of, and the watching goes on from there. Where a library runs the loop, that
-line may stand in a function that it calls then for the first time.
+not run before is told of, and the watching goes on from there.
 
 From Python 3.12 on a line that is known is told of no more, and costs nothing. On older ones lines
 are told of between an optimizer's step and the first line of the next round alone.
@@ -26,17 +25,15 @@ from companion.records.parse import nodes_of
 from companion.tracing.code.source import Source
 
 GRACE, SHARE = 0.05, 0.003  # seconds, and of each second of the script's own
-A_CALL, A_LINE = 6e-7, 3e-6  # seconds that Python and we take for one, about
+A_CALL, A_LINE = 4e-7, 3e-6  # seconds that Python and we take for one, about
 MOST_CALLS = 5000  # after a step; then nothing is told of until the next one
-MOST_FOREIGN = 20_000  # functions that are known again
 
 
 class News(ABC):
-    """Waits for a line that is new, in the functions that were watched, and in others they call.
+    """Waits for a line that is new, in the functions that were watched.
 
     Args:
-        codes: The code of those that were watched.
-        admits: Whether a call is one of those others, by its frame.
+        codes: Their code.
         tell: Called with the frame, as the line begins; behind the wall.
         passes: Asked what to do with an exception of our own work.
     """
@@ -44,14 +41,10 @@ class News(ABC):
     def __init__(
         self,
         codes: Iterable[CodeType],
-        admits: Callable[[FrameType], bool],
         tell: Callable[[FrameType], None],
         passes: Callable[[BaseException], bool],
     ) -> None:
         self._codes = {id(code): code for code in codes}
-        self._admits = admits
-        self._others: dict[int, CodeType] = {}  # that were called since
-        self._foreign: dict[int, CodeType] = {}  # the same, and nothing in them is looked at
         self._tell, self._passes = tell, passes
         self._known: set[tuple[str, int]] = set()
         self._inside: set[tuple[str, int]] = set()  # lines of a round, up to its step
@@ -70,16 +63,6 @@ class News(ABC):
                 and not _is_loop(record.source)
             ):
                 self._inside |= lines
-
-    def _is_another(self, frame: FrameType) -> bool:
-        """Whether a function is called that was not watched, and whose lines are looked at too."""
-        code = frame.f_code
-        if not any(id(code) in known for known in (self._codes, self._others, self._foreign)):
-            if self._admits(frame):
-                self._others[id(code)] = code
-            elif len(self._foreign) < MOST_FOREIGN:  # some programs make code without end
-                self._foreign[id(code)] = code
-        return id(code) in self._others
 
     @abstractmethod
     def begin(self) -> None:
@@ -121,10 +104,8 @@ class Told(News):
         self._python = python
         self._tool = next(filter(self._take, (3, 4)), None)
         if self._tool is not None:
-            line, start = python.events.LINE, python.events.PY_START
+            line = python.events.LINE
             python.register_callback(self._tool, line, self._on_line)
-            python.register_callback(self._tool, start, self._on_start)
-            python.set_events(self._tool, start)
             for code in self._codes.values():
                 python.set_local_events(self._tool, code, line)
 
@@ -143,24 +124,10 @@ class Told(News):
         """Give the tool back."""
         tool, self._tool = self._tool, None
         if tool is not None and self._python.get_tool(tool) == "companion, later":
-            for code in [*self._codes.values(), *self._others.values()]:
+            for code in self._codes.values():
                 self._python.set_local_events(tool, code, 0)
-            self._python.set_events(tool, 0)
-            for event in (self._python.events.LINE, self._python.events.PY_START):
-                self._python.register_callback(tool, event, None)
+            self._python.register_callback(tool, self._python.events.LINE, None)
             self._python.free_tool_id(tool)
-
-    def _on_start(self, code: CodeType, offset: int) -> Any:
-        """Python calls a function for the first time; one that begins in a round is part of it."""
-        try:
-            if self._has_stepped and self._is_another(sys._getframe(1)):
-                self._python.set_local_events(self._tool, code, self._python.events.LINE)
-            return self._python.DISABLE
-        except BaseException as error:
-            self.end()
-            if self._passes(error):
-                raise
-            return None
 
     def _on_line(self, code: CodeType, line: int) -> Any:
         try:
@@ -213,29 +180,17 @@ class Traced(News):
             if frame.f_trace == self._on_event:
                 frame.f_trace = None
 
-    def _on_call(self, frame: FrameType, event: str, value: object) -> Any:
-        """Python calls a function: whether its lines are looked at."""
+    def _on_call(self, frame: FrameType, event: str, value: object) -> None:
+        """Python calls a function: in it nothing is looked at."""
         try:
             self._calls += 1
             self._spent += A_CALL
             if self._calls > MOST_CALLS:
                 self.end()
-            elif id(frame.f_code) not in self._foreign and (
-                self._is_another(frame) or self._is_a_round(frame.f_code)
-            ):
-                self._frames.append(frame)
-                return self._on_event
         except BaseException as error:
             self.end()
             if self._passes(error):
                 raise
-        return None
-
-    def _is_a_round(self, code: CodeType) -> bool:
-        """Whether a library may call this function for each round: its first line begins one."""
-        return id(code) in self._codes and any(
-            (code.co_filename, line) in self._inside for _, _, line in code.co_lines()
-        )
 
     def _on_event(self, frame: FrameType, event: str, value: object) -> Any:
         """A frame comes to a line, or is left."""
@@ -243,10 +198,7 @@ class Traced(News):
             self._spent += A_LINE
             if event == "return":
                 self._frames = [one for one in self._frames if one is not frame]
-            elif id(frame.f_code) in self._others and self._calls > MOST_CALLS:
-                self.end()
             elif event == "line":
-                self._calls += id(frame.f_code) in self._others
                 if (frame.f_code.co_filename, frame.f_lineno) in self._inside:
                     self.end()
                 elif self._is_new(frame):
@@ -261,13 +213,12 @@ class Traced(News):
 
 def news(
     codes: Iterable[CodeType],
-    admits: Callable[[FrameType], bool],
     tell: Callable[[FrameType], None],
     passes: Callable[[BaseException], bool],
 ) -> News:
     """One that waits in this Python's way."""
     kind = Told if sys.version_info >= (3, 12) else Traced
-    return kind(codes, admits, tell, passes)
+    return kind(codes, tell, passes)
 
 
 def _is_loop(text: str) -> bool:
@@ -275,4 +226,4 @@ def _is_loop(text: str) -> bool:
     return text.startswith(("for ", "while ", "async for "))
 
 
-keep_out_dynamo(Told._on_start, Told._on_line, Traced._on_call, Traced._on_event)
+keep_out_dynamo(Told._on_line, Traced._on_call, Traced._on_event)
