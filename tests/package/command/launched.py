@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,9 +11,12 @@ from tests.package.running import NOTHING, forks
 
 # Runs in a fork that has imported torch; each rank is a fork of that one.
 CODE = """
-import json, os, sys, tempfile
+import json, os, socket, sys, tempfile
 for job in json.loads(sys.argv[1]):
     ranks = []
+    with socket.socket() as one:  # a port that is free now: other tests take some meanwhile
+        one.bind(("127.0.0.1", 0))
+        os.environ["MASTER_PORT"] = str(one.getsockname()[1])
     for rank in range(job["size"]):
         pid = os.fork()
         if pid:
@@ -84,7 +86,6 @@ def launch(
                     "WORLD_SIZE": str(size),
                     "LOCAL_WORLD_SIZE": str(size),
                     "MASTER_ADDR": "127.0.0.1",
-                    "MASTER_PORT": str(_port()),
                     "TORCHELASTIC_RUN_ID": name,
                     "TMPDIR": str(place / "tmp"),
                     **_loopback(),
@@ -107,13 +108,6 @@ def _read(folder: Path, size: int) -> Launched:
 
 def _loopback() -> dict[str, str]:
     return {"GLOO_SOCKET_IFNAME": "lo"} if Path("/sys/class/net/lo").exists() else {}
-
-
-def _port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 def left(one: Launched) -> Sequence[str]:
