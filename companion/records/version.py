@@ -21,7 +21,12 @@ def on_the_web(page: str) -> str | None:
 
 
 def in_the_course(section: str) -> str:
-    """Where a section stands: its address; its title and number, where there is no site.
+    """Where a section stands: its address, or its titles where there is no site."""
+    return on_the_web(section) or titled(section)
+
+
+def titled(section: str) -> str:
+    """A section of the course by the titles that its page's name and its own are made from.
 
     Example:
         >>> titled("12_gradients_that_go_wrong.html#gradients-that-pile-up")
@@ -29,11 +34,6 @@ def in_the_course(section: str) -> str:
         >>> titled("rules.html#no-batch")
         'the page "What the diagnosis knows", under "no-batch"'
     """
-    return on_the_web(section) or titled(section)
-
-
-def titled(section: str) -> str:
-    """A section of the course by the titles that its page's name and its own are made from."""
     page, _, heading = section.partition("#")
     number, _, name = page.removesuffix(".html").partition("_")
     if not number.isdecimal():

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterable
 from types import FrameType
 
-from companion.records.parse import parse
+from companion.records.parse import dotted, parse
 from companion.tracing.code.source import lines_of
 
 IN_A_LOOP, ELSEWHERE, NOWHERE = range(3)
@@ -33,8 +33,5 @@ def called(frames: Iterable[FrameType]) -> dict[str, int]:
 
 def _names(tree: ast.AST) -> set[str]:
     """What is called there: `teacher(x)`, `self.teacher(x)`, `ema.module(x)`."""
-    return {
-        ast.unparse(node.func).removeprefix("self.")
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and isinstance(node.func, (ast.Name, ast.Attribute))
-    }
+    calls = (dotted(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return {name.removeprefix("self.") for name in calls if name is not None}

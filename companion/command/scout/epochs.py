@@ -127,9 +127,8 @@ def iterators(batches: Sequence[object]) -> list[_BaseDataLoaderIter]:
     """The living iterators that take their rows from one of these."""
     found = gc.get_referrers(*batches)
     inside = [one for one in found if type(one) is dict and "_sampler_iter" in one]
-    owners = gc.get_referrers(
-        *inside
-    )  # also `found`: put into it, they would keep each other alive
+    # These are also referrers of `found`: put into it, they would keep each other alive.
+    owners = gc.get_referrers(*inside)
     several = [one for one in (*found, *owners) if is_a(one, _BaseDataLoaderIter)]
     alone = {id(one): one for one in several}.values()
     return [one for one in alone if type(attributes(one).get("_sampler_iter")) is GeneratorType]

@@ -90,10 +90,9 @@ class Found:
             if "_modules" in attributes(one)
             and (_has(self.forwarded, one) or _is_held(one, everything))
         ]
-        outermost = _outermost(networks) or _outermost(networks, frozen=True)
+        outermost = _outermost(networks)
         if gone := {id(one) for one in passing(outermost, networks, frames)}:
-            networks = [one for one in networks if id(one) not in gone]
-            outermost = _outermost(networks) or _outermost(networks, frozen=True)
+            outermost = _outermost([one for one in networks if id(one) not in gone])
         ours = {id(p) for net in outermost for p in parameters(net)}
         fitting = [o for o in optimizers if not ours.isdisjoint(held(o))]
         scalers = [s for s in alive(GradScaler) if attributes(s).get("_enabled") is True][:1]
@@ -136,17 +135,15 @@ def _is_held(network: nn.Module, numbers: set[int]) -> bool:
     return any(id(p) in numbers for p in parameters(network))
 
 
-def _outermost(networks: list[nn.Module], *, frozen: bool = False) -> list[nn.Module]:
+def _outermost(networks: list[nn.Module]) -> list[nn.Module]:
     """Those with trainable parameters that are no part of another one; criteria drop out.
 
-    With `frozen` none of them needs a gradient: where all is frozen, backward raises.
+    Where all is frozen it is those with parameters: backward raises there.
     """
     parts = {id(m) for net in networks for _, m in named_modules(net) if m is not net}
-    return [
-        net
-        for net in networks
-        if id(net) not in parts and any(frozen or p.requires_grad for p in parameters(net))
-    ]
+    whole = [net for net in networks if id(net) not in parts]
+    trained = [net for net in whole if any(p.requires_grad for p in parameters(net))]
+    return trained or [net for net in whole if any(True for _ in parameters(net))]
 
 
 def variables(frames: list[FrameType]) -> dict[str, Any]:
