@@ -155,8 +155,8 @@ class LineRecord:
         changed_buffers: Names of the buffers whose values this line changed, such as the running
             statistics of a batch norm.
         changed_others: The same of networks that only take part.
-        again: Whether an earlier record shows the same run of the line, up to its call of a
-            function whose lines are watched.
+        again: Whether an earlier record shows the same run of the line: up to its call of a
+            function whose lines are watched, or to the next of several calls that stand on it.
         phase: Which part of the line it is, where a library runs a loop in it; else None.
 
     Example:
