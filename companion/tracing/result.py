@@ -66,7 +66,7 @@ class Trace:
 
     @property
     def records(self) -> tuple[LineRecord, ...]:
-        """One `LineRecord` for each executed line, in the order of execution."""
+        """One for each executed line, or call that shares it, in the order of execution."""
         return tuple(self._records)
 
     def diagnose(self) -> list[Finding]:
