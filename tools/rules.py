@@ -61,10 +61,13 @@ def page() -> str:
     return "\n".join(parts)
 
 
+ANOTHER = "\nAnother loop in which it finds something:\n\n"
+
+
 def section(rule: Rule | RankRule) -> str:
     """What stands there of one rule."""
     example = EXAMPLES[rule.name]
-    loops = "\n".join(loop(rule, one) for one in (example, *example.further))
+    loops = ANOTHER.join(loop(rule, one) for one in (example, *example.further))
     return f"""\
 ### `{rule.name}`
 
