@@ -81,7 +81,8 @@ told["endless"] = said(on_both, endless)
 told["ended"] = on_both.process.wait(60) is not None
 told["late"] = said(torchrun, "-c", "")
 LIMIT = 120
-Path(folder.name, "raises.py").write_text("raise RuntimeError('no gloo here')")
+RAISES = "import torch.distributed as dist\\nraise dist.DistBackendError('no gloo here')"
+Path(folder.name, "raises.py").write_text(RAISES)
 told["raises"] = said(torchrun, "raises.py")
 told["again"] = said(on_both, uses)
 print(json.dumps(told), flush=True)
@@ -138,8 +139,8 @@ def test_nothing_waits_for_ever_and_others_take_its_place(told: dict[str, Any]) 
 
 
 def test_where_two_cannot_start_the_reason_is_said(told: dict[str, Any]) -> None:
-    wanted = "Two processes cannot train together here. They say:\nRuntimeError: no gloo here"
-    assert told["raises"] == wanted
+    wanted = "torch.distributed.DistBackendError: no gloo here"
+    assert told["raises"] == f"Two processes cannot train together here. They say:\n{wanted}"
 
 
 def test_none_is_left_when_the_kernel_is_gone(told: dict[str, Any]) -> None:
