@@ -25,6 +25,7 @@ class Backward:
         used: By parameter: the optimizers that have stepped with it, as `Use` names them.
         touched: Whether something may have used it that leaves no certain trace.
         read: Whether a line read gradients, measured or rewrote them, before they were cleared.
+        clipped: Whether a line clipped them, which did not ask for their norm.
         discarded: Names of the parameters whose gradient was cleared before anything used it.
         discarded_by: The line that cleared the last of them.
     """
@@ -34,6 +35,7 @@ class Backward:
     used: dict[str, set[str]] = field(default_factory=dict)
     touched: bool = False
     read: bool = False
+    clipped: bool = False
     discarded: set[str] = field(default_factory=set)
     discarded_by: LineRecord | None = None
 
@@ -148,6 +150,11 @@ class Content:
         """A line measured or rewrote the sum."""
         for one in self._new("read"):
             one.read = True
+
+    def clip(self) -> None:
+        """A line clipped the sum, and did no more."""
+        for one in self._new("clipped"):
+            one.clipped = True
 
     def _new(self, what: str) -> list[Backward]:
         """Those to which this has not happened yet."""

@@ -16,6 +16,7 @@ from companion.diagnosis.backwards import Backward, Clip, Content, Found, Use, l
 from companion.diagnosis.flow import Flow
 from companion.diagnosis.words import Words
 from companion.records.line import Event, LineRecord
+from companion.records.statements import is_call
 from companion.records.syntax import read_grads, takes_grads
 
 
@@ -77,8 +78,9 @@ class Ledger:
             return
         reads = read_grads(record.source) or takes_grads(record.source)
         if "clip" in kinds or ("backward" not in kinds and reads):
+            bare = "clip" in kinds and is_call(record.source)  # nobody asks for the norm
             for content in self._content.values():
-                content.read()
+                content.clip() if bare else content.read()
         backward = Backward(record) if "backward" in kinds else None
         clears = backward is not None and "clear" in kinds[: kinds.index("backward")]
         for event in record.events:
@@ -112,7 +114,7 @@ class Ledger:
                 clips = "clip" in kinds and "clip" in record.source
                 if not clips and "unscale" not in kinds:  # that is none of the reader's own
                     self._scaled.add(name)
-                if name in self._content:
+                if name in self._content and "clip" not in kinds:
                     self._content[name].read()
         if backward is not None and backward.written:
             self.backwards.append(backward)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from companion.records.keeping import with_detached
-from companion.records.parse import dotted, nodes_of, unparsed
+from companion.records.parse import dotted, nodes_of, tree_of, unparsed
 from companion.records.syntax import read_grads
 
 LONGEST = 120  # characters of an expression that is handed back
@@ -214,6 +214,41 @@ def subtracting(text: str) -> str | None:
 
 
 @lru_cache(maxsize=4096)
+@lru_cache(maxsize=4096)
+def is_divided(text: str) -> bool:
+    """Whether a statement binds what one value divided gives, or goes back from it.
+
+    Example:
+        >>> [is_divided(line) for line in ("loss = f(x) / 4", "loss /= 4", "(loss / 4).backward()")]
+        [True, True, True]
+        >>> is_divided("loss = f(x / 255)"), is_divided("loss = (one + other) / 2")
+        (False, False)
+    """
+    body = getattr(tree_of(text), "body", [])
+    one = body[0] if len(body) == 1 else None
+    if isinstance(one, ast.AugAssign):
+        return isinstance(one.op, ast.Div)
+    value = one.value if isinstance(one, (ast.Assign, ast.AnnAssign)) else _root(text)
+    if isinstance(value, ast.Call) and (dotted(value.func) or "").endswith(".scale"):
+        value = next(iter(value.args), None)  # what a GradScaler was given
+    return (
+        isinstance(value, ast.BinOp)
+        and isinstance(value.op, ast.Div)
+        and isinstance(value.left, (ast.Call, ast.Name))
+    )
+
+
+def is_call(text: str) -> bool:
+    """Whether a statement is a call, and nothing takes what that returns.
+
+    Example:
+        >>> is_call("clip_(p, 1.0)"), is_call("norm = clip_(p, 1.0)"), is_call("return clip_(p)")
+        (True, False, False)
+    """
+    body = getattr(tree_of(text), "body", [])
+    return len(body) == 1 and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Call)
+
+
 def uncommented(text: str) -> str:
     """A statement of one line without the comment behind it.
 

@@ -8,8 +8,9 @@ from functools import lru_cache
 
 from companion.diagnosis.backwards import Backward, Use
 from companion.diagnosis.ledger import Ledger
-from companion.diagnosis.rules.evidence import reads_gradients
+from companion.diagnosis.rules.evidence import binds, is_shared, reads_gradients, started
 from companion.diagnosis.rules.table import PAGE, Sighting, at, rule
+from companion.records.flow import reads
 from companion.records.line import LineRecord
 from companion.records.parse import tree_of
 from companion.records.statements import uncommented
@@ -50,14 +51,31 @@ def step_outside_loop(ledger: Ledger) -> Iterator[Sighting]:
             continue
         clear = lost[-1].discarded_by
         assert clear is not None
+        header = _loop(ledger.records[: caller.index], caller)
+        cure = f"{uncommented(caller.source)}\n{uncommented(last.source)}  # as far in as the line"
+        cure, settle = f"{cure} above it", None
+        if header is not None and (is_shared(ledger, record) or _are_groups(ledger, header)):
+            cure, settle = (
+                "",
+                (
+                    f"whether the batches of {at(header)} are meant for one step: then what clears "
+                    "goes before that loop, else the step goes into it"
+                ),
+            )
         yield Sighting(
             last,
             f"it ran {times(len(uses))} for {len(backwards)} backward calls of {at(record)}: "
             f"{at(clear)} cleared what {len(lost)} of them had computed, and "
             f"{'the' if len(uses) == 1 else 'each'} step used only the last before it",
-            cure=f"{uncommented(caller.source)}\n"
-            f"{uncommented(last.source)}  # as far in as the line above it",
+            settle=settle,
+            cure=cure,
         )
+
+
+def _are_groups(ledger: Ledger, header: LineRecord) -> bool:
+    """Whether the loop goes through what the loop around it has named."""
+    outer = _loop(ledger.records[: header.index], header)
+    return outer is not None and not set(_names(outer.source)[1]).isdisjoint(reads(header.source))
 
 
 def _seen_from(ledger: Ledger, record: LineRecord, depth: int) -> LineRecord:
@@ -99,10 +117,10 @@ def backward_outside_loop(ledger: Ledger) -> Iterator[Sighting]:
     previous = -1
     for record, _ in ledger.of("backward"):
         first, previous = previous + 1, record.index
-        name = _started(record.source)
+        name = started(record.source)
         window = [r for r in ledger.records[first : record.index] if r.depth == record.depth]
         inside = [r for r in window if r.function == record.function and r.indent > record.indent]
-        losses = [r for r in inside if _binds(r, name)]
+        losses = [r for r in inside if binds(r, name)]
         if name is None or len({r.place for r in losses}) != 1 or len(losses) < 3:
             continue
         loop = _loop(window, losses[-1])
@@ -135,11 +153,6 @@ def _inside(ledger: Ledger, backward: LineRecord, losses: Sequence[LineRecord]) 
     return None if whole is None else f"{whole}  # {whose}as far in as {at(losses[0])}"
 
 
-def _binds(record: LineRecord, name: str | None) -> bool:
-    """Whether a line binds a loss with a graph to that name, and to nothing of what it was."""
-    return any(v.name == name and v.graph and v.number is not None for v in record.values)
-
-
 def _loop(window: Sequence[LineRecord], loss: LineRecord) -> LineRecord | None:
     """The last header of a loop before a loss, less far in than it."""
     above = (r for r in reversed(window) if r.index < loss.index and r.indent < loss.indent)
@@ -150,19 +163,6 @@ def _steps_after(ledger: Ledger, record: LineRecord) -> bool:
     """Whether the next step used this backward alone."""
     use = next((use for use in ledger.uses if use.record.index >= record.index), None)
     return use is not None and [one.record for one in use.backwards] == [record]
-
-
-@lru_cache(maxsize=4096)
-def _started(text: str) -> str | None:
-    """The variable that a backward of a single name begins at: "loss" in `loss.backward()`."""
-    body: list[ast.stmt] = getattr(tree_of(text), "body", [])
-    call = body[0].value if len(body) == 1 and isinstance(body[0], ast.Expr) else None
-    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
-        return None
-    owner: ast.AST = call.func.value
-    if isinstance(owner, ast.Call) and len(owner.args) == 1:  # scaler.scale(loss).backward()
-        owner = owner.args[0]
-    return owner.id if call.func.attr == "backward" and isinstance(owner, ast.Name) else None
 
 
 @lru_cache(maxsize=4096)

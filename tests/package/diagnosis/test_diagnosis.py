@@ -127,3 +127,12 @@ def test_a_loop_that_never_clears_is_judged_in_linear_time() -> None:
     for content in ledger._content.values():
         assert len(content.backwards) == 100
         assert len([*content.pairs()]) == 1
+
+
+def test_a_step_behind_the_loop_of_a_group_has_two_cures() -> None:
+    """The step goes into the loop, or what clears out of it: only the author knows."""
+    (one,) = run("broken_09_accumulation_cleared", "broken_in_groups")
+    (finding,) = one.diagnose()
+    assert not finding.certain
+    assert not finding.cure
+    assert "meant for one step" in str(finding)

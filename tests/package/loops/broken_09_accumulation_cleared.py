@@ -67,3 +67,56 @@ def repaired_leftovers(trace: Tracing) -> None:
                 if i % 2 == 0 or i == len(loader):
                     opt.step()
                     opt.zero_grad()
+
+
+def broken_clipped(trace: Tracing) -> None:
+    """Clipped in each pass, too: what a bare clip does to a gradient is no use of it."""
+    net, clip = nn.Linear(3, 1), nn.utils.clip_grad_norm_
+    opt = torch.optim.SGD(net.parameters(), lr=0.05)
+    with trace(net, opt):
+        for i, (x, y) in enumerate(regression(8), start=1):
+            opt.zero_grad()  # <- discarded
+            loss = nn.functional.mse_loss(net(x), y) / 4
+            loss.backward()
+            clip(net.parameters(), 1.0)
+            if i % 4 == 0:
+                opt.step()
+
+
+def repaired_clipped(trace: Tracing) -> None:
+    net, clip = nn.Linear(3, 1), nn.utils.clip_grad_norm_
+    opt = torch.optim.SGD(net.parameters(), lr=0.05)
+    with trace(net, opt):
+        for i, (x, y) in enumerate(regression(8), start=1):
+            loss = nn.functional.mse_loss(net(x), y) / 4
+            loss.backward()
+            if i % 4 == 0:
+                clip(net.parameters(), 1.0)
+                opt.step()
+                opt.zero_grad()
+
+
+def broken_in_groups(trace: Tracing) -> None:
+    batches = regression(12)
+    net = nn.Linear(3, 1)
+    opt = torch.optim.SGD(net.parameters(), lr=0.05)
+    with trace(net, opt):
+        for group in (batches[:4], batches[4:8], batches[8:]):
+            for x, y in group:
+                opt.zero_grad()
+                loss = nn.functional.mse_loss(net(x), y)
+                (loss / len(group)).backward()
+            opt.step()  # <- step-outside-loop
+
+
+def repaired_in_groups(trace: Tracing) -> None:
+    batches = regression(12)
+    net = nn.Linear(3, 1)
+    opt = torch.optim.SGD(net.parameters(), lr=0.05)
+    with trace(net, opt):
+        for group in (batches[:4], batches[4:8], batches[8:]):
+            opt.zero_grad()
+            for x, y in group:
+                loss = nn.functional.mse_loss(net(x), y)
+                (loss / len(group)).backward()
+            opt.step()
