@@ -68,10 +68,12 @@ def _is_emptied(ledger: Ledger, name: str) -> bool:
 def _sighting(record: LineRecord, event: Event, lengths: list[int], within: str) -> Sighting:
     first = ", then ".join(map(str, lengths[: min(2, len(lengths) - 1)]))
     then = "now" if len(lengths) > 2 else "then"
+    whose = "the graphs of losses"
+    if event.details.get("filled") == "layer":
+        whose = "graphs, put there by a layer or a hook of it"
     return Sighting(
         record,
-        f"{event.name} holds the graphs of losses, and more of them at each step: "
-        f"{first}, {then} {lengths[-1]}",
+        f"{event.name} holds {whose}, and more of them at each step: {first}, {then} {lengths[-1]}",
         settle="whether it is emptied before long" if within else None,
         cure=_cure(record.source, event),
     )
@@ -79,6 +81,8 @@ def _sighting(record: LineRecord, event: Event, lengths: list[int], within: str)
 
 def _cure(source: str, event: Event) -> str | None:
     """The same line without the graph, in the reader's own names."""
+    if event.details.get("filled") == "layer":
+        return f"# .detach() what is put into {event.name}, or empty it in each step"
     tensors = [name for name in event.details.get("tensors", ()) if name != event.name]
     added = summand(source, event.name)
     if added in tensors:

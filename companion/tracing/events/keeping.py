@@ -47,7 +47,7 @@ def _kept(keeper: Keeper, text: str, frame: FrameType, spent: Spent) -> Event | 
             return None
     elif within and (keeper.how == "call" or _is_bounded(value)):
         return None
-    found = list(_nodes_in(value))
+    found = list(nodes_in(value))
     if not found or not spent.has(min(found, key=_age)[0]):
         return None
     whole = [node for node, _ in found]
@@ -107,7 +107,7 @@ def _is_bounded(value: object) -> bool:
     return most is not None and most <= BOUNDED
 
 
-def _nodes_in(value: object) -> Iterator[tuple[Node, float]]:
+def nodes_in(value: object) -> Iterator[tuple[Node, float]]:
     """The graphs in a container or an object, each with how many it stands for."""
     todo: list[tuple[Any, int, float]] = [(value, 0, 1.0)]
     seen = {id(value)}

@@ -14,6 +14,7 @@ from companion.records.syntax import read_grads
 from companion.tracing.events import pairs, variables
 from companion.tracing.events.clues import Clues
 from companion.tracing.events.graph import Spent
+from companion.tracing.events.hoards import hoards
 from companion.tracing.events.once import Once
 from companion.tracing.events.uncalled import uncalled
 from companion.tracing.place import Place
@@ -29,7 +30,7 @@ class Readers:
     """Asks each of them in turn; they keep nothing of the script's alive."""
 
     def __init__(self, networks: Mapping[str, nn.Module], spent: Spent) -> None:
-        self._spent = spent
+        self._networks, self._spent = networks, spent
         self._clues, self._once = Clues(networks), Once()
 
     def before(self, place: Place) -> Iterator[Event]:
@@ -62,4 +63,5 @@ class Readers:
             yield from variables.after(text, place.frame, self._spent)
         yield from pairs.after(text, place.frame, tuple(events))
         if not place.raised:
+            yield from hoards(self._networks, events)
             yield from self._clues.after(place, events, state)
