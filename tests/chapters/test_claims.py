@@ -6,6 +6,7 @@ of long ago are those of the release notes that the chapter cites; everything el
 
 from __future__ import annotations
 
+import gc
 import inspect
 import re
 from typing import Any
@@ -290,6 +291,29 @@ def what_is_kept_without_a_graph() -> None:
             kept.append(outputs.detach()[0])
             kept.append(outputs.detach()[0].clone())
     assert routine.diagnose() == []
+
+
+@said("12", "Some of what a graph saves never was an object of Python's, such as the inside of an")
+def what_only_a_graph_holds() -> None:
+    def alive() -> int:
+        gc.collect()
+        held = [one.untyped_storage() for one in gc.get_objects() if type(one) is torch.Tensor]
+        return sum({one.data_ptr(): one.nbytes() for one in held}.values())
+
+    net, inputs = nn.LSTM(4, 8), torch.randn(50, 3, 4)
+    before = alive()
+    total = net(inputs)[0].sum()
+    assert total.requires_grad
+    assert alive() - before < 10_000
+    sizes: dict[int, int] = {}
+
+    def note(one: torch.Tensor) -> torch.Tensor:
+        sizes[one.untyped_storage().data_ptr()] = one.untyped_storage().nbytes()
+        return one
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda one: one):
+        net(inputs)
+    assert sum(sizes.values()) > 30_000
 
 
 @CLAIMS.each()
