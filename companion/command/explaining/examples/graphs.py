@@ -58,6 +58,20 @@ for inputs, labels in batches:
     total += loss  # <-
 """,
         {"total += loss": "total += loss.item()"},
+        further=(
+            Example(
+                """\
+features = []
+net.register_forward_hook(lambda layer, given, outputs: features.append(outputs))
+for inputs, labels in batches:
+    optimizer.zero_grad()
+    loss = criterion(net(inputs), labels)  # <-
+    loss.backward()
+    optimizer.step()
+""",
+                {"append(outputs)": "append(outputs.detach())"},
+            ),
+        ),
     ),
     "graph-unused": Example(
         """\

@@ -85,6 +85,22 @@ for inputs, labels in batches:
     "step-outside-loop": Example(
         f"{_EPOCHS}        loss.backward()\n    optimizer.step()  # <-\n",
         {"    optimizer.step()": "        optimizer.step()"},
+        further=(
+            Example(
+                """\
+for group in (batches[:3], batches[3:]):
+    for inputs, labels in group:
+        optimizer.zero_grad()
+        loss = criterion(net(inputs), labels) / len(group)
+        loss.backward()
+    optimizer.step()  # <-
+""",
+                {
+                    "    for inputs, labels in group:\n        optimizer.zero_grad()\n": "    "
+                    "optimizer.zero_grad()\n    for inputs, labels in group:\n"
+                },
+            ),
+        ),
     ),
     "backward-outside-loop": Example(
         f"{_EPOCHS}    loss.backward()  # <-\n    optimizer.step()\n",
