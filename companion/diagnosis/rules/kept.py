@@ -17,7 +17,7 @@ Seen = tuple[int, int, int]  # the step, how many graphs, the newest one's numbe
 
 @rule(
     "graph-kept",
-    why="A loss that is kept as a tensor keeps its graph, and memory grows with every batch.",
+    why="What is kept as a tensor keeps its graph, and memory grows with every batch.",
     cure="total += loss.item()  # or loss.detach(), for a tensor",
     section=f"{GRADIENTS}#graphs-that-live-too-long",
 )
