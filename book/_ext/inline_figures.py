@@ -73,14 +73,17 @@ def _rounded(place: re.Match[str]) -> str:
 def _own_ids(svg: str) -> str:
     """Ids are one space for the whole page: drop those nothing refers to, and mark the others."""
     mark = hashlib.sha256(svg.encode()).hexdigest()[:8]
+    own = set(re.findall(r'\bid="([^"]+)"', svg))
     referred = set(re.findall(r'(?:href="#|url\(#)([^")]+)', svg))
-    for name in set(re.findall(r'\bid="([^"]+)"', svg)):
-        quoted = re.escape(name)
-        if name in referred:
-            svg = re.sub(rf'(\bid="|href="#|url\(#){quoted}(?=["\)])', rf"\g<1>{name}-{mark}", svg)
-        else:
-            svg = re.sub(rf'\s*\bid="{quoted}"', "", svg)
-    return svg
+
+    def marked(place: re.Match[str]) -> str:
+        before, name = place.groups()
+        if name not in own:
+            return place[0]
+        return f"{before}{name}-{mark}" if name in referred else ""
+
+    svg = re.sub(r'(\s*\bid=")([^"]+)"', lambda place: (new := marked(place)) and f'{new}"', svg)
+    return re.sub(r'(href="#|url\(#)([^")]+)(?=["\)])', marked, svg)
 
 
 def replace_images(app: Sphinx, doctree: nodes.document, docname: str) -> None:

@@ -9,7 +9,10 @@ from pathlib import Path
 from tests import ROOT
 from tests.package.running import Ran, forks
 
-SPHINX = ("jupyter_book.cli.main", "sphinx.cmd.build", "myst_nb", "furo")
+SPHINX = (
+    *("jupyter_book.cli.main", "jupyter_book.sphinx", "sphinx.cmd.build", "furo"),
+    *("myst_nb", "myst_nb.sphinx_ext", "myst_nb.sphinx_"),
+)
 BUILD = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
 
 

@@ -1,7 +1,8 @@
 """The course to take along: one PDF for paper, and a zip of the site that opens from disk.
 
-The PDF is printed once, by the command. What can be seen in it is asked of the PDF; how wide things
-are is measured in the document that is printed, at the width of the paper.
+Daily a few pages of the site are printed, by the command; all of them are printed weekly, for the
+same tests. What can be seen in it is asked of the PDF; how wide things are is measured in the
+document that is printed, of all pages, at the width of the paper.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ import nbformat
 import pytest
 import yaml
 from bs4 import BeautifulSoup
-from bs4.element import Tag
 from playwright.sync_api import Browser, Page
 from pypdf import PageObject, PdfReader
 from pypdf.generic import Destination
@@ -46,6 +46,17 @@ ORDER = [chapter["file"] for part in TOC["parts"] for chapter in part["chapters"
 TITLE = "The PyTorch Training Routine"
 MM = 72 / 25.4
 
+# Of every kind of page one: figures, formulas and what is operated; players that lead to sections,
+# and errors; the reference.
+FEW = ["06_sgd_in_full", "12_gradients_that_go_wrong", "api"]
+TITLES = {
+    "symptoms": "What you see, and where to look",
+    "rules": "What the diagnosis knows",
+    "then_and_now": "Then and now",
+    "glossary": "Glossary",
+    "api": "The package companion",
+}
+
 
 def run(tool: str, *arguments: str | Path, **variables: str) -> Ran:
     return python(ROOT, str(ROOT / "tools" / tool), *map(str, arguments), variables=variables)
@@ -53,11 +64,17 @@ def run(tool: str, *arguments: str | Path, **variables: str) -> Ran:
 
 @dataclass(frozen=True)
 class Paper:
-    """The printed course: its pages, what stands on each, and its bookmarks."""
+    """The printed course: whence, its pages, what stands on each, and its bookmarks."""
 
+    site: Path
+    names: list[str]
     reader: PdfReader
     texts: list[str]
     bookmarks: list[tuple[int, Destination]]
+
+    @property
+    def chapters(self) -> list[Path]:
+        return [path for path in CHAPTERS if path.stem in self.names]
 
     def page_of(self, destination: Destination) -> int:
         """The number of a page, from 1, as it is printed at its foot."""
@@ -82,12 +99,36 @@ class Paper:
 
 
 @pytest.fixture(scope="module")
-def paper(browser: Browser, book: Path, tmp_path_factory: pytest.TempPathFactory) -> Paper:
+def excerpt(book: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site with few pages in its list of pages, which says what is printed."""
+    site = tmp_path_factory.mktemp("excerpt") / "site"
+    shutil.copytree(book, site)
+    front = soup(site / "index.html")
+    for link in front.select(".sidebar-tree a"):
+        if Path(str(link["href"])).stem not in FEW:
+            link.decompose()
+    (site / "index.html").write_text(str(front), encoding="utf-8")
+    return site
+
+
+WEEKLY = pytest.param(ORDER, marks=pytest.mark.weekly, id="all")  # the printer is seen daily, too
+
+
+@pytest.fixture(scope="module", params=[pytest.param(FEW, id="few"), WEEKLY])
+def paper(
+    browser: Browser,
+    book: Path,
+    excerpt: Path,
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Paper:
     """Without a browser nothing is built."""
     output = tmp_path_factory.mktemp("paper") / "course.pdf"
-    run("paper/pdf.py", "--site", book, "--output", output).well()
+    names: list[str] = request.param
+    site = excerpt if names == FEW else book
+    run("paper/pdf.py", "--site", site, "--output", output).well()
     reader = PdfReader(output)
-    return Paper(reader, texts(output), list(flat(reader, reader.outline)))
+    return Paper(site, names, reader, texts(output), list(flat(reader, reader.outline)))
 
 
 def texts(paper: Path) -> list[str]:
@@ -120,7 +161,7 @@ def test_a_document_of_its_own(paper: Paper) -> None:
     root = paper.reader.root_object
     assert str(root["/Lang"]) == "en"
     assert "/StructTreeRoot" in root  # what a screen reader follows
-    assert 60 < len(paper.texts) < 450
+    assert 4 < len(paper.texts) / len(paper.names) < 27
     for page in paper.reader.pages:
         assert [round(side / MM) for side in page.mediabox[2:]] == [210, 297]
 
@@ -131,25 +172,24 @@ def test_every_page_says_its_number(paper: Paper) -> None:
         assert str(number) in (text.split()[0], text.split()[-1]), text
 
 
-def test_bookmarks_lead_to_their_headings(paper: Paper, book: Path) -> None:
+def test_bookmarks_lead_to_their_headings(paper: Paper) -> None:
     chapters = [bookmark for depth, bookmark in paper.bookmarks if depth == 0]
-    chapter_titles = [
-        headings(ROOT / "book" / f"{name}.ipynb")[0] for name in ORDER[: len(CHAPTERS)]
-    ]
-    numbered = [
-        f"{i}. {title}" if i <= len(NUMBERED) else title
-        for i, title in enumerate(chapter_titles, 1)
-    ]
-    expected = [TITLE, *numbered, "What you see, and where to look", "What the diagnosis knows"]
-    expected += ["Then and now", "Glossary"]
-    assert [str(chapter.title) for chapter in chapters[:-1]] == expected
-    assert chapters[-1].title == "The package companion"
-    assert len(paper.bookmarks) > 100
-    titles = {title for name in ["index", *ORDER] for title in headings_of(book / f"{name}.html")}
+    expected = [TITLE, *map(title_of, paper.names)]
+    assert [str(chapter.title) for chapter in chapters] == expected
+    assert len(paper.bookmarks) > 6 * len(paper.names)
+    pages = [paper.site / f"{name}.html" for name in ["index", *paper.names]]
+    titles = {title for page in pages for title in headings_of(page)}
     for _, bookmark in paper.bookmarks:
         title = str(bookmark.title)
         assert title == "Contents" or title in titles
         assert squeezed(title) in squeezed(paper.texts[paper.page_of(bookmark) - 1])
+
+
+def title_of(name: str) -> str:
+    if name in TITLES:
+        return TITLES[name]
+    title = headings(ROOT / "book" / f"{name}.ipynb")[0]
+    return f"{ORDER.index(name) + 1}. {title}" if name in NUMBERED else title
 
 
 def headings_of(page: Path) -> list[str]:
@@ -186,12 +226,12 @@ def test_the_contents_name_the_pages_they_lead_to(paper: Paper) -> None:
         named += [(match[1].strip(), int(match[2])) for match in matches if match]
         led += paper.links(paper.reader.pages[number - 1])
     assert [page for _, page in named] == led
-    sections = [text for path in CHAPTERS for text in headings(path)]
-    assert len(named) > len(ORDER) + len(sections) * 2 // 3
+    sections = [text for path in paper.chapters for text in headings(path)]
+    assert len(named) > len(paper.names) + len(sections) * 2 // 3
     for title, page in named:
         assert squeezed(title) in squeezed(paper.texts[page - 1])
     titles = [squeezed(title) for title, _ in named]
-    for path in CHAPTERS:
+    for path in paper.chapters:
         for section in headings(path)[1:]:
             assert squeezed(section.replace("`", "")) in titles
 
@@ -203,17 +243,17 @@ def contents(paper: Paper) -> range:
     return range(first, min(page for page in starts if page > first))
 
 
-def test_links_lead_inside_and_outside(paper: Paper, book: Path) -> None:
+def test_links_lead_inside_and_outside(paper: Paper) -> None:
     found = [link for page in paper.reader.pages for link in paper.links(page)]
     inside = [link for link in found if isinstance(link, int)]
     outside = {link for link in found if isinstance(link, str)}
-    assert len(inside) > 200
+    assert len(inside) > 12 * len(paper.names)
     wanted = {
         str(link["href"])
-        for name in ["index", *ORDER]
-        for link in soup(book / f"{name}.html").select("article a.external[href]")
+        for name in ["index", *paper.names]
+        for link in soup(paper.site / f"{name}.html").select("article a.external[href]")
     }
-    assert len(wanted) > 20
+    assert len(wanted) > len(paper.names)
     assert wanted <= outside
     assert all(address.startswith("https://") for address in outside)
 
@@ -222,27 +262,28 @@ def soup(path: Path) -> BeautifulSoup:
     return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
 
 
-@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
-def test_every_line_of_code_is_whole(paper: Paper, path: Path) -> None:
+def test_every_line_of_code_is_whole(paper: Paper) -> None:
     """A line of a cell is a line on paper, also the longest."""
     lines = {squeezed(line) for text in paper.texts for line in text.splitlines()}
-    cells = [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
     hidden = {"remove-input", "remove-cell", "hide-input"}
-    code = [
-        line
-        for cell in cells
-        if not hidden & set(cell.metadata.get("tags", []))
-        for line in cell.source.splitlines()
-    ]
-    assert len(code) > 30
-    assert [line for line in code if line.strip() and squeezed(line) not in lines] == []
+    for path in paper.chapters:
+        cells = [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
+        code = [
+            line
+            for cell in cells
+            if not hidden & set(cell.metadata.get("tags", []))
+            for line in cell.source.splitlines()
+        ]
+        assert len(code) > 30, path.stem
+        missing = [line for line in code if line.strip() and squeezed(line) not in lines]
+        assert missing == [], path.stem
 
 
-def test_every_output_and_every_solution_is_there(paper: Paper, book: Path) -> None:
+def test_every_output_and_every_solution_is_there(paper: Paper) -> None:
     whole = re.sub(r"\s+", "", "".join(paper.texts))
     seen = 0
-    for path in CHAPTERS:
-        page = soup(book / f"{path.stem}.html")
+    for path in paper.chapters:
+        page = soup(paper.site / f"{path.stem}.html")
         for element in page.select(
             "details:not(.on-this-page) > summary, details pre, .rp-line"
             ", .cell_output pre:not(.where-narrow *)"
@@ -262,7 +303,7 @@ def test_nothing_that_paper_cannot_do(paper: Paper) -> None:
     assert text.count("[source]") <= 1  # the reference speaks of it once; the links are gone
 
 
-def test_nothing_is_wider_than_the_paper(browser: Browser, paper: Paper, book: Path) -> None:
+def test_nothing_is_wider_than_the_paper(browser: Browser, book: Path) -> None:
     """Chromium would set everything smaller to make it fit: also that is seen."""
     with opened(book, browser) as page:
         assert problems_wide(page) == []
@@ -316,20 +357,20 @@ def test_nothing_was_made_smaller(paper: Paper) -> None:
     assert sizes[9.5] > 3000, sizes
 
 
-def test_the_same_site_gives_the_same_document(book: Path) -> None:
+def test_the_same_site_gives_the_same_document(excerpt: Path) -> None:
     """What is printed; that it prints alike is seen weekly. Another process hashes otherwise."""
     code = (
         "import sys; from pathlib import Path; from tools.paper.one_document import document; "
         "sys.stdout.write(document(Path(sys.argv[1])))"
     )
-    ran = python(ROOT, "-c", code, str(book), variables={"PYTHONHASHSEED": "7"})
-    assert ran.out == document(book), ran.err
+    ran = python(ROOT, "-c", code, str(excerpt), variables={"PYTHONHASHSEED": "7"})
+    assert ran.out == document(excerpt), ran.err
 
 
 @pytest.mark.weekly  # prints once more; daily stands above
-def test_the_same_site_gives_the_same_paper(paper: Paper, book: Path, tmp_path: Path) -> None:
+def test_the_same_site_gives_the_same_paper(paper: Paper, tmp_path: Path) -> None:
     output = tmp_path / "course.pdf"
-    run("paper/pdf.py", "--site", book, "--output", output).well()
+    run("paper/pdf.py", "--site", paper.site, "--output", output).well()
     again = PdfReader(output)
     assert texts(output) == paper.texts
     assert again.metadata == paper.reader.metadata
@@ -342,85 +383,6 @@ def test_without_a_browser_it_says_how_to_get_one(tmp_path: Path) -> None:
     assert done.code == 2
     assert HOW_TO_GET_IT in done.err
     assert not (tmp_path / "course.pdf").exists()
-
-
-# Pages in one document, without a browser.
-
-PAGE = """<html lang="en"><head><meta property="og:site_name" content="Course"></head><body>
-<nav class="sidebar-tree"><a href="01_one.html">One</a><a href="02_two.html">Two</a></nav>
-<article><section id="top"><h1 id="title">Title<a class="headerlink" href="#top">#</a></h1>
-<section id="part"><h2>Part</h2>
-<svg><defs><clipPath id="clip"></clipPath></defs><g clip-path="url(#clip)"></g>
-<g style="fill: url(#clip)"></g><use href="#clip"></use></svg>
-<p aria-labelledby="title part">{text}</p><script>1</script></section></section></article>
-<div class="copyright">c</div><p class="licence">l</p></body></html>"""
-
-
-def joined(folder: Path, text: str = "") -> BeautifulSoup:
-    for name in "index", "01_one", "02_two":
-        (folder / f"{name}.html").write_text(PAGE.format(text=text))
-    return BeautifulSoup(document(folder), "html.parser")
-
-
-def only(within: Tag, selector: str) -> Tag:
-    (found,) = within.select(selector)
-    return found
-
-
-def test_pages_do_not_disturb_each_other(tmp_path: Path) -> None:
-    """What has the same name on every page is found on its own page."""
-    result = joined(tmp_path)
-    for name in "01_one", "02_two":
-        section = only(result, f"section.page[id='{name}']")
-        assert only(section, "clippath")["id"] == f"{name}--clip"
-        first, second = section.select("svg > g")
-        assert first["clip-path"] == f"url(#{name}--clip)"
-        assert second["style"] == f"fill: url(#{name}--clip)"
-        assert only(section, "use")["href"] == f"#{name}--clip"
-        assert only(section, "p")["aria-labelledby"] == f"{name}--title {name}--part"
-        assert section.select("script, .headerlink") == []
-    assert [h1.text for h1 in result.select("h1")] == ["Title", "Title", "Title"]
-    assert [a["href"] for a in result.select(".paper-contents a")] == [
-        "#index--part",
-        "#01_one",
-        "#01_one--part",
-        "#02_two",
-        "#02_two--part",
-    ]
-
-
-def test_links_between_pages(tmp_path: Path) -> None:
-    links = {
-        "#part": "#02_two--part",
-        "01_one.html": "#01_one",
-        "01_one.html#part": "#01_one--part",
-        "https://example.org/01_one.html#part": "https://example.org/01_one.html#part",
-        "_modules/one.html#part": None,
-        "genindex.html": None,
-    }
-    result = joined(tmp_path, "".join(f'<a href="{href}">{href}</a>' for href in links))
-    last = result.select("section.page p")[-1]
-    assert [a["href"] for a in last.select("a")] == [to for to in links.values() if to]
-    assert last.text == "".join(links)  # what leads out of the document is still to be read
-
-
-@pytest.mark.parametrize(
-    "text",
-    ['<a href="01_one.html#no">x</a>', '<i id="part">x</i>', '<i aria-labelledby="no">x</i>'],
-)
-def test_an_id_that_is_not_there_or_twice_is_an_error(tmp_path: Path, text: str) -> None:
-    with pytest.raises(ValueError, match=r"--(no|part)"):
-        joined(tmp_path, text)
-
-
-def test_a_line_too_long_for_any_size_is_folded(tmp_path: Path) -> None:
-    """It alone, and not a letter of it is lost."""
-    long = "<b>word</b> " * 40
-    result = joined(tmp_path, f"<pre>first\n{long}\n<i>third</i>\n</pre><pre>{'x' * 90}</pre>")
-    code, other = result.select("section.page pre")[-2:]
-    assert [line.text for line in code.select(".folded")] == ["word " * 40]
-    assert code.text.split() == ["first", *["word"] * 40, "third"]
-    assert (code["style"], other["style"]) == ("--columns: 5", "--columns: 90")
 
 
 # The zip.

@@ -191,14 +191,15 @@ def test_buttons_open_the_right_file(published: Path) -> None:
     for page in (published / f"{name}.html" for name in NAMES):
         path = f"book/{page.stem}.ipynb"
         assert (ROOT / path).exists()
-        assert buttons(page) == {
+        offered = buttons(page)
+        assert offered == {
             "Download notebook": f"_sources/{page.stem}.ipynb",
             "Open in Colab": "https://colab.research.google.com/github/no.owner/no-name/blob/"
             f"published/{path}",
             "Open in Binder": "https://mybinder.org/v2/gh/no.owner/no-name/published"
             f"?urlpath=lab%2Ftree%2F{path.replace('/', '%2F')}",
         }
-        downloaded = (page.parent / buttons(page)["Download notebook"]).read_text(encoding="utf-8")
+        downloaded = (page.parent / offered["Download notebook"]).read_text(encoding="utf-8")
         assert f"git+{URL}@published" in downloaded
     index = (published / "index.html").read_text(encoding="utf-8")
     assert f"git+{URL}@published" in index

@@ -69,13 +69,14 @@ def printed(site: Path, browser: Browser) -> bytes:
         raise SystemExit(f"Chromium {browser.version} is too old to print this; {OLDEST} is needed")
     numbers: dict[str, int] = {}
     with opened(site, browser) as page:
-        for _ in range(ATTEMPTS):
+        for attempt in range(ATTEMPTS):
             page.evaluate(NUMBER, numbers)
+            whole = attempt > 0  # what a screen reader needs tells no numbers, and takes its time
             pdf = page.pdf(
-                prefer_css_page_size=True, print_background=True, outline=True, tagged=True
+                prefer_css_page_size=True, print_background=True, outline=whole, tagged=whole
             )
             before, numbers = numbers, pages_of(pdf)
-            if before == numbers:
+            if whole and before == numbers:
                 return pdf
     raise RuntimeError(f"the page numbers are not settled after {ATTEMPTS} attempts")
 
