@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from companion.records.keeping import with_detached
-from companion.records.parse import dotted, nodes_of, unparsed
+from companion.records.parse import dotted, nodes_of, tree_of, unparsed
 from companion.records.syntax import read_grads
 
 LONGEST = 120  # characters of an expression that is handed back
@@ -38,7 +38,9 @@ def owner(text: str, method: str) -> str | None:
         ('self.optimizer', None)
     """
     names = {dotted(value) for _, value in _calls(text, method)}
-    return names.pop() if len(names) == 1 else None
+    name = names.pop() if len(names) == 1 else None
+    inner = (one.target for one in nodes_of(text) if isinstance(one, ast.comprehension))
+    return None if any(dotted(one) == name for one in inner) else name
 
 
 @lru_cache(maxsize=4096)
@@ -211,6 +213,25 @@ def subtracting(text: str) -> str | None:
             if len(names) == 1:
                 return f"{names[0]} -= {right}"
     return None
+
+
+@lru_cache(maxsize=4096)
+def moved(text: str) -> str | None:
+    """The one variable that a statement writes into, in place.
+
+    Example:
+        >>> moved("p.data.mul_(0.99)"), moved("w -= lr * w.grad"), moved("w = w * 2")
+        ('p', 'w', None)
+    """
+    statements = getattr(tree_of(text), "body", [])
+    node = statements[0] if len(statements) == 1 else None
+    target: ast.expr | None = node.target if isinstance(node, ast.AugAssign) else None
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        called = node.value.func
+        if isinstance(called, ast.Attribute) and called.attr.endswith("_"):
+            target = called.value
+    name = None if target is None else dotted(target)
+    return None if name is None else name.removesuffix(".data").removesuffix(".grad")
 
 
 @lru_cache(maxsize=4096)

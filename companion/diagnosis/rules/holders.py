@@ -40,7 +40,7 @@ def in_no_optimizer(ledger: Ledger) -> Iterator[Sighting]:
         else:
             words = _WHY[why].format(optimizer=ledger.words.stepping(optimizer))
         if why == "copy":
-            cure = "self.w = nn.Parameter(values.to(device))  # the Parameter comes last"
+            cure = "# nn.Parameter(...) around what .to(device) or a computation gives, and last"
         yield Sighting(
             record,
             f"the loss reaches {some(names)}, which no optimizer holds: {words}",
@@ -101,10 +101,7 @@ def made_in_forward(ledger: Ledger) -> Iterator[Sighting]:
                 "wanted: then x.requires_grad_() says so"
                 if bare
                 else None,
-                cure="def __init__(self):\n    super().__init__()\n"
-                "    self.w = nn.Parameter(torch.randn(8, 8))  # once"
-                if bare
-                else None,
+                cure="# made once, in __init__, and kept as an attribute of self",
             )
 
 

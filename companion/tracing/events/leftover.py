@@ -22,6 +22,7 @@ from torch.optim.optimizer import Optimizer
 from companion.isolation.objects import attributes, is_a, own_of, types_of
 from companion.records.line import Event
 from companion.tracing.events.around import is_written_by_hand, made_of
+from companion.tracing.events.as_built import as_built
 from companion.tracing.measure.marks import mark
 from companion.tracing.measure.modules import (
     children,
@@ -100,9 +101,7 @@ class Leftovers:
 
     def __init__(self, optimizer: Optimizer, everything: set[int], evidence: Evidence) -> None:
         self._mine, self._evidence = held(optimizer), evidence
-        kind = type(optimizer)
-        own = kind.__module__.startswith("torch.optim.")
-        self.kind = {"optimizer": f"torch.optim.{kind.__name__}" if own else None}
+        self.kind = {"optimizer": as_built(optimizer)}
         living = [one for one in gc.get_objects() if issubclass(type(one), (Optimizer, nn.Module))]
         others = [one for one in living if is_a(one, Optimizer)]
         self._all = everything | {number for one in others for number in held(one)}
@@ -128,6 +127,8 @@ class Leftovers:
         self._free = {id(p) for _, p in free}
         evidence = self._evidence
         instead = evidence.idle and (evidence.alone or self._are_alike([p for _, p in free]))
+        if instead and len(free) != len(self._mine):
+            self.kind = {"optimizer": None}  # it was built from a part, or from more
         found: dict[str, list[str]] = {}
         for leaf, p in reversed(free):  # as a network names them: its first layers first
             why = "instead" if instead else self.why(leaf, p)

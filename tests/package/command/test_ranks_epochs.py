@@ -107,7 +107,7 @@ def test_it_is_found_when_the_script_is_over(ran: dict[str, Launched], name: str
     assert over, one.report
     assert rules(first) == [], one.report
     assert rules(last) == [("(same-data)", line)], one.report
-    assert one.report.count("cure: sampler.set_epoch(epoch)") == 1
+    assert one.report.count("cure: # the sampler's set_epoch(epoch)") == 1
     assert "A sampler that is told of no epoch shuffles once: " in last
     assert "compute the same gradient" not in one.report
     assert one.err[1] == ""

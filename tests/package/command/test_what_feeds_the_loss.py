@@ -48,7 +48,7 @@ import fitting
 net, optimizer = start(nn.Linear(4, 3), nn.Softmax(dim=1))
 fitting.fit(net, optimizer, nn.NLLLoss(), batches)  # <-
 """,
-        "torch.log_softmax(scores, dim=1)  # where the softmax stands now",
+        "torch.log_softmax(..., dim=1)  # where the softmax stands now",
     ),
     "a library's fit, MSELoss": (
         "broadcast-loss",
