@@ -59,12 +59,12 @@ BROKEN = {
     "a copy": (
         f"net = Net()\n{SGD}net = copy.deepcopy(net)\n",
         "other-parameters",
-        "opt = torch.optim.SGD(net.parameters(), lr=...)",
+        "opt = torch.optim.SGD(net.parameters(), lr=0.1)",
     ),
     "another net": (
         f"net = Net()\n{SGD}net = nn.Sequential(nn.Linear(4, 5), nn.Linear(5, 3))\n",
         "other-parameters",
-        "opt = torch.optim.SGD(net.parameters(), lr=...)",
+        "opt = torch.optim.SGD(net.parameters(), lr=0.1)",
     ),
 }
 SOUND = {
