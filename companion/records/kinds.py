@@ -119,9 +119,7 @@ KINDS = {
         {
             "held": Detail("texts", "the watched parameters that it holds", needed=True),
             "idle": Detail("count", "others like those of the network, without a gradient"),
-            "unregistered": Detail(
-                "texts", "parameters with a gradient that no module has registered"
-            ),
+            "unregistered": Detail("texts", "parameters with a gradient, in no module's register"),
             "class": Detail("text", "its class"),
             "optimizer": Detail("text?", "with idle ones: how it was built, if it is torch's"),
             "eps": Detail("text?", "its eps, where that is 0 in the type of what it holds"),

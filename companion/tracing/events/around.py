@@ -5,7 +5,9 @@ from __future__ import annotations
 import inspect
 import os
 import re
+from collections.abc import Iterator
 from types import FrameType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +22,7 @@ from companion.tracing.measure.modules import named_parameters, own_parameters
 from companion.tracing.measure.watched import alive
 
 CALL = inspect.unwrap(nn.Module.__call__).__code__
+MOST_INSIDE = 100  # entries of a list that is looked into
 DEEP = 60  # frames that are looked through, outward
 
 
@@ -43,13 +46,23 @@ def names_around(frame: FrameType | None) -> dict[int, str]:
                     continue
                 if is_a(value, nn.Parameter):
                     names.setdefault(id(value), name)
-                elif is_a(value, nn.Module):
-                    for inner, p in named_parameters(value):
-                        names.setdefault(id(p), f"{name}.{inner}")
-                elif is_a(value, Tensor) and (leaf := made_of(value)) is not None:
+                for path, module in _modules(name, value):
+                    for inner, p in named_parameters(module):
+                        names.setdefault(id(p), f"{path}.{inner}")
+                if is_a(value, Tensor) and (leaf := made_of(value)) is not None:
                     copies.setdefault(id(leaf), f"({name})")
         frame = frame.f_back
     return {**copies, **names}
+
+
+def _modules(name: str, value: Any) -> Iterator[tuple[str, nn.Module]]:
+    """A module, or those in a short list or dict, each with a name."""
+    if is_a(value, nn.Module):
+        yield name, value
+    elif type(value) in (list, tuple, dict) and len(value) <= MOST_INSIDE:
+        for key, one in value.items() if type(value) is dict else enumerate(value):
+            if is_a(one, nn.Module) and type(key) in (str, int):
+                yield f"{name}[{key!r}]", one
 
 
 def is_written_by_hand(name: str, frame: FrameType | None) -> bool:

@@ -23,6 +23,7 @@ from companion.isolation.objects import attributes, is_a, own_of, types_of
 from companion.records.line import Event
 from companion.tracing.events.around import is_written_by_hand, made_of
 from companion.tracing.events.as_built import as_built
+from companion.tracing.events.as_new import is_as_new
 from companion.tracing.measure.marks import mark
 from companion.tracing.measure.modules import (
     children,
@@ -77,6 +78,7 @@ class Evidence(NamedTuple):
         orders: Where each stands below the last loss that reached it, the nearest first.
         built: Those that there were when the optimizer was built, if somebody saw that.
         first: The watched ones when the watching began.
+        between: Those through which alone the last loss, one of classes, reached all others.
         idle: Whether nothing that the optimizer holds was ever reached.
         alone: Whether nothing that any known optimizer holds was reached now.
     """
@@ -86,6 +88,7 @@ class Evidence(NamedTuple):
     orders: Mapping[int, int]
     built: Mapping[int, bool] | None
     first: frozenset[int] | None
+    between: frozenset[int]
     idle: bool
     alone: bool
 
@@ -152,6 +155,7 @@ class Leftovers:
         - "thawed": it requires a gradient since the optimizer was built;
         - "younger": it was made after the optimizer, for a network that it holds parts of;
         - "rest": the layers around it are held, and the loss reaches one of them through it;
+        - "between": a loss of classes reaches all else through it and its like, a new network;
         - "own": it stands alone, near the loss, and no layer has it: the weights of a loss;
         - "copy": the network keeps a tensor that was computed from it, and not itself.
 
@@ -175,7 +179,9 @@ class Leftovers:
                 return "younger"
             return "rest" if self._is_rest(leaf, p, owner) else "network"
         alone = self._stands_alone(owner) and (p.dim() < 2 or _compares(owner))
-        return "own" if alone else "network"
+        if alone:
+            return "own"
+        return "between" if self._is_between(owner) else "network"
 
     def _is_beside(self, module: nn.Module) -> bool:
         """Whether the optimizer holds something in a module, or in one around it."""
@@ -230,6 +236,16 @@ class Leftovers:
             return split and not loaded and free <= len(held_ones)
         # The last layer was left out, or few are; where many stay, the others are adapters.
         return free <= len(held_ones) if min(orders) > mine_at else 2 * free <= len(held_ones)
+
+    def _is_between(self, owner: nn.Module) -> bool:
+        """Whether a whole network, as new and no larger, comes before all that is held."""
+        root = self._root(owner)
+        orders, own = self._evidence.orders, [*parameters(root)]
+        others = [order for key, order in orders.items() if key in self._all]
+        if not all(id(p) in self._evidence.between and p._version == 1 for p in own) or not others:
+            return False
+        is_nearer = min(map(self._order, own)) < min(others) and len(own) <= len(others)
+        return is_nearer and is_as_new(root)
 
     def _order(self, p: Tensor) -> int:
         return self._evidence.orders.get(id(p), -1)
