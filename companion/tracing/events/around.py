@@ -6,14 +6,14 @@ import inspect
 import os
 import re
 from collections.abc import Iterator
-from types import FrameType
+from types import FrameType, FunctionType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from companion.isolation.libraries import is_in_library
-from companion.isolation.objects import attributes, is_a
+from companion.isolation.objects import attributes, is_a, own_of, types_of
 from companion.tracing.code.frames import local_variables
 from companion.tracing.code.source import lines_of
 from companion.tracing.events.graph import Node, grad_fn
@@ -134,3 +134,13 @@ def layer_under_way(frame: FrameType | None) -> str | None:
 def snapshot() -> dict[int, bool]:
     """All parameters that there are, by id, and whether each requires a gradient."""
     return {id(p): p.requires_grad for p in alive(nn.Parameter)}
+
+
+def compares(module: nn.Module) -> bool:
+    """Whether it is called with more than one thing, as a loss is, and no layer."""
+    found = [own_of(kind).get("forward") for kind in types_of(type(module))]
+    forward = next((one for one in found if one is not None), None)
+    if type(forward) is not FunctionType:
+        return False
+    code = forward.__code__
+    return code.co_argcount > 2 or bool(code.co_flags & inspect.CO_VARARGS)

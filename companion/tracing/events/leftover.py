@@ -12,16 +12,14 @@ import sys
 import weakref
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from inspect import CO_VARARGS
-from types import FunctionType
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer
 
-from companion.isolation.objects import attributes, is_a, own_of, types_of
+from companion.isolation.objects import attributes, is_a
 from companion.records.line import Event
-from companion.tracing.events.around import is_written_by_hand, made_of
+from companion.tracing.events.around import compares, is_written_by_hand, made_of
 from companion.tracing.events.as_built import as_built
 from companion.tracing.events.as_new import is_as_new
 from companion.tracing.measure.marks import mark
@@ -110,6 +108,7 @@ class Leftovers:
         self._all = everything | {number for one in others for number in held(one)}
         self._owners: dict[int, nn.Module] = {}
         self._parents: dict[int, nn.Module] = {}
+        self._known: dict[int, bool] = {}  # by the id of a network: whether it stands between
         modules = [one for one in living if is_a(one, nn.Module)]
         self._modules = [one for one in modules if "_modules" in attributes(one)]
         for module in self._modules:
@@ -178,7 +177,7 @@ class Leftovers:
             if self._is_younger(p):
                 return "younger"
             return "rest" if self._is_rest(leaf, p, owner) else "network"
-        alone = self._stands_alone(owner) and (p.dim() < 2 or _compares(owner))
+        alone = self._stands_alone(owner) and (p.dim() < 2 or compares(owner))
         if alone:
             return "own"
         return "between" if self._is_between(owner) else "network"
@@ -240,12 +239,16 @@ class Leftovers:
     def _is_between(self, owner: nn.Module) -> bool:
         """Whether a whole network, as new and no larger, comes before all that is held."""
         root = self._root(owner)
-        orders, own = self._evidence.orders, [*parameters(root)]
+        if id(root) not in self._known:
+            self._known[id(root)] = self._comes_first([*parameters(root)]) and is_as_new(root)
+        return self._known[id(root)]
+
+    def _comes_first(self, own: Sequence[Tensor]) -> bool:
+        orders, between = self._evidence.orders, self._evidence.between
         others = [order for key, order in orders.items() if key in self._all]
-        if not all(id(p) in self._evidence.between and p._version == 1 for p in own) or not others:
+        if not all(id(p) in between and p._version == 1 for p in own) or not others:
             return False
-        is_nearer = min(map(self._order, own)) < min(others) and len(own) <= len(others)
-        return is_nearer and is_as_new(root)
+        return min(map(self._order, own)) < min(others) and len(own) <= len(others)
 
     def _order(self, p: Tensor) -> int:
         return self._evidence.orders.get(id(p), -1)
@@ -288,13 +291,3 @@ class Leftovers:
 def _is_torchs(module: Any) -> bool:
     """Whether a module's class is torch's own, such as nn.Linear."""
     return type(module).__module__.startswith("torch.")
-
-
-def _compares(module: nn.Module) -> bool:
-    """Whether it is called with more than one thing, as a loss is, and no layer."""
-    found = [own_of(kind).get("forward") for kind in types_of(type(module))]
-    forward = next((one for one in found if one is not None), None)
-    if type(forward) is not FunctionType:
-        return False
-    code = forward.__code__
-    return code.co_argcount > 2 or bool(code.co_flags & CO_VARARGS)

@@ -127,15 +127,19 @@ class Reached:
                     unnamed.append((known, key))
             known.last, known.order = self._backwards, order
             elsewhere += key not in ours
-        free = {key for key, leaf in self._leaves.items() if leaf.steps}
-        if free and self._graphs < MOST_BETWEEN:
-            self._graphs += 1
-            self._between = frozenset(free if stand_between(roots, free) else ())
+        if self._graphs < MOST_BETWEEN:
+            self._look_between(roots)
         if unnamed:
             names = names_around(frame)
             for leaf, key in unnamed:
                 leaf.name = names.get(key)
         return elsewhere
+
+    def _look_between(self, roots: Iterable[Tensor]) -> None:
+        """Which of those that nobody held at the step before stand before all others."""
+        free = frozenset(key for key, leaf in self._leaves.items() if leaf.steps)
+        self._graphs += bool(free)
+        self._between = free if free and stand_between(roots, free) else frozenset()
 
     def stepped(
         self, optimizer: Optimizer, name: str, optimizers: Iterable[Optimizer]
