@@ -74,6 +74,8 @@ class Cut:
         source = self.line.source
         short = "\n" not in source and len(source) <= 90
         if not self.graded:
+            if source.startswith("with "):
+                return f"# {self.made_of} called outside of torch.no_grad()"
             return f"{source if short else '...'}  # outside of torch.no_grad()"
         copies = bool(re.search(r"\b(tensor|as_tensor|from_numpy|float|int)\(", source))
         if _WORDS.search(source) and short and not copies:
@@ -122,6 +124,15 @@ def networks_of(line: LineRecord) -> list[str]:
         event.name
         for event in line.events
         if event.kind == "forward" and event.details["grad"] and _is_trained(line, event.name)
+    ]
+
+
+def without_graph(line: LineRecord) -> list[str]:
+    """The networks to be trained that a line called where gradients were off."""
+    return [
+        event.name
+        for event in line.events
+        if event.kind == "forward" and not event.details["grad"] and _is_trained(line, event.name)
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from companion.diagnosis.generic import fitting
 from companion.diagnosis.ledger import Ledger
 from companion.diagnosis.maker import maker
 from companion.diagnosis.rules import RULES, Rule, Sighting, superseded
@@ -32,14 +33,14 @@ def diagnose(records: Sequence[LineRecord]) -> list[Finding]:
             sightings = [replace(one, record=maker(records, one.record)) for one in sightings]
         for sighting in sightings:
             lines.setdefault(sighting.record.place, []).append(sighting)
-        findings += [_finding(rule, sightings) for sightings in lines.values()]
+        findings += [_finding(ledger, rule, sightings) for sightings in lines.values()]
     return sorted(findings, key=lambda finding: not finding.certain)
 
 
 _OF_LOSSES = "#losses-that-are-fed-wrong"
 
 
-def _finding(rule: Rule, sightings: Sequence[Sighting]) -> Finding:
+def _finding(ledger: Ledger, rule: Rule, sightings: Sequence[Sighting]) -> Finding:
     """One finding for all that a rule saw on one line: the first sure sighting speaks."""
     chosen = next((one for one in sightings if one.settle is None), sightings[0])
     record = chosen.record
@@ -51,7 +52,7 @@ def _finding(rule: Rule, sightings: Sequence[Sighting]) -> Finding:
         source=record.source,
         observed=chosen.observed,
         why=rule.why,
-        cure=rule.cure if chosen.cure is None else chosen.cure,
+        cure=fitting(ledger, rule.cure) if chosen.cure is None else chosen.cure,
         settle=chosen.settle,
         chapter=rule.section,
         index=record.index,

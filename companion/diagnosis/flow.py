@@ -5,6 +5,7 @@ Told by the names in the text, within one function; where the text does not tell
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
@@ -14,6 +15,9 @@ from companion.records.syntax import bound
 from companion.records.value import Value
 
 Bound = tuple[LineRecord, Value | None]
+_ASKS_NOTHING = re.compile(
+    r"for |while |try:|if __name__|with (torch\.)?(no_grad|inference_mode)\(\):"
+)
 _MOST = 200  # lines that are gone back through
 
 
@@ -92,6 +96,22 @@ class Flow:
         """The line that called the function that this line stands in."""
         index = self._callers[record.index]
         return None if index is None else self._records[index]
+
+    def is_always_off(self, record: LineRecord) -> bool:
+        """Whether nothing around a line that runs without gradients asks whether it is to do so.
+
+        A warm-up may: by an `if`, or by a context that is another one later.
+        """
+        line: LineRecord | None = record
+        while line is not None:
+            indent, function = line.indent, _scope(line)
+            for above in reversed(self._records[: line.index]):
+                if _scope(above) == function and above.indent < indent:
+                    indent = above.indent
+                    if not _ASKS_NOTHING.match(above.source):
+                        return False
+            line = self._caller(line)
+        return True
 
     def ancestors(self, record: LineRecord) -> list[tuple[LineRecord, LineRecord, Value | None]]:
         """All that a line's values come from, nearest first: reader, line that bound, value."""

@@ -7,6 +7,7 @@ from companion.diagnosis.ledger import Ledger
 from companion.diagnosis.words import statement
 from companion.records.line import LineRecord
 from companion.records.statements import root
+from companion.records.syntax import bound
 
 SHORT = 40  # characters of a line that is named in a remark
 
@@ -27,6 +28,9 @@ def cleared(ledger: Ledger, use: Use, backward: LineRecord, where: str | None = 
     name = ledger.words.optimizer(use.optimizer)
     if not use.optimizer or name is None:
         return None
+    between = ledger.records[backward.index : use.record.index]
+    if any(name in dict(bound(record.source)) for record in between):
+        return None  # a loop's variable, which is another one at that time
     closure = ledger.words.closure(backward)
     if closure is not None:
         return (

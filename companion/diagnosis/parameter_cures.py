@@ -15,8 +15,12 @@ from companion.records.syntax import read_grads
 _HIDDEN = re.compile(r"(?:.*\.)?(\w+)((?:\[[^\]]*\])+)(\..*)?")
 
 
-def registered(hidden: Sequence[str]) -> str | None:
+def registered(hidden: Sequence[str]) -> str:
     """A container that registers what a plain one hides."""
+    return _registered(hidden) or "# nn.ModuleList, ModuleDict or ParameterList in place of these"
+
+
+def _registered(hidden: Sequence[str]) -> str | None:
     found = {_HIDDEN.fullmatch(path) for path in hidden}
     forms = {(m[1], tuple(_kinds(m[2])), m[3] is None) for m in found if m is not None}
     if None in found or len({name for name, _, _ in forms}) != 1 or len(forms) != 1:
@@ -56,8 +60,10 @@ def without_gradients(ledger: Ledger) -> str | None:
 def if_there(record: LineRecord) -> str | None:
     """The same line, where there is a gradient."""
     names, source = read_grads(record.source), statement(record)
-    if len(names) != 1 or source is None or source.endswith(":"):
+    if source is None or source.endswith(":"):
         return None
+    if len(names) != 1:
+        return f"{source}  # after backward(), where there is a gradient"
     return f"if {names[0]}.grad is not None:\n    {source}"
 
 

@@ -43,6 +43,12 @@ class Kept:
     reader: LineRecord
 
 
+def carried(ledger: Ledger, first: LineRecord, record: LineRecord) -> list[Kept]:
+    """The variables that each pass of a loop binds, and that the next one computes with."""
+    found = _kept_over(ledger.records, first, _after(ledger, first, record))
+    return [one for one in found if _is_again(ledger, first, record, one)]
+
+
 def explain(ledger: Ledger, record: LineRecord) -> tuple[str, str]:
     """What led to a second backward, as the end of a sentence, and the cure; "" where unknown."""
     records = ledger.records
@@ -63,13 +69,13 @@ def explain(ledger: Ledger, record: LineRecord) -> tuple[str, str]:
     moved = any(_moves(one) for one in records[first.index : record.index])
     if not any(map(_computes, between)) and moved:
         return _again(records, first, record)
-    kept = _kept(records, first, between)
+    found = _kept_over(records, first, between)
     if first.place != record.place and not moved:
         return _together(first, record, between)
-    if kept is None:
+    if not found:
         alone = first.place == record.place and not any(map(_computes, between))
         return _in_a_loop(records, record) if alone else (UNKNOWN, "")
-    return _leading(ledger, first, record, kept)
+    return _leading(ledger, first, record, found)
 
 
 def _freeing(records: Sequence[LineRecord], record: LineRecord) -> LineRecord | None:
@@ -109,6 +115,8 @@ def _again(records: Sequence[LineRecord], first: LineRecord, record: LineRecord)
     said = "; the parameters have moved since, and no forward came after that"
     lines = made_by(records[: first.index], reads(record.source), record.function)
     last = statement(record)
+    if lines and lines[0] in map(statement, records[first.index + 1 : record.index]):
+        return UNKNOWN, ""  # it was computed again, and that leads there as well
     if not lines or last is None:
         return said, ""
     remark = ANEW if first.place == record.place else AGAIN
@@ -147,13 +155,13 @@ def _in_a_loop(records: Sequence[LineRecord], record: LineRecord) -> tuple[str, 
     return said, ""
 
 
-def _kept(
+def _kept_over(
     records: Sequence[LineRecord], first: LineRecord, between: Sequence[LineRecord]
-) -> Kept | None:
-    """The variable with a graph that was bound before one backward, and read after it.
+) -> list[Kept]:
+    """The variables with a graph that were bound before one backward, and read after it.
 
-    Only lines that the later loss comes from lead there: others may read it for a log. Of several
-    variables it is one that an earlier loss comes from as well.
+    Only lines that the later loss comes from lead there: others may read it for a log. One that an
+    earlier loss comes from as well comes first.
     """
     made: dict[str, tuple[LineRecord, Value | None]] = {}
     for one in records[: first.index + 1]:
@@ -175,7 +183,16 @@ def _kept(
             made.pop(name, None)
     gone = _gone(records[: first.index + 1])
     found.sort(key=lambda one: (one.made.index not in gone, one.value is None))
-    return found[0] if found else None
+    return found
+
+
+def let_go(found: Sequence[Kept]) -> str | None:
+    """The variables that go on to the next pass, without graphs; None where that is not plain."""
+    names = {one.name: one.value for one in found}
+    if names and None not in names.values():
+        return f"{', '.join(names)} = {', '.join(f'{name}.detach()' for name in names)}"
+    name = next(iter(names), None)
+    return f"{name} = tuple(one.detach() for one in {name})" if len(names) == 1 else None
 
 
 def _gone(records: Sequence[LineRecord]) -> set[int]:
@@ -191,9 +208,12 @@ def _uses(records: Sequence[LineRecord], one: LineRecord) -> bool:
     return calls or _has_graph(one)
 
 
-def _leading(ledger: Ledger, first: LineRecord, record: LineRecord, kept: Kept) -> tuple[str, str]:
+def _leading(
+    ledger: Ledger, first: LineRecord, record: LineRecord, found: Sequence[Kept]
+) -> tuple[str, str]:
     """A variable leads into the graph that is gone."""
-    name, loss = kept.name, root(record.source)
+    kept, loss = found[0], root(record.source)
+    name = kept.name
     said = (
         f"; {name}, which line {kept.reader.line} reads, was computed on line {kept.made.line} "
         f"before the backward() on line {first.line}"
@@ -204,10 +224,10 @@ def _leading(ledger: Ledger, first: LineRecord, record: LineRecord, kept: Kept) 
             return said, ""
         cure = f"{term}.backward()  # this batch's alone\n{name} += {term}.item()  # a number"
         return said, cure
-    again = any(one.place == kept.made.place for one in _after(ledger, first, record))
-    if first.place == record.place and (again or kept.reader.place == kept.made.place):
-        whole = f"{name}.detach()" if kept.value else f"tuple(one.detach() for one in {name})"
-        return said, f"{name} = {whole}  # for the next batch, when backward() is over"
+    again = [one for one in found if _is_again(ledger, first, record, one)]
+    if first.place == record.place and kept in again:
+        whole = let_go(again)
+        return said, f"{whole}  # for the next batch, when backward() is over" if whole else ""
     value = kept.value
     lines = made_by(ledger.records[: first.index + 1], [name], kept.made.function)
     if not lines or value is None:
@@ -228,6 +248,11 @@ def _leading(ledger: Ledger, first: LineRecord, record: LineRecord, kept: Kept) 
     if held & reached:
         return said, "\n".join([f"{lines[0]}{AGAIN}", *lines[1:]])
     return said, _cut(ledger, first, kept)
+
+
+def _is_again(ledger: Ledger, first: LineRecord, record: LineRecord, kept: Kept) -> bool:
+    """Whether the line that made a variable has run again between two backward calls."""
+    return any(one.place == kept.made.place for one in _after(ledger, first, record))
 
 
 def _after(ledger: Ledger, first: LineRecord, record: LineRecord) -> Sequence[LineRecord]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
+from collections.abc import Iterable
 
 from companion.diagnosis.ledger import Ledger
 
@@ -57,14 +58,21 @@ def added(ledger: Ledger, optimizer: str, names: tuple[str, ...]) -> str | None:
     return f'{own}.add_param_group({{"params": [{", ".join(map(str, parts))}{more}]}})'
 
 
-def built_anew(
-    ledger: Ledger, optimizer: str, kind: str | None, names: tuple[str, ...]
-) -> str | None:
-    """Code that builds an optimizer from the networks of these parameters."""
+def built_anew(ledger: Ledger, optimizer: str, built: str | None, names: tuple[str, ...]) -> str:
+    """Code that builds an optimizer, as it was, from the networks of these parameters."""
     own = _optimizer(ledger, optimizer)
     networks = dict.fromkeys(_owner(ledger, name)[0] for name in names)
-    if own is None or kind is None or None in networks or not networks:
-        return None
+    whole = own is not None and built is not None and "..." in built and None not in networks
+    if not whole or not networks or not _are_all(ledger, networks, names):
+        return f"# {own or 'the optimizer'} built anew, once the network in use is there"
+    assert built is not None
     given = [f"{network}.parameters()" for network in networks]
-    whole = given[0] if len(given) == 1 else f"[{', '.join('*' + one for one in given)}]"
-    return f"{own} = {kind}({whole}, lr=...)  # once the network in use is there"
+    every = given[0] if len(given) == 1 else f"[{', '.join('*' + one for one in given)}]"
+    return f"{own} = {built.replace('...', every, 1)}  # once the network in use is there"
+
+
+def _are_all(ledger: Ledger, networks: Iterable[str | None], names: tuple[str, ...]) -> bool:
+    """Whether these are all parameters of their networks that require a gradient."""
+    wanted = ledger.records[-1].after.requires_grad
+    every = {name for name, is_wanted in wanted.items() if is_wanted} - {*names}
+    return {_owner(ledger, name)[0] for name in every}.isdisjoint(networks)

@@ -119,10 +119,9 @@ KINDS = {
         {
             "held": Detail("texts", "the watched parameters that it holds", needed=True),
             "idle": Detail("count", "others like those of the network, without a gradient"),
-            "unregistered": Detail(
-                "texts", "parameters with a gradient that no module has registered"
-            ),
+            "unregistered": Detail("texts", "parameters with a gradient, in no module's register"),
             "class": Detail("text", "its class"),
+            "optimizer": Detail("text?", "with idle ones: how it was built, if it is torch's"),
             "eps": Detail("text?", "its eps, where that is 0 in the type of what it holds"),
         },
     ),
@@ -132,7 +131,7 @@ KINDS = {
             "parameters": Detail("texts", "their names, or who makes them", needed=True),
             "number": Detail("count", "how many they are", needed=True),
             "why": Detail("text", "what speaks for a mistake, in a word", needed=True),
-            "optimizer": Detail("text?", "the optimizer's class, if it is torch's"),
+            "optimizer": Detail("text?", "how the optimizer was built, if it is torch's"),
         },
     ),
     "clear": Kind("A zero_grad; the network's or optimizer's name."),

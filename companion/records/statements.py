@@ -38,7 +38,9 @@ def owner(text: str, method: str) -> str | None:
         ('self.optimizer', None)
     """
     names = {dotted(value) for _, value in _calls(text, method)}
-    return names.pop() if len(names) == 1 else None
+    name = names.pop() if len(names) == 1 else None
+    inner = (one.target for one in nodes_of(text) if isinstance(one, ast.comprehension))
+    return None if any(dotted(one) == name for one in inner) else name
 
 
 @lru_cache(maxsize=4096)
@@ -214,7 +216,6 @@ def subtracting(text: str) -> str | None:
 
 
 @lru_cache(maxsize=4096)
-@lru_cache(maxsize=4096)
 def is_divided(text: str) -> bool:
     """Whether a statement binds what one value divided gives, or goes back from it.
 
@@ -238,6 +239,7 @@ def is_divided(text: str) -> bool:
     )
 
 
+@lru_cache(maxsize=4096)
 def is_call(text: str) -> bool:
     """Whether a statement is a call, and nothing takes what that returns.
 
@@ -249,6 +251,26 @@ def is_call(text: str) -> bool:
     return len(body) == 1 and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Call)
 
 
+@lru_cache(maxsize=4096)
+def moved(text: str) -> str | None:
+    """The one variable that a statement writes into, in place.
+
+    Example:
+        >>> moved("p.data.mul_(0.99)"), moved("w -= lr * w.grad"), moved("w = w * 2")
+        ('p', 'w', None)
+    """
+    statements = getattr(tree_of(text), "body", [])
+    node = statements[0] if len(statements) == 1 else None
+    target: ast.expr | None = node.target if isinstance(node, ast.AugAssign) else None
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        called = node.value.func
+        if isinstance(called, ast.Attribute) and called.attr.endswith("_"):
+            target = called.value
+    name = None if target is None else dotted(target)
+    return None if name is None else name.removesuffix(".data").removesuffix(".grad")
+
+
+@lru_cache(maxsize=4096)
 def uncommented(text: str) -> str:
     """A statement of one line without the comment behind it.
 

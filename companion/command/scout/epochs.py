@@ -3,7 +3,7 @@
 A DistributedSampler shuffles by the epoch that `set_epoch()` tells it. The watched steps seldom
 reach a second epoch, so it is looked for afterwards: each step sees whether a loader's iterator is
 still the one that it was. Only when it is not is the next one looked for, by what refers to the
-loader's batch sampler.
+loader's batch sampler, or to its data set: a sampler that is made anew begins with epoch 0 again.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ from torch.utils.data.dataloader import _BaseDataLoaderIter
 
 from companion.diagnosis.ranks.summary import At
 from companion.isolation.objects import attributes, is_a
+from companion.tracing.events.loaders import shuffles_by_epoch
 
 MOST = 4  # times that the next iterator is looked for
+_WEAK = type.__dict__["__weakrefoffset__"].__get__  # 0 where a list, say, is the data set
 FEW = 2  # steps: a pass of fewer may be a mere look at a batch
 
 
@@ -69,11 +71,20 @@ class _Pass:
 
 @dataclass
 class _Loader:
-    """A loader's batch sampler, where it is gone through, and the passes that are known."""
+    """A loader's batch sampler and data set, where it is gone through, and the known passes."""
 
     batches: weakref.ref[BatchSampler]
+    data: weakref.ref[object] | None
     at: At
     passes: list[_Pass] = field(default_factory=list)
+
+    def is_followed_by(self, iterator: _BaseDataLoaderIter, under_way: Sequence[_Pass]) -> bool:
+        """Whether an iterator is of a loader that takes this one's place: of the same data."""
+        kept = attributes(iterator)
+        data = None if self.data is None else self.data()
+        is_over = bool(self.passes) and not any(one in under_way for one in self.passes)
+        same = data is not None and kept.get("_dataset") is data
+        return same and is_over and shuffles_by_epoch(kept.get("_index_sampler"))
 
     @property
     def is_untold(self) -> bool:
@@ -88,21 +99,23 @@ class Epochs:
     """Follows the passes over such loaders, by the steps of the first optimizer that steps."""
 
     def __init__(self) -> None:
-        self._optimizer: int | None = None
+        self._optimizer: weakref.ref[Optimizer] | None = None
         self._loaders: dict[int, _Loader] = {}
         self._under_way: list[_Pass] = []
         self._looks = 0
 
-    def begin(self, batches: BatchSampler, at: At) -> None:
+    def begin(self, batches: BatchSampler, data: object, at: At) -> None:
         """Such a loader is gone through; the last time before the training is the training's."""
-        self._loaders[id(batches)] = _Loader(weakref.ref(batches), at)
+        known = weakref.ref(data) if _WEAK(type(data)) else None
+        self._loaders[id(batches)] = _Loader(weakref.ref(batches), known, at)
 
     def on_step(self, optimizer: Optimizer) -> None:
         """An optimizer is about to step."""
         begins = self._optimizer is None
-        if not self._loaders or not (begins or self._optimizer == id(optimizer)):
+        followed = self._optimizer or weakref.ref(optimizer)
+        if not self._loaders or followed() is not optimizer:
             return
-        self._optimizer = id(optimizer)
+        self._optimizer = followed
         under_way = [one for one in self._under_way if one.on_step()]
         if begins or len(under_way) < len(self._under_way):
             self._under_way = [*under_way, *self._look(under_way)]
@@ -110,9 +123,14 @@ class Epochs:
     def _look(self, known: Sequence[_Pass]) -> Iterator[_Pass]:
         """The passes that have begun since the last look."""
         self._looks += 1
-        living = {id(b): b for one in self._loaders.values() if (b := one.batches()) is not None}
+        every = [*self._loaders.values()]
+        both = [ref() for one in every for ref in (one.batches, one.data) if ref is not None]
+        living = {id(one): one for one in both if one is not None}
         for iterator in iterators([*living.values()]) if self._looks <= MOST else ():
-            loader = self._loaders.get(id(attributes(iterator).get("_index_sampler")))
+            own = attributes(iterator).get("_index_sampler")
+            its = (one for one in every if one.batches() is own)
+            later = (one for one in every if one.is_followed_by(iterator, known))
+            loader = next(its, None) or next(later, None)
             if loader is not None and not any(one.is_of(iterator) for one in known):
                 loader.passes.append(_Pass(iterator))
                 yield loader.passes[-1]
@@ -123,9 +141,9 @@ class Epochs:
         return next((one.at for one in self._loaders.values() if one.is_untold), None)
 
 
-def iterators(batches: Sequence[object]) -> list[_BaseDataLoaderIter]:
-    """The living iterators that take their rows from one of these."""
-    found = gc.get_referrers(*batches)
+def iterators(sources: Sequence[object]) -> list[_BaseDataLoaderIter]:
+    """The living iterators that take their rows from one of these batch samplers or data sets."""
+    found = gc.get_referrers(*sources)
     inside = [one for one in found if type(one) is dict and "_sampler_iter" in one]
     # These are also referrers of `found`: put into it, they would keep each other alive.
     owners = gc.get_referrers(*inside)

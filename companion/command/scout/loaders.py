@@ -88,7 +88,8 @@ class Loaders:
         if shuffles_by_epoch(batched):
             source = Source(frame)
             line = source.at(frame.f_lineno)
-            self.epochs.begin(batched, At(source.name, line.first, line.text, None, None))
+            at = At(source.name, line.first, line.text, None, None)
+            self.epochs.begin(batched, kept.get("dataset"), at)
         if key not in self._loops:
             source = Source(frame)
             header = source.at(frame.f_lineno)

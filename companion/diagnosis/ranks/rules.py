@@ -112,7 +112,7 @@ def ranks_differ(team: Team, names: Sequence[str]) -> Iterator[Finding]:
     cure = (
         "# load and initialise before DistributedDataParallel(net): it sends rank 0's to all"
         if team.how == "ddp"
-        else "for p in net.parameters():\n    dist.broadcast(p.data, 0)  # once, before the loop"
+        else "# torch.distributed.broadcast(p.data, 0) of each parameter p, once, before the loop"
     )
     yield _finding(
         "ranks-differ",
@@ -138,7 +138,7 @@ def same_data(team: Team, names: Sequence[str]) -> Iterator[Finding]:
             team.first.untold,
             "each process began the epoch with the rows of the one before: its DistributedSampler "
             "shuffles by the epoch that set_epoch() tells it, and was told of no other",
-            "sampler.set_epoch(epoch)  # before each epoch's loop over the loader",
+            "# the sampler's set_epoch(epoch), before each epoch's loop over the loader",
             settle="whether all epochs are to have the same order",
             why="A sampler that is told of no epoch shuffles once: every epoch goes through the "
             "samples in the same order, and each process sees the same part of them each time.",
@@ -157,7 +157,7 @@ def same_data(team: Team, names: Sequence[str]) -> Iterator[Finding]:
             blamed,
             f"{_ranks(alike)} were given the same inputs in each of {len(one.inputs)} forwards"
             + (", and had the same losses" if same else ""),
-            "DataLoader(data, batch_size, sampler=DistributedSampler(data))\n"
+            "# sampler=DistributedSampler(...) for the DataLoader, in place of shuffle=True;\n"
             "# or, where samples are drawn: torch.manual_seed(seed + rank), after DDP or FSDP",
             settle="whether the ranks are to share each sample: parts of one network or sequence",
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from companion.diagnosis.backwards import Use
-from companion.diagnosis.cut import Cut, cut_of, is_stepwise, networks_of, parts_of
+from companion.diagnosis.cut import Cut, cut_of, is_stepwise, networks_of, parts_of, without_graph
 from companion.diagnosis.flow import Flow
 from companion.diagnosis.ledger import Ledger
 from companion.diagnosis.rules.holders import empty_steps
@@ -235,6 +235,11 @@ def _cuts(
             cut = Cut(line, None, net, inline=True)
             if names and cut.is_worded and (net == prefix or copies.isdisjoint(names)):
                 yield cut, names
+        for net in without_graph(line):
+            names = [name for name in lost if name.startswith(f"{net}.")]
+            if names and copies.isdisjoint(names) and flow.is_always_off(line):
+                what = next((value.name for value in line.values), None)
+                yield Cut(line, what, net, graded=False), names
 
 
 def _copies(ledger: Ledger, lost: list[str]) -> set[str]:

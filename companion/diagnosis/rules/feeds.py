@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
+from itertools import combinations
 
 import torch
 
@@ -11,6 +13,7 @@ from companion.diagnosis.ledger import Ledger
 from companion.diagnosis.rules.table import PAGE, STEPS, Sighting, rule
 from companion.records.line import Event, LineRecord
 from companion.records.operands import called_with, operands, with_part, with_side, with_variable
+from companion.records.without import without_call
 
 _SECTION = f"{STEPS}#losses-that-are-fed-wrong"
 
@@ -44,11 +47,26 @@ def softmax_twice(ledger: Ledger) -> Iterator[Sighting]:
                 record,
                 f"in the graph of this loss a {what} comes right before "
                 f"{f'another {what}' if before == 'another' else own}{_floor(event, plain)}",
-                cure=_ONCE if before == "another" else None,
+                cure=_once(ledger, record, what, before),
             )
 
 
-_ONCE = "loss = criterion(net(inputs), labels)  # without the second: the network has one already"
+def _once(ledger: Ledger, backward: LineRecord, what: str, before: str) -> str:
+    """The line without the one too many; in words where none of the watched lines has it."""
+    flow = ledger.flow
+    losses = [line for _, line, v in flow.ancestors(backward) if v and v.graph and v.shape == ()]
+    lines = [backward, *losses[:1]]
+    found = {without_call(line.source, what) for line in lines}
+    for line in lines:
+        below = (one for one, value in flow.inputs(line) if value and value.graph)
+        shorter = (without_call(one.source, what) for one in below if one not in lines)
+        found.update(one for one in shorter if one and one[1])
+    cures = [one[0] for one in found if one is not None]
+    if len(cures) == 1:
+        return cures[0]
+    if before == "another":
+        return f"# one {what} in place of two"
+    return f"# no {what} before the criterion, which has its own: raw scores"
 
 
 def _floor(backward: Event, plain: bool) -> str:
@@ -113,7 +131,7 @@ def _is_confirmed(ledger: Ledger, record: LineRecord, whole: tuple[int, ...]) ->
 def _squeezed(
     record: LineRecord, event: Event, a: tuple[int, ...], b: tuple[int, ...]
 ) -> str | None:
-    """The statement with the longer of both shapes made the other's; None for the rule's own."""
+    """The statement with the longer of both shapes made the other's, or what is to be changed."""
     target = len(b) >= len(a)
     change = _fitting(b, a) if target else _fitting(a, b)
     widened = change if target else _fitting(b, a)  # of the target in any case
@@ -121,8 +139,8 @@ def _squeezed(
     if text is None:
         direct = _calls(record, event)
         cured = called_with(record.source, event.name, int(target), change) if direct else None
-        return cured or _generic(target, change, "criterion(outputs, targets)")
-    by_hand = _generic(target, change, "(outputs - targets).square().mean()")
+        return cured or _in_words(target, change)
+    by_hand = _in_words(target, change)
     if argument is not None:
         return with_part(record.source, argument, widened) or by_hand
     first = bool(event.details.get("first"))
@@ -136,10 +154,13 @@ def _squeezed(
 def _fitting(one: tuple[int, ...], other: tuple[int, ...]) -> str:
     """What gives a shape the form of another."""
     long, short = (one, other) if len(one) >= len(other) else (other, one)
-    dims = [i for i, n in enumerate(long) if n == 1 and long[:i] + long[i + 1 :] == short]
-    if not dims:  # crossed; or with several dimensions too many
-        return "_.T" if one == other[::-1] else "_.reshape_as(outputs)"
-    return f"_.{'squeeze' if long is one else 'unsqueeze'}({dims[-1]})"
+    ones = [i for i, n in enumerate(long) if n == 1]
+    few = combinations(ones, len(long) - len(short))
+    fits = [c for c in few if tuple(n for i, n in enumerate(long) if i not in c) == short]
+    if long == short or not fits:  # crossed
+        return "_.T" if one == other[::-1] else "_.reshape_as(...)"
+    dims = fits[-1][::-1] if long is one else fits[-1]
+    return "_" + "".join(f".{'squeeze' if long is one else 'unsqueeze'}({i})" for i in dims)
 
 
 def _repeated(source: str, text: str, first: bool) -> str | None:
@@ -154,9 +175,8 @@ def _repeated(source: str, text: str, first: bool) -> str | None:
     return name if uses > 1 else None
 
 
-def _generic(target: bool, change: str, loss: str) -> str:
-    name = "targets" if target else "outputs"
-    return f"loss = {loss.replace(name, change.replace('_', name, 1))}"
+def _in_words(target: bool, change: str) -> str:
+    return f"# {change.replace('_', '', 1)} of the {'target' if target else 'output'}, before this"
 
 
 @rule(
@@ -175,13 +195,13 @@ def log_missing(ledger: Ledger) -> Iterator[Sighting]:
         cure: str | None = None
         if by in ("softmax", "sigmoid"):
             observed = f"{event.name} was given what comes straight out of a {by}: no logarithm"
-            cure = f"torch.log_softmax(scores, dim={dim})  # where the {by} stands now"
+            cure = f"torch.log_softmax(..., dim={dim})  # where the {by} stands now"
         elif by == "probabilities":
             observed = f"{event.name} was given probabilities, which sum to 1: no logarithm"
-            cure = _fed(record, event, 0, "torch.log(_)", "probabilities")
+            cure = _fed(record, event, 0, "torch.log(_)")
         elif by == "scores":
             observed = f"{event.name} was given raw scores: no log_softmax comes before it"
-            cure = _fed(record, event, 0, f"torch.log_softmax(_, dim={dim})", "scores")
+            cure = _fed(record, event, 0, f"torch.log_softmax(_, dim={dim})")
         elif by == "target probabilities":
             observed = "kl_div with log_target=True was given targets that sum to 1: no logarithm"
             cure = "log_target=False  # the targets are probabilities"
@@ -193,11 +213,13 @@ def log_missing(ledger: Ledger) -> Iterator[Sighting]:
         yield Sighting(record, observed, cure=cure)
 
 
-def _fed(record: LineRecord, event: Event, position: int, change: str, name: str) -> str:
-    """The statement with what the criterion is given changed, or how it goes in general."""
+def _fed(record: LineRecord, event: Event, position: int, change: str) -> str:
+    """The statement with what the criterion is given changed, or what is to be changed in it."""
     direct = _calls(record, event)
     cured = called_with(record.source, event.name, position, change) if direct else None
-    return cured or f"loss = criterion({change.replace('_)', f'{name})').replace('_,', f'{name},')}"
+    what = ("the first argument", "the targets")[position]
+    changed = re.sub(r"(?<!\w)_(?!\w)", "...", change)
+    return cured or f"# {changed} for {what} of {event.name}"
 
 
 @rule(
@@ -227,7 +249,7 @@ def softmax_across(ledger: Ledger) -> Iterator[Sighting]:
             yield Sighting(
                 record,
                 f"{observed} over dimension {dim}{batch}; the classes are dimension {classes}",
-                cure=f"torch.{called}(scores, dim={classes})",
+                cure=f"torch.{called}(..., dim={classes})",
             )
 
 
@@ -244,20 +266,20 @@ def targets_outside(ledger: Ledger) -> Iterator[Sighting]:
         if by == "targets":
             given = event.details.get("range", "below 0")
             observed = f"{event.name} takes targets from 0 to 1; these go from {given}"
-            yield Sighting(record, observed, cure=_into_0_to_1(given))
+            yield Sighting(record, observed, cure=_into_0_to_1(record, event, given))
         elif by == "target scores":
             dim = event.details.get("dim", 1)
             yield Sighting(
                 record,
                 f"{event.name} was given raw scores as its targets, some below 0: no probabilities",
-                cure=_fed(record, event, 1, f"torch.softmax(_, dim={dim})", "outputs, targets"),
+                cure=_fed(record, event, 1, f"torch.softmax(_, dim={dim})"),
             )
 
 
-def _into_0_to_1(given: str) -> str | None:
-    """How targets of this range come between 0 and 1; None for what the rule says."""
+def _into_0_to_1(record: LineRecord, event: Event, given: str) -> str:
+    """How targets of this range come between 0 and 1."""
     if given == "-1 to 1":
-        return None
+        return _fed(record, event, 1, "(_ + 1) / 2")
     if given.startswith("-") or given == "below 0":
         return "# targets from 0 to 1; or a criterion for others, such as nn.MSELoss()"
     return "# classes counted from 0, pixels divided by 255: the targets from 0 to 1"

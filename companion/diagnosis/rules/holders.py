@@ -14,9 +14,11 @@ _WHY = {
     "thawed": "they required no gradient when {optimizer} was built, and do now",
     "copy": "the network does not have them; what it has, in brackets, was computed from them once",
     "rest": "{optimizer} holds layers beside theirs, which the loss reaches through them",
+    "between": "the loss reaches what {optimizer} holds through them alone, and they are as torch "
+    "makes them",
     "own": "they are not frozen, and in no network that {optimizer} holds a part of",
 }
-_POSSIBLE = ("rest", "own")
+_POSSIBLE = ("rest", "between", "own")
 
 
 @rule(
@@ -31,6 +33,8 @@ def in_no_optimizer(ledger: Ledger) -> Iterator[Sighting]:
     for record, event, names in left_out(ledger):
         why, optimizer = event.details["why"], event.name
         cure = added(ledger, optimizer, names)
+        if cure is None:
+            cure = f"# {ledger.words.stepping(optimizer)} given these as well: add_param_group(...)"
         if why == "network" and (twin := _twin(ledger, optimizer)) is not None:
             number = len(_held(ledger, optimizer))
             words = f"{optimizer} and {twin} were both given the same {number} parameters"
@@ -40,7 +44,7 @@ def in_no_optimizer(ledger: Ledger) -> Iterator[Sighting]:
         else:
             words = _WHY[why].format(optimizer=ledger.words.stepping(optimizer))
         if why == "copy":
-            cure = "self.w = nn.Parameter(values.to(device))  # the Parameter comes last"
+            cure = "# nn.Parameter(...) around what .to(device) or a computation gives, and last"
         yield Sighting(
             record,
             f"the loss reaches {some(names)}, which no optimizer holds: {words}",
@@ -101,10 +105,7 @@ def made_in_forward(ledger: Ledger) -> Iterator[Sighting]:
                 "wanted: then x.requires_grad_() says so"
                 if bare
                 else None,
-                cure="def __init__(self):\n    super().__init__()\n"
-                "    self.w = nn.Parameter(torch.randn(8, 8))  # once"
-                if bare
-                else None,
+                cure="# made once, in __init__, and kept as an attribute of self",
             )
 
 

@@ -10,8 +10,10 @@ from itertools import pairwise
 from companion.diagnosis.beside import Network, counterpart, networks
 from companion.diagnosis.ledger import Ledger
 from companion.diagnosis.rules.table import PAGE, Sighting, at, rule, some
+from companion.diagnosis.words import statement
 from companion.records.line import LineRecord
 from companion.records.reading import Reading
+from companion.records.statements import moved
 
 
 @rule(
@@ -155,7 +157,7 @@ def dropout_in_eval(ledger: Ledger) -> Iterator[Sighting]:
                 f"{inside} ran in eval mode, and {event.name} ({where}) was on: it is registered "
                 "in no module, so eval() does not reach it",
                 settle="whether this dropout is meant to be on always",
-                cure="self.drop = nn.Dropout(0.5)  # in __init__, so that it is registered",
+                cure=f"# the {event.name} as an attribute of its module, set in __init__",
             )
         else:
             yield Sighting(
@@ -164,7 +166,7 @@ def dropout_in_eval(ledger: Ledger) -> Iterator[Sighting]:
                 "without training=, whose default is True",
                 settle="whether this dropout is meant to be on always (Monte Carlo dropout); then "
                 "training=True says so",
-                cure=f"x = F.{event.name}(x, p=0.5, training=self.training)",
+                cure=f"F.{event.name}(..., training=self.training)",
             )
 
 
@@ -203,7 +205,16 @@ def frozen_by_hand(ledger: Ledger) -> Iterator[Sighting]:
                 f"that learn: {name} went from {_norms((was, now))}"
                 + (", every entry by the same factor" if shrunk else ""),
                 settle=None if shrunk else "whether the frozen ones are meant to move as well",
+                cure=_if_wanted(record),
             )
+
+
+def _if_wanted(record: LineRecord) -> str:
+    """The same line for what requires a gradient, where it names what it moves."""
+    name, source = moved(record.source), statement(record)
+    if name is None or source is None or source.endswith(":"):
+        return "# those alone whose requires_grad is True"
+    return f"if {name}.requires_grad:\n    {source}"
 
 
 def _steps(ledger: Ledger) -> dict[int, LineRecord]:

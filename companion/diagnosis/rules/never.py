@@ -10,6 +10,7 @@ from companion.diagnosis.ledger import Ledger
 from companion.diagnosis.rules.evidence import has_gradient, reads_gradients
 from companion.diagnosis.rules.origins import how_many, origin
 from companion.diagnosis.rules.table import PAGE, STEPS, Sighting, at, rule, some
+from companion.diagnosis.words import statement
 from companion.records.line import LineRecord
 from companion.records.statements import uncommented
 from companion.records.times import times
@@ -157,7 +158,9 @@ def _before_the_backward(ledger: Ledger, step: LineRecord) -> tuple[str, str | N
     )
     found = None if backward is None else origin(ledger.flow, backward)
     if found is None:
-        return "", None
+        source = statement(backward)
+        anomaly = "with torch.autograd.detect_anomaly():  # names the operation of the first NaN"
+        return "", None if source is None else f"{anomaly}\n    {source}"
     line, value = found
     return (
         f"{how_many(value)} by {at(line)}, before any backward; ",
@@ -196,9 +199,17 @@ def no_backward(ledger: Ledger) -> Iterator[Sighting]:
         last.record,
         f"none of the {number} steps found a gradient: no backward() ran, and none of "
         f"{len(last.held)} parameters was moved",
-        cure=f"loss.backward()\n{uncommented(last.record.source)}",
+        cure=_with_a_backward(ledger, last.record),
         settle=None if ends or len(uses) > 2 else "whether a backward comes later",
     )
+
+
+def _with_a_backward(ledger: Ledger, step: LineRecord) -> str:
+    """A backward before the step, from what has a graph and is a number."""
+    values = [v for record in ledger.records[: step.index] for v in record.values]
+    losses = [v.name for v in values if v.graph and v.shape == ()]
+    first = f"{losses[-1]}.backward()" if losses else "# backward(), from the loss"
+    return f"{first}\n{uncommented(step.source)}"
 
 
 @rule(

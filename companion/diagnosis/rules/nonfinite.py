@@ -102,21 +102,19 @@ def _stepped(record: LineRecord) -> Event | None:
     return next((event for event in record.events if event.kind == "step"), None)
 
 
-def _slower(ledger: Ledger, record: LineRecord) -> str | None:
-    """A cure in the reader's own names; None where they are those of the table."""
+def _slower(ledger: Ledger, record: LineRecord) -> str:
+    """A cure in the reader's own names, as far as they are known."""
     step = _stepped(record)
-    if step is None or not step.name.isidentifier():
-        return None
+    if step is None:
+        return "# a smaller learning rate, or gradients that are clipped before this line"
     nets = {event.name for _, event in ledger.of("forward")}
-    net = nets.pop() if len(nets) == 1 else "net"
+    net = ledger.words.network(nets.pop()) if len(nets) == 1 else None
     rates = record.before.learning_rates.get(step.name, ())
-    if (step.name == "optimizer" and net == "net") or not net.isidentifier():
-        return None
     than = f" than {max(rates):g}" if rates else ""
-    return (
-        f"# a smaller lr for {step.name}{than}, or clipping before its step():\n"
-        f"torch.nn.utils.clip_grad_norm_({net}.parameters(), 1.0)"
-    )
+    words = f"# a smaller lr for {ledger.words.stepping(step.name)}{than}, or clipping"
+    if net is None:
+        return f"{words} before its step()"
+    return f"{words} before its step():\ntorch.nn.utils.clip_grad_norm_({net}.parameters(), 1.0)"
 
 
 def _changed_rate(ledger: Ledger, step: LineRecord, optimizer: str) -> LineRecord:

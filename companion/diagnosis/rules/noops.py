@@ -9,6 +9,7 @@ from companion.diagnosis.ledger import Ledger
 from companion.diagnosis.rules.table import PAGE, STEPS, Sighting, at, rule
 from companion.records.idle import loaded
 from companion.records.line import LineRecord
+from companion.records.setting import wanting
 from companion.records.statements import uncommented
 
 ORDER = f"{STEPS}#order-around-the-step"
@@ -105,7 +106,7 @@ def _from_another(source: str, owner: str, networks: list[str]) -> str:
     own, _, name = owner.rpartition(".")
     others = [network for network in networks if network not in (owner, name)]
     if len(others) != 1:
-        return source.replace(f"{owner}.state_dict", "net.state_dict") + "  # of what it follows"
+        return f"# the state_dict() of the network that {owner} follows"
     other = f"{own}.{others[0]}" if own == "self" else others[0]
     return source.replace(f"{owner}.state_dict", f"{other}.state_dict")
 
@@ -137,7 +138,7 @@ def _averages(ledger: Ledger) -> Iterator[Sighting]:
             yield Sighting(
                 runs[0],
                 f"all {len(runs)} times that it ran, {target} and {other} were one tensor",
-                cure="target = copy.deepcopy(net)  # where it is made: a network of its own",
+                cure="# two networks: one of them made by copy.deepcopy(...)",
             )
 
 
@@ -175,10 +176,6 @@ def _stepper(record: LineRecord) -> str:
     return next((event.name for event in record.events if event.kind == "step"), "an optimizer")
 
 
-def _as_meant(source: str, key: str, value: bool, on_module: bool) -> str | None:
-    before, found, _ = source.partition(f".{key}")
-    if not found or "setattr" in source:
-        return None
-    if on_module or key == "requires_grad_":
-        return f"{before}.requires_grad_({value})"
-    return source.replace(f".{key}", ".requires_grad", 1)
+def _as_meant(source: str, key: str, value: bool, on_module: bool) -> str:
+    method = on_module or key == "requires_grad_"
+    return wanting(source, key, method=method) or f"# requires_grad_({value}) of what it is set on"

@@ -75,6 +75,7 @@ def zero_lr(ledger: Ledger) -> Iterator[Sighting]:
         name = ledger.words.stepping(optimizer)
         if not any(map(has_gradient, one.uses)) or _moves_at_zero(one.uses):
             continue
+        shown = f'for group in {name}.param_groups:\n    print(group["lr"])  # above 0'
         scheduled = [record for record, event in ledger.of("schedule") if event.name == optimizer]
         if one.is_zero and one.tail and one.steps >= (2 if one.is_over else 3):
             certain = one.is_over and alone
@@ -87,7 +88,7 @@ def zero_lr(ledger: Ledger) -> Iterator[Sighting]:
                 settle=None
                 if certain
                 else "whether the learning rate is to rise later, or this optimizer to rest",
-                cure=f'for group in {name}.param_groups:\n    print(group["lr"])  # above 0',
+                cure=shown,
             )
         elif one.tail >= 5 and 2 * one.tail >= one.steps > one.tail:
             yield Sighting(
@@ -97,7 +98,7 @@ def zero_lr(ledger: Ledger) -> Iterator[Sighting]:
                 settle=None
                 if one.is_over and alone
                 else "whether this optimizer is to rest from there on",
-                cure=_in_batches(scheduled),
+                cure=_in_batches(scheduled) or shown,
             )
         elif one.head >= 3 and alone:
             yield Sighting(
@@ -106,7 +107,7 @@ def zero_lr(ledger: Ledger) -> Iterator[Sighting]:
                 f"none of {len(one.uses[0].held)} parameters",
                 settle="whether steps that move nothing are wanted there; a warm-up of whole "
                 "epochs can begin above 0",
-                cure="lambda epoch: (epoch + 1) / warmup  # its first value is above 0",
+                cure="# a warm-up whose first value is above 0, such as 1 / its length",
             )
 
 
@@ -119,9 +120,9 @@ def _moves_at_zero(uses: Sequence[Use]) -> bool:
     )
 
 
-def _in_batches(scheduled: Sequence[LineRecord]) -> str:
+def _in_batches(scheduled: Sequence[LineRecord]) -> str | None:
     if not scheduled:
-        return 'print(group["lr"])  # where it is set'
+        return None
     return (
         f"{uncommented(scheduled[-1].source)}  # once an epoch, if its length is a number of "
         "epochs;\n"

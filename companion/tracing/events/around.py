@@ -5,13 +5,15 @@ from __future__ import annotations
 import inspect
 import os
 import re
-from types import FrameType
+from collections.abc import Iterator
+from types import FrameType, FunctionType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from companion.isolation.libraries import is_in_library
-from companion.isolation.objects import attributes, is_a
+from companion.isolation.objects import attributes, is_a, own_of, types_of
 from companion.tracing.code.frames import local_variables
 from companion.tracing.code.source import lines_of
 from companion.tracing.events.graph import Node, grad_fn
@@ -20,6 +22,7 @@ from companion.tracing.measure.modules import named_parameters, own_parameters
 from companion.tracing.measure.watched import alive
 
 CALL = inspect.unwrap(nn.Module.__call__).__code__
+MOST_INSIDE = 100  # entries of a list that is looked into
 DEEP = 60  # frames that are looked through, outward
 
 
@@ -43,13 +46,23 @@ def names_around(frame: FrameType | None) -> dict[int, str]:
                     continue
                 if is_a(value, nn.Parameter):
                     names.setdefault(id(value), name)
-                elif is_a(value, nn.Module):
-                    for inner, p in named_parameters(value):
-                        names.setdefault(id(p), f"{name}.{inner}")
-                elif is_a(value, Tensor) and (leaf := made_of(value)) is not None:
+                for path, module in _modules(name, value):
+                    for inner, p in named_parameters(module):
+                        names.setdefault(id(p), f"{path}.{inner}")
+                if is_a(value, Tensor) and (leaf := made_of(value)) is not None:
                     copies.setdefault(id(leaf), f"({name})")
         frame = frame.f_back
     return {**copies, **names}
+
+
+def _modules(name: str, value: Any) -> Iterator[tuple[str, nn.Module]]:
+    """A module, or those in a short list or dict, each with a name."""
+    if is_a(value, nn.Module):
+        yield name, value
+    elif type(value) in (list, tuple, dict) and len(value) <= MOST_INSIDE:
+        for key, one in value.items() if type(value) is dict else enumerate(value):
+            if is_a(one, nn.Module) and type(key) in (str, int):
+                yield f"{name}[{key!r}]", one
 
 
 def is_written_by_hand(name: str, frame: FrameType | None) -> bool:
@@ -121,3 +134,13 @@ def layer_under_way(frame: FrameType | None) -> str | None:
 def snapshot() -> dict[int, bool]:
     """All parameters that there are, by id, and whether each requires a gradient."""
     return {id(p): p.requires_grad for p in alive(nn.Parameter)}
+
+
+def compares(module: nn.Module) -> bool:
+    """Whether it is called with more than one thing, as a loss is, and no layer."""
+    found = [own_of(kind).get("forward") for kind in types_of(type(module))]
+    forward = next((one for one in found if one is not None), None)
+    if type(forward) is not FunctionType:
+        return False
+    code = forward.__code__
+    return code.co_argcount > 2 or bool(code.co_flags & inspect.CO_VARARGS)

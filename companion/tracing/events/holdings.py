@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer
 
 from companion.isolation.objects import attributes, is_a
+from companion.tracing.events.as_built import as_built
 from companion.tracing.events.finite import lost_eps
 from companion.tracing.measure.modules import named_modules, named_parameters, parameters
 from companion.tracing.measure.values import is_lazy, is_plain
@@ -42,7 +43,11 @@ def step_details(
         and (not p.is_leaf or p.grad is None)
         and (p.shape in same or (p.dim() > 1 and p.shape[1:] in tails))
     ]
-    return {"held": names + beside, "idle": len(idle), "eps": lost_eps(optimizer)}
+    details = {"held": names + beside, "idle": len(idle), "eps": lost_eps(optimizer)}
+    if idle:  # which, with those that are held, are all that it was built from
+        whole = len(names) + len(idle) == len(held(optimizer))
+        details["optimizer"] = as_built(optimizer) if whole else None
+    return details
 
 
 class Holdings:

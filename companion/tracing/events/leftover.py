@@ -12,16 +12,16 @@ import sys
 import weakref
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from inspect import CO_VARARGS
-from types import FunctionType
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer
 
-from companion.isolation.objects import attributes, is_a, own_of, types_of
+from companion.isolation.objects import attributes, is_a
 from companion.records.line import Event
-from companion.tracing.events.around import is_written_by_hand, made_of
+from companion.tracing.events.around import compares, is_written_by_hand, made_of
+from companion.tracing.events.as_built import as_built
+from companion.tracing.events.as_new import is_as_new
 from companion.tracing.measure.marks import mark
 from companion.tracing.measure.modules import (
     children,
@@ -76,6 +76,7 @@ class Evidence(NamedTuple):
         orders: Where each stands below the last loss that reached it, the nearest first.
         built: Those that there were when the optimizer was built, if somebody saw that.
         first: The watched ones when the watching began.
+        between: Those through which alone the last loss, one of classes, reached all others.
         idle: Whether nothing that the optimizer holds was ever reached.
         alone: Whether nothing that any known optimizer holds was reached now.
     """
@@ -85,6 +86,7 @@ class Evidence(NamedTuple):
     orders: Mapping[int, int]
     built: Mapping[int, bool] | None
     first: frozenset[int] | None
+    between: frozenset[int]
     idle: bool
     alone: bool
 
@@ -100,14 +102,13 @@ class Leftovers:
 
     def __init__(self, optimizer: Optimizer, everything: set[int], evidence: Evidence) -> None:
         self._mine, self._evidence = held(optimizer), evidence
-        kind = type(optimizer)
-        own = kind.__module__.startswith("torch.optim.")
-        self.kind = {"optimizer": f"torch.optim.{kind.__name__}" if own else None}
+        self.kind = {"optimizer": as_built(optimizer)}
         living = [one for one in gc.get_objects() if issubclass(type(one), (Optimizer, nn.Module))]
         others = [one for one in living if is_a(one, Optimizer)]
         self._all = everything | {number for one in others for number in held(one)}
         self._owners: dict[int, nn.Module] = {}
         self._parents: dict[int, nn.Module] = {}
+        self._known: dict[int, bool] = {}  # by the id of a network: whether it stands between
         modules = [one for one in living if is_a(one, nn.Module)]
         self._modules = [one for one in modules if "_modules" in attributes(one)]
         for module in self._modules:
@@ -128,6 +129,8 @@ class Leftovers:
         self._free = {id(p) for _, p in free}
         evidence = self._evidence
         instead = evidence.idle and (evidence.alone or self._are_alike([p for _, p in free]))
+        if instead and len(free) != len(self._mine):
+            self.kind = {"optimizer": None}  # it was built from a part, or from more
         found: dict[str, list[str]] = {}
         for leaf, p in reversed(free):  # as a network names them: its first layers first
             why = "instead" if instead else self.why(leaf, p)
@@ -151,6 +154,7 @@ class Leftovers:
         - "thawed": it requires a gradient since the optimizer was built;
         - "younger": it was made after the optimizer, for a network that it holds parts of;
         - "rest": the layers around it are held, and the loss reaches one of them through it;
+        - "between": a loss of classes reaches all else through it and its like, a new network;
         - "own": it stands alone, near the loss, and no layer has it: the weights of a loss;
         - "copy": the network keeps a tensor that was computed from it, and not itself.
 
@@ -173,8 +177,10 @@ class Leftovers:
             if self._is_younger(p):
                 return "younger"
             return "rest" if self._is_rest(leaf, p, owner) else "network"
-        alone = self._stands_alone(owner) and (p.dim() < 2 or _compares(owner))
-        return "own" if alone else "network"
+        alone = self._stands_alone(owner) and (p.dim() < 2 or compares(owner))
+        if alone:
+            return "own"
+        return "between" if self._is_between(owner) else "network"
 
     def _is_beside(self, module: nn.Module) -> bool:
         """Whether the optimizer holds something in a module, or in one around it."""
@@ -230,6 +236,20 @@ class Leftovers:
         # The last layer was left out, or few are; where many stay, the others are adapters.
         return free <= len(held_ones) if min(orders) > mine_at else 2 * free <= len(held_ones)
 
+    def _is_between(self, owner: nn.Module) -> bool:
+        """Whether a whole network, as new and no larger, comes before all that is held."""
+        root = self._root(owner)
+        if id(root) not in self._known:
+            self._known[id(root)] = self._comes_first([*parameters(root)]) and is_as_new(root)
+        return self._known[id(root)]
+
+    def _comes_first(self, own: Sequence[Tensor]) -> bool:
+        orders, between = self._evidence.orders, self._evidence.between
+        others = [order for key, order in orders.items() if key in self._all]
+        if not all(id(p) in between and p._version == 1 for p in own) or not others:
+            return False
+        return min(map(self._order, own)) < min(others) and len(own) <= len(others)
+
     def _order(self, p: Tensor) -> int:
         return self._evidence.orders.get(id(p), -1)
 
@@ -271,13 +291,3 @@ class Leftovers:
 def _is_torchs(module: Any) -> bool:
     """Whether a module's class is torch's own, such as nn.Linear."""
     return type(module).__module__.startswith("torch.")
-
-
-def _compares(module: nn.Module) -> bool:
-    """Whether it is called with more than one thing, as a loss is, and no layer."""
-    found = [own_of(kind).get("forward") for kind in types_of(type(module))]
-    forward = next((one for one in found if one is not None), None)
-    if type(forward) is not FunctionType:
-        return False
-    code = forward.__code__
-    return code.co_argcount > 2 or bool(code.co_flags & CO_VARARGS)

@@ -19,6 +19,7 @@ from torch.optim.optimizer import Optimizer
 from companion.isolation.objects import is_a
 from companion.records.line import Event
 from companion.tracing.events.around import layer_under_way, names_around
+from companion.tracing.events.between import stand_between
 from companion.tracing.events.graph import below, grad_fn
 from companion.tracing.events.leftover import Evidence, Leaf, Leftovers
 from companion.tracing.events.values import leaf_of
@@ -29,6 +30,7 @@ Built: TypeAlias = Mapping[int, Mapping[int, bool]]
 
 MOST_NODES = 20_000  # of a graph; a larger one is not looked through
 MOST_LEAVES = 20_000  # that are known at a time
+MOST_BETWEEN = 4  # graphs in which it is looked for what stands between
 MOST_LOOKS = 6  # through all living objects: for optimizers, and for modules
 
 
@@ -55,6 +57,7 @@ class Reached:
         self._others: dict[int, weakref.ref[Optimizer]] = {}  # that have stepped without a name
         self._backwards = self._looks = 0
         self._told: dict[tuple[Any, ...], list[Event]] = {}
+        self._graphs = 0  # in which it was looked for what stands between
         self._making_steps = 0  # steps before which a forward has made parameters
         self.forget()
 
@@ -68,6 +71,7 @@ class Reached:
         self._start = self._backwards + 1  # the first backward since a step
         self._has_stepped = False
         self._sound: tuple[Any, ...] = ()
+        self._between: frozenset[int] = frozenset()  # nobody's, and before all else
 
     def begin(self, watched: Named) -> None:
         """Watch from here on; what there is now is no younger than the optimizers."""
@@ -123,11 +127,19 @@ class Reached:
                     unnamed.append((known, key))
             known.last, known.order = self._backwards, order
             elsewhere += key not in ours
+        if self._graphs < MOST_BETWEEN:
+            self._look_between(roots)
         if unnamed:
             names = names_around(frame)
             for leaf, key in unnamed:
                 leaf.name = names.get(key)
         return elsewhere
+
+    def _look_between(self, roots: Iterable[Tensor]) -> None:
+        """Which of those that nobody held at the step before stand before all others."""
+        free = frozenset(key for key, leaf in self._leaves.items() if leaf.steps)
+        self._graphs += bool(free)
+        self._between = free if free and stand_between(roots, free) else frozenset()
 
     def stepped(
         self, optimizer: Optimizer, name: str, optimizers: Iterable[Optimizer]
@@ -184,7 +196,9 @@ class Reached:
         leftovers = Leftovers(
             optimizer,
             everything,
-            Evidence(names, thawed, orders, before, self._first, idle=idle, alone=alone),
+            Evidence(
+                names, thawed, orders, before, self._first, self._between, idle=idle, alone=alone
+            ),
         )
         events = leftovers.events(name, lasting)
         if makes and (number := gone + len(leftovers.free(anew))):

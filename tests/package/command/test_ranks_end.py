@@ -241,4 +241,4 @@ def test_an_epoch_in_the_order_of_the_one_before(tmp_path: Path) -> None:
     script = {"epochs": START + WRAPPED + "for epoch in range(3):\n" + loop}
     one = launch(tmp_path, script, "--steps", "10")["epochs"]
     assert "possible: same-data, line 18: for x, y in loader:\n" in one.err[0], one.report
-    assert "cure: sampler.set_epoch(epoch)" in one.err[0]
+    assert "cure: # the sampler's set_epoch(epoch)" in one.err[0]

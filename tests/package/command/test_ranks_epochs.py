@@ -55,6 +55,21 @@ BROKEN = {
         "        if count % 2 == 0:\n            sgd.step()\n            sgd.zero_grad()\n",
     ),
     "left early": TRAIN + "for epoch in range(4):\n    train(3)\n",
+    "a sampler for each epoch": EPOCHS.replace(
+        "    for x",
+        "    sampler = DistributedSampler(data)\n"
+        "    loader = DataLoader(data, 4, sampler=sampler)\n    for x",
+    ),
+    "a loader for each epoch": EPOCHS.replace(
+        "in loader:", "in DataLoader(data, 4, sampler=DistributedSampler(data, seed=3)):"
+    ),
+    "a function that makes both": "def batches():\n"
+    "    return DataLoader(data, 4, sampler=DistributedSampler(data))\n"
+    + EPOCHS.replace("in loader:", "in batches():"),
+    "a training for each epoch": "def train():\n"
+    "    loader = DataLoader(data, 4, sampler=DistributedSampler(data))\n"
+    + EPOCHS.partition("\n")[2]
+    + "for epoch in range(3):\n    train()\n",
     "in a function": "def main():\n" + textwrap.indent(EPOCHS, "    ") + "main()\ndel loader\n",
 }
 SOUND = {
@@ -79,9 +94,44 @@ SOUND = {
     + "        count += 1\n        if count % 2:\n            continue\n"
     + "        with torch.no_grad():\n            model(next(few)[0])\n"
     + "    few = iter(other)\n",
-    "a sampler for each epoch": EPOCHS.replace(
+    "a seed for each epoch": EPOCHS.replace(
         "    for x", "    sampler = DistributedSampler(data, seed=epoch)\n"
         "    loader = DataLoader(data, 4, sampler=sampler)\n    for x",
+    ),
+    "a sampler for each epoch, told": EPOCHS.replace(
+        "    for x", "    sampler = DistributedSampler(data)\n    sampler.set_epoch(epoch)\n"
+        "    loader = DataLoader(data, 4, sampler=sampler)\n    for x",
+    ),
+    "samples drawn for each epoch": EPOCHS.replace(
+        "    for x", "    part = torch.utils.data.Subset(data, torch.randperm(64).tolist())\n"
+        "    loader = DataLoader(part, 4, sampler=DistributedSampler(part))\n    for x",
+    ),
+    "an order for each epoch": EPOCHS.replace(
+        "    for x", "    sampler = DistributedSampler(data, shuffle=False)\n"
+        "    loader = DataLoader(data, 4, sampler=sampler)\n    for x",
+    ),
+    "data for each epoch": EPOCHS.replace(
+        "    for x", "    data = torch.utils.data.TensorDataset(torch.randn(64, 4), "
+        "torch.randint(3, (64,)))\n"
+        "    loader = DataLoader(data, 4, sampler=DistributedSampler(data))\n"
+        "    for x",
+    ),
+    "a training for each rate": EPOCHS.replace("in range(3)", "in (0.1, 0.2, 0.3)").replace(
+        "    for x", "    model = DDP(nn.Linear(4, 3))\n"
+        "    sgd = torch.optim.SGD(model.parameters(), lr=epoch)\n"
+        "    loader = DataLoader(data, 4, sampler=DistributedSampler(data))\n    for x",
+    ),
+    "two streams at once": EPOCHS.replace("range(3)", "range(1)").replace(
+        "for x, y in loader:", "for (x, y), _ in zip(loader, DataLoader(data, 4, "
+        "sampler=DistributedSampler(data))):",
+    ),
+    "a validation made anew": TOLD
+    + "    with torch.no_grad():\n"
+    "        for x, y in DataLoader(data, 4, sampler=DistributedSampler(data)):\n"
+    "            model(x)\n",
+    "a probe for each epoch": TOLD.replace(
+        "    for x", "    few = next(iter(DataLoader(data, 4, sampler=DistributedSampler(data))))\n"
+        "    for x",
     ),
     "two optimizers by turns": "other = torch.optim.SGD(model.parameters(), lr=0.01)\n"
     + EPOCHS.replace("range(3)", "range(1)").replace("sgd", "other")
@@ -107,7 +157,7 @@ def test_it_is_found_when_the_script_is_over(ran: dict[str, Launched], name: str
     assert over, one.report
     assert rules(first) == [], one.report
     assert rules(last) == [("(same-data)", line)], one.report
-    assert one.report.count("cure: sampler.set_epoch(epoch)") == 1
+    assert one.report.count("cure: # the sampler's set_epoch(epoch)") == 1
     assert "A sampler that is told of no epoch shuffles once: " in last
     assert "compute the same gradient" not in one.report
     assert one.err[1] == ""

@@ -48,7 +48,7 @@ import fitting
 net, optimizer = start(nn.Linear(4, 3), nn.Softmax(dim=1))
 fitting.fit(net, optimizer, nn.NLLLoss(), batches)  # <-
 """,
-        "torch.log_softmax(scores, dim=1)  # where the softmax stands now",
+        "torch.log_softmax(..., dim=1)  # where the softmax stands now",
     ),
     "a library's fit, MSELoss": (
         "broadcast-loss",
@@ -57,7 +57,7 @@ import fitting
 net, optimizer = start(nn.Linear(4, 1))
 fitting.fit(net, optimizer, nn.MSELoss(), rows)  # <-
 """,
-        "loss = criterion(outputs.squeeze(1), targets)",
+        "# .squeeze(1) of the output, before this",
     ),
     "a library's fit, a function of the user's": (
         "broadcast-loss",
@@ -172,5 +172,5 @@ for x, _ in batches:
     (finding,), err = report_of(script, start, tmp_path)
     assert (finding["rule"], finding["certain"]) == ("broadcast-loss", False)
     assert "their mean is the same here, since all targets are the same" in finding["observed"]
-    assert finding["cure"] == "loss = criterion(outputs.squeeze(1), targets)"
+    assert finding["cure"] == "# .squeeze(1) of the output, before this"
     assert "possible: broadcast-loss" in err

@@ -59,12 +59,12 @@ BROKEN = {
     "a copy": (
         f"net = Net()\n{SGD}net = copy.deepcopy(net)\n",
         "other-parameters",
-        "opt = torch.optim.SGD(net.parameters(), lr=...)",
+        "opt = torch.optim.SGD(net.parameters(), lr=0.1)",
     ),
     "another net": (
         f"net = Net()\n{SGD}net = nn.Sequential(nn.Linear(4, 5), nn.Linear(5, 3))\n",
         "other-parameters",
-        "opt = torch.optim.SGD(net.parameters(), lr=...)",
+        "opt = torch.optim.SGD(net.parameters(), lr=0.1)",
     ),
 }
 SOUND = {
@@ -74,7 +74,7 @@ SOUND = {
     "thawed and given": f"net = Net()\n{FROZEN}net.requires_grad_(True)\n{SGD}",
     "a new head, then the optimizer": f"net = Net()\nnet.head = nn.Linear(8, 3)\n{SGD}",
     "a judge, made later": f"gen = Net()\n{SGD.replace('net', 'gen')}"
-    "judge = nn.Linear(3, 3)\ndef net(x):\n    return judge(gen(x))\n",
+    "judge = nn.Linear(3, 3)\njudge.weight.data.mul_(4)\ndef net(x):\n    return judge(gen(x))\n",
 }
 
 
@@ -95,6 +95,18 @@ def test_broken(what: str, start: Start, tmp_path: Path) -> None:
     assert (finding["rule"], finding["certain"], finding["source"]) == (rule, True, "opt.step()")
     if added is not None:
         assert added in finding["cure"]
+
+
+@pytest.mark.parametrize("given", ["", "opt.add_param_group({'params': head.parameters()})\n"])
+def test_a_head_that_was_forgotten(given: str, start: Start, tmp_path: Path) -> None:
+    text = f"body, head = nn.Linear(4, 8), nn.Linear(8, 3)\n{SGD.replace('net', 'body')}{given}"
+    text += "def net(x):\n    return head(torch.relu(body(x)))\n"
+    write(tmp_path, SETUP + text + LOOP, "script.py")
+    ran = start("script.py")
+    assert ran.code == 0
+    assert ("possible: in-no-optimizer, line 22, 2 times: opt.step()" in ran.err) is (not given)
+    cure = 'cure: opt.add_param_group({"params": [head.weight, head.bias]})'
+    assert (cure in ran.err) is (not given)
 
 
 @pytest.mark.parametrize("what", SOUND)

@@ -11,6 +11,7 @@ import pytest
 
 from companion import Trace, trace
 from tests.package.diagnosis.cures import CLIPS, GRADIENTS, PARAMETERS, Case
+from tests.package.diagnosis.cures_in_own_words import IN_WORDS, OWN_WORDS
 from tests.package.diagnosis.cures_of_twice import TWICE
 
 SETUP = """\
@@ -96,7 +97,7 @@ ORDER = {
         "opt_d.step()\n                score = disc(fake)",
     ),
 }
-CASES = {**TWICE, **ORDER, **GRADIENTS, **CLIPS, **PARAMETERS}
+CASES = {**TWICE, **ORDER, **GRADIENTS, **CLIPS, **PARAMETERS, **OWN_WORDS}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -113,6 +114,14 @@ def test_the_cure_is_right_for_this_loop(tmp_path: Path, name: str) -> None:
     routine, failure = run(tmp_path, repaired)
     assert failure is None
     assert not [str(one) for one in routine.diagnose()]
+
+
+@pytest.mark.parametrize("name", IN_WORDS)
+def test_no_code_that_would_be_wrong(tmp_path: Path, name: str) -> None:
+    rule, script, cure = IN_WORDS[name]
+    routine, _ = run(tmp_path, script)
+    finding = next(one for one in routine.diagnose() if one.rule == rule)
+    assert finding.cure == cure
 
 
 BELOW = """

@@ -17,7 +17,7 @@ SAID = [
     ("broken_25_does_nothing", "broken_best", "observed", r"consists of \(4 of them\)"),
     ("broken_26_steps_twice", "broken", "cure", r"optimizer\.step\(\)  # line \d+ alone: once"),
     ("broken_26_steps_twice", "broken_scaled", "cure", r"scaler\.step\(optimizer\)  # line \d+"),
-    ("broken_32_targets_outside", "broken", "cure", r"targets = \(targets \+ 1\) / 2"),
+    ("broken_32_targets_outside", "broken", "cure", r", \(y\.sign\(\) \+ 1\) / 2\)$"),
     (
         "broken_61_outside_the_loop",
         "broken_backward",

@@ -198,7 +198,7 @@ def sound_attention_over_the_instances(trace: Tracing) -> None:
 
 
 def sound_gumbel_softmax(trace: Tracing) -> None:
-    decoder = nn.Linear(3, 3)
+    decoder = nn.Linear(3, 3).requires_grad_(False)
 
     def loss_of(z: Tensor, y: Tensor) -> Tensor:
         return F.cross_entropy(decoder(F.gumbel_softmax(z, tau=0.5)), y)
@@ -357,7 +357,7 @@ def sound_centres_of_clusters(trace: Tracing) -> None:
 def sound_double_attention(trace: Tracing) -> None:
     """A softmax of a softmax's output inside a network, with a layer between."""
     net = mlp(4)
-    head = nn.Linear(4, 3)
+    head = nn.Linear(4, 3).requires_grad_(False)
 
     def loss_of(z: Tensor, y: Tensor) -> Tensor:
         inner = F.softmax(z / math.sqrt(4), dim=1)
