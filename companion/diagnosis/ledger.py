@@ -16,8 +16,7 @@ from companion.diagnosis.backwards import Backward, Clip, Content, Found, Use, l
 from companion.diagnosis.flow import Flow
 from companion.diagnosis.words import Words
 from companion.records.line import Event, LineRecord
-from companion.records.statements import is_call
-from companion.records.syntax import read_grads, takes_grads
+from companion.records.syntax import is_call, read_grads, takes_grads
 
 
 @dataclass

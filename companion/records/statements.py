@@ -240,18 +240,6 @@ def is_divided(text: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def is_call(text: str) -> bool:
-    """Whether a statement is a call, and nothing takes what that returns.
-
-    Example:
-        >>> is_call("clip_(p, 1.0)"), is_call("norm = clip_(p, 1.0)"), is_call("return clip_(p)")
-        (True, False, False)
-    """
-    body = getattr(tree_of(text), "body", [])
-    return len(body) == 1 and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Call)
-
-
-@lru_cache(maxsize=4096)
 def moved(text: str) -> str | None:
     """The one variable that a statement writes into, in place.
 

@@ -227,3 +227,15 @@ def reached(text: str) -> tuple[str, ...] | None:
         elif isinstance(node, ast.Constant) and id(node) not in keys and _reaches(node.value):
             return None
     return tuple(dict.fromkeys(found))
+
+
+@lru_cache(maxsize=4096)
+def is_call(text: str) -> bool:
+    """Whether a statement is a call, and nothing takes what that returns.
+
+    Example:
+        >>> is_call("clip_(p, 1.0)"), is_call("norm = clip_(p, 1.0)"), is_call("return clip_(p)")
+        (True, False, False)
+    """
+    body = getattr(tree_of(text), "body", [])
+    return len(body) == 1 and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Call)
