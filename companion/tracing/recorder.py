@@ -62,7 +62,7 @@ class Recorder:
         self._events: list[Event] = []
         self._holdings = Holdings()
         self._values = Values()
-        self._readers = Readers(watched.networks, self._known.spent)
+        self._readers = Readers(watched, self._known.spent)
         self._shared = Shared()
         self._last_step = 0
         self._overlooked: dict[tuple[str, int], None] = {}

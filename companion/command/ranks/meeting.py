@@ -107,9 +107,11 @@ class Meeting:
         end = time.monotonic() + seconds
         missing = list(self.place.here)
         while True:
+            # In this order: one may leave it, and end, between the two looks.
+            coming = set(filter(self._may_come, missing))
             missing = [rank for rank in missing if not self.has(rank, what)]
             over = time.monotonic() > end or not self.place.folder.is_dir()
-            if over or not any(map(self._may_come, missing)):
+            if over or coming.isdisjoint(missing):
                 return missing
             time.sleep(BETWEEN)
 

@@ -44,8 +44,11 @@ def step_details(
         and (p.shape in same or (p.dim() > 1 and p.shape[1:] in tails))
     ]
     details = {"held": names + beside, "idle": len(idle), "eps": lost_eps(optimizer)}
-    if idle:  # which, with those that are held, are all that it was built from
-        whole = len(names) + len(idle) == len(held(optimizer))
+    if idle:
+        # As many were replaced as the networks have that are not held: it was built from all.
+        whole = len(mine) == len(others) and all(
+            not p.is_leaf or p.grad is None for p in mine.values()
+        )
         details["optimizer"] = as_built(optimizer) if whole else None
     return details
 

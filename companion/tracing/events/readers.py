@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from types import FrameType
-
-from torch import nn
 
 from companion.records.bare import bare
 from companion.records.line import Event, State
@@ -17,6 +15,7 @@ from companion.tracing.events.graph import Spent
 from companion.tracing.events.hoards import hoards
 from companion.tracing.events.once import Once
 from companion.tracing.events.uncalled import uncalled
+from companion.tracing.measure.watched import Watched
 from companion.tracing.place import Place
 
 
@@ -29,9 +28,9 @@ def _is_told(text: str) -> bool:
 class Readers:
     """Asks each of them in turn; they keep nothing of the script's alive."""
 
-    def __init__(self, networks: Mapping[str, nn.Module], spent: Spent) -> None:
-        self._networks, self._spent = networks, spent
-        self._clues, self._once = Clues(networks), Once()
+    def __init__(self, watched: Watched, spent: Spent) -> None:
+        self._watched, self._spent = watched, spent
+        self._clues, self._once = Clues(watched.networks), Once()
 
     def before(self, place: Place) -> Iterator[Event]:
         """A line is about to run."""
@@ -63,5 +62,5 @@ class Readers:
             yield from variables.after(text, place.frame, self._spent)
         yield from pairs.after(text, place.frame, tuple(events))
         if not place.raised:
-            yield from hoards(self._networks, events)
+            yield from hoards(self._watched.networks, events)
             yield from self._clues.after(place, events, state)

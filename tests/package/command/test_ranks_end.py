@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from torch import distributed
 
+from companion.command.ranks.meeting import Meeting
+from companion.command.ranks.place import Place
 from tests.package.command.across import LOOP, SHARDED, START, WRAPPED
 from tests.package.command.launched import Launched, launch, left
 from tests.package.command.running import SETUP, STEP
@@ -242,3 +244,18 @@ def test_an_epoch_in_the_order_of_the_one_before(tmp_path: Path) -> None:
     one = launch(tmp_path, script, "--steps", "10")["epochs"]
     assert "possible: same-data, line 18: for x, y in loader:\n" in one.err[0], one.report
     assert "cure: # the sampler's set_epoch(epoch)" in one.err[0]
+
+
+def test_one_that_ends_between_two_looks_is_not_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It leaves its file, and is gone, right when it is asked whether it lives."""
+    first, second = (Meeting(Place(rank, 2, (0, 1), tmp_path / "run")) for rank in range(2))
+
+    def ends(rank: int) -> bool:
+        second.leave("over", {})
+        return False
+
+    monkeypatch.setattr(first, "is_alive", ends)
+    first.leave("over", {})
+    assert first.wait("over", 1) == []
