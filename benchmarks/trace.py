@@ -11,8 +11,6 @@ less the same of the bare block. The mean is over the steps after the first; for
 are 100 of these, of which one is watched.
 
 - Net learns from 32×3×32×32 numbers, resnet18 from 8×3×64×64, both with 10 classes and SGD.
-- Readings alone: no line is followed, nothing is compared or recorded; what the five lines write
-  is read as a trace reads it, once: buffers, gradients, parameters.
 - By hand: after each of the five lines, `.sum().item()` of every gradient and of every parameter.
 - wandb writes offline into a temporary folder, its system monitor is off, and every step calls
   `wandb.log` with the loss. `log="all", log_freq=1` logs gradients and parameters of every step.

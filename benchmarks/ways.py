@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import companion
-from companion.tracing.measure.read_all import read_all
 
 EVERY = 100
 ENTRIES = 8
@@ -116,23 +115,6 @@ def by_hand(case: Case, batches: Batches, watch: Watch) -> Any:
             sums(parameters)
             optimizer.step()
             sums(parameters)
-    return watched
-
-
-def readings_alone(case: Case, batches: Batches, watch: Watch) -> Any:
-    """The routine, and what a trace has to read: what lines changed, once each."""
-    net, optimizer, criterion = case.net, case.optimizer, case.criterion
-    parameters, buffers = list(net.parameters()), list(net.buffers())
-    with watch as watched:
-        for inputs, labels in batches:
-            optimizer.zero_grad()
-            outputs = net(inputs)
-            read_all(buffers)
-            loss = criterion(outputs, labels)
-            loss.backward()
-            read_all([p.grad for p in parameters if p.grad is not None])
-            optimizer.step()
-            read_all(parameters)
     return watched
 
 
@@ -249,7 +231,6 @@ WAYS = [
     TRACED,
     Way(f"trace, every={EVERY}", lambda case: traced(case, EVERY), steps=EVERY),
     Way("trace, after its steps: the guard", guarded, steps=EVERY),
-    Way("readings alone, no trace", nothing, readings_alone),
     Way("sums by hand", nothing, by_hand),
     Way(
         'wandb.watch, log="all", log_freq=1',
