@@ -9,8 +9,10 @@ from __future__ import annotations
 import gc
 import inspect
 import re
+from types import CellType
 from typing import Any
 
+import nbformat
 import pytest
 import torch
 from torch import nn
@@ -18,6 +20,7 @@ from torch.optim.optimizer import _default_to_fused_or_foreach
 from torch.utils._foreach_utils import _get_foreach_kernels_supported_devices
 
 import companion
+from tests import ROOT
 from tests.chapters.claims import Claims, Run
 
 CLAIMS = Claims()
@@ -314,6 +317,26 @@ def what_only_a_graph_holds() -> None:
     with torch.autograd.graph.saved_tensors_hooks(note, lambda one: one):
         net(inputs)
     assert sum(sizes.values()) > 30_000
+
+
+@said("12", "Were it `self.features` in a layer, the name would be the same")
+def who_holds_a_tensor() -> None:
+    nb = nbformat.read(ROOT / "book/12_gradients_that_go_wrong.ipynb", as_version=4)
+    (folded,) = (cell.source for cell in nb.cells if "def holders(" in cell.source)
+    names: dict[str, Any] = {"gc": gc, "torch": torch, "nn": nn, "CellType": CellType}
+    exec(folded.partition("def growth(")[0], names)
+    holders = names["holders"]
+
+    class Keeps(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.features: list[torch.Tensor] = []
+
+    layer = Keeps()
+    layer.features.append(torch.ones(2))
+    assert "features" in {*holders(layer.features[0])}
+    kept = {"seen": [(0, torch.ones(3))]}
+    assert "seen" in {*holders(kept["seen"][0][1])}
 
 
 @CLAIMS.each()

@@ -82,7 +82,7 @@ def _sighting(record: LineRecord, event: Event, lengths: list[int], within: str)
 def _cure(source: str, event: Event) -> str | None:
     """The same line without the graph, in the reader's own names."""
     if event.details.get("filled") == "layer":
-        return f"# .detach() what is put into {event.name}, or empty it in each step"
+        return f"# {event.name} emptied in each step: what is detached in it fills memory, too"
     tensors = [name for name in event.details.get("tensors", ()) if name != event.name]
     added = summand(source, event.name)
     if added in tensors:

@@ -69,7 +69,7 @@ for inputs, labels in batches:
     loss.backward()
     optimizer.step()
 """,
-                {"append(outputs)": "append(outputs.detach())"},
+                {"    optimizer.step()\n": "    optimizer.step()\n    features.clear()\n"},
             ),
         ),
     ),
