@@ -9,9 +9,8 @@ from companion.tracing.sources.choice import VARIABLE
 from tests.package.sources import SOURCES
 
 # `torch.manual_seed` writes the whole stack down for each kind of device that is not there.
-seed = (
-    torch.manual_seed if torch.accelerator.is_available() else torch.default_generator.manual_seed
-)
+NO_DEVICE = not torch.accelerator.is_available()
+seed = torch.default_generator.manual_seed if NO_DEVICE else torch.manual_seed
 
 
 @pytest.fixture(autouse=True)
