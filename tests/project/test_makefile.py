@@ -34,7 +34,11 @@ def test_a_failed_install_is_not_trusted(clone: Path) -> None:
     assert not (clone / ".venv/ready").exists()
     (clone / ".venv/left-over").touch()
 
-    second = make(clone, ".venv/ready", **offline)
+    quick = clone / "python"  # pip has been installed once, and was refused what it asked for
+    quick.write_text(f'#!/bin/sh\nexec {sys.executable} "$@" ${{3:+--without-pip}}\n')
+    quick.chmod(0o755)
+    second = make(clone, ".venv/ready", f"PYTHON={quick}", **offline)
+    assert "No module named pip" in second.err
     assert second.code != 0
     assert not (clone / ".venv/left-over").exists()  # made anew, not continued
 

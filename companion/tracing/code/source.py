@@ -8,6 +8,7 @@ import linecache
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.util import decode_source
 from types import FrameType
 
@@ -69,11 +70,7 @@ class Source:
         filename = frame.f_code.co_filename
         self.name = _cell_name(filename) or filename
         lines = _TEXTS.get(filename) or _read(filename) or _cached(filename, frame)
-        self._by_line = {
-            number: statement
-            for statement in _statements(lines)
-            for number in range(statement.first, statement.last + 1)
-        }
+        self._by_line = dict(_by_line(tuple(lines)))
 
     def at(self, line: int) -> Statement:
         """The statement that `line` belongs to; the same object for each of its lines."""
@@ -115,6 +112,16 @@ def _cached(filename: str, frame: FrameType) -> list[str]:
     """What `linecache` knows: cells, doctests, files in a zip."""
     linecache.checkcache(filename)
     return linecache.getlines(filename, frame.f_globals)
+
+
+@lru_cache(maxsize=8)
+def _by_line(lines: tuple[str, ...]) -> dict[int, Statement]:
+    """The statement of each line; a trace for each epoch cuts the same text."""
+    return {
+        number: statement
+        for statement in _statements(lines)
+        for number in range(statement.first, statement.last + 1)
+    }
 
 
 def _statements(lines: Sequence[str]) -> Iterator[Statement]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import pytest
 
@@ -15,28 +14,45 @@ from companion.command.explaining.explain import EVERY
 from companion.records.version import in_the_course, on_the_web
 from tests.package.running import forks
 
+# What is found in all examples, and what is said of them; each of them runs once for all that.
 CODE = """
-import json, warnings
+import json, os, warnings
+from companion.__main__ import main
+from companion.command.explaining import explain
 from companion.command.explaining.examples import EXAMPLES
-from companion.command.explaining.explain import judged
 warnings.simplefilter("ignore")
+judged, known = explain.judged, {}
+def once(name, example, *, repaired=False):
+    key = name, id(example), repaired
+    if key not in known:
+        known[key] = judged(name, example, repaired=repaired)
+    return known[key]
+explain.judged = once
 print(json.dumps({
     name: [
-        [[(f.rule, f.line) for f in judged(name, one, repaired=r)] for r in (False, True)]
+        [[(f.rule, f.line) for f in once(name, one, repaired=r)] for r in (False, True)]
         for one in (first, *first.further)
     ]
     for name, first in EXAMPLES.items()
 }))
+for columns in {}, {"COLUMNS": "80"}:
+    print(end=chr(0))
+    os.environ.update(columns)
+    main(["explain", *(rule.name for rule in explain.EVERY)])
 """
 
 
-@cache
-def found() -> dict[str, list[list[list[list[object]]]]]:
-    """Of every example: what is found in it, and in its twin. A process of its own runs them."""
-    with TemporaryDirectory() as folder:
-        ran = forks().run(Path(folder), CODE, how="code").well()
-    answer: dict[str, list[list[list[list[object]]]]] = json.loads(ran.out)
-    return answer
+class Told(NamedTuple):
+    found: dict[str, list[list[list[list[object]]]]]  # in each example, and in its twin
+    wide: str
+    narrow: str
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
+    ran = forks().run(tmp_path_factory.mktemp("examples"), CODE, how="code").well()
+    found, wide, narrow = ran.out.split("\0")
+    return Told(json.loads(found), wide, narrow)
 
 
 def test_every_rule_has_an_example() -> None:
@@ -44,9 +60,9 @@ def test_every_rule_has_an_example() -> None:
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_an_example_shows_its_rule_alone_and_its_twin_none(name: str) -> None:
+def test_an_example_shows_its_rule_alone_and_its_twin_none(name: str, told: Told) -> None:
     examples = EXAMPLES[name], *EXAMPLES[name].further
-    for one, (broken, repaired) in zip(examples, found()[name], strict=True):
+    for one, (broken, repaired) in zip(examples, told.found[name], strict=True):
         assert broken == [[name, one.line]]
         assert repaired == []
         text = one.script()
@@ -90,20 +106,16 @@ def test_what_is_no_rule_is_said_with_what_is_alike(tmp_path: Path) -> None:
     assert "no rule is called 'xyz'; `companion rules` lists them" in ran.err
 
 
-NARROW = {"COLUMNS": "80"}
 ADDRESSES = {in_the_course(rule.section) for rule in EVERY}
 
 
-def test_explain_in_a_narrow_terminal(tmp_path: Path) -> None:
+def test_explain_in_a_narrow_terminal(told: Told) -> None:
     """Of every rule: no line is too wide but an address, and no word is lost or broken."""
-    names = [rule.name for rule in EVERY]
-    wide, narrow = (
-        forks().run(tmp_path, "explain", *names, how="command", variables=one).well().out
-        for one in ({}, NARROW)
-    )
-    assert max(map(len, wide.splitlines())) > 80
-    assert {line.split()[0] for line in narrow.splitlines() if len(line) > 80} <= ADDRESSES
-    assert wide.split() == narrow.split()
+    assert max(map(len, told.wide.splitlines())) > 80
+    assert {line.split()[0] for line in told.narrow.splitlines() if len(line) > 80} <= ADDRESSES
+    assert told.wide.split() == told.narrow.split()
+    for rule in EVERY:
+        assert f"\n{rule.name}: " in f"\n{told.wide}"
 
 
 @pytest.mark.parametrize("width", [30, 80])

@@ -13,14 +13,15 @@ import pytest
 from tests.package.isolation.fuzzing.running import Ran, compare, runner
 from tests.package.isolation.fuzzing.script import recipe, write
 
-SEEDS = range(60)
+SEEDS = {"daily": range(25), "weekly": range(25, 60)}
 
 
+@pytest.mark.parametrize("when", ["daily", pytest.param("weekly", marks=pytest.mark.weekly)])
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
-def test_scripts_end_as_they_do_alone(tmp_path: Path) -> None:
+def test_scripts_end_as_they_do_alone(when: str, tmp_path: Path) -> None:
     different = []
     with runner(tmp_path) as runs:
-        for seed in SEEDS:
+        for seed in SEEDS[when]:
             script = write(recipe(seed))
             for mode, words in runs.differences(script).items():
                 print(f"{script}\nseed {seed}, {mode}:\n{words}\n")
