@@ -12,11 +12,11 @@ from tempfile import TemporaryDirectory
 
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_output
-from nbval.kernel import CURRENT_ENV_KERNEL_NAME, RunningKernel
 from nbval.plugin import IPyNbCell, IPyNbFile
 
 from tests.chapters.answers import answers
 from tests.chapters.exercises import solutions, tagged
+from tests.chapters.kernels import kernel
 from tests.chapters.outputs import Output
 
 
@@ -44,7 +44,7 @@ class Chapter(IPyNbFile):  # type: ignore[misc]
         """Start the kernel."""
         self.empty = TemporaryDirectory()
         timeout = self.config.option.nbval_kernel_startup_timeout
-        self.kernel = RunningKernel(CURRENT_ENV_KERNEL_NAME, self.empty.name, timeout)
+        self.kernel = kernel(self.empty.name, timeout)
         self.setup_sanitize_files()
 
     def teardown(self) -> None:

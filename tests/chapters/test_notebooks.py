@@ -7,21 +7,27 @@ notebook that was never run, and a cell that is said to raise and does not: so h
 from __future__ import annotations
 
 import copy
+import gc
+import json
 import re
 import runpy
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import nbformat
+import pytest
 from docutils.nodes import make_id
 from nbformat import NotebookNode
+from nbval.kernel import CURRENT_ENV_KERNEL_NAME, RunningKernel
 
 from companion.diagnosis.rules import RULES
 from tests import CHAPTERS, ROOT
 from tests.chapters import each_chapter
 from tests.chapters.answers import answers
 from tests.chapters.exercises import solutions, tagged
+from tests.chapters.kernels import kernel
 from tests.package.running import python
 
 BOOK = ROOT / "book"
@@ -224,3 +230,45 @@ def test_every_finding_leads_to_a_section_of_the_course() -> None:
         addresses |= {f"{path.stem}.html#{make_id(heading)}" for heading in headings}
     in_chapters = {rule.section for rule in RULES if not rule.section.startswith("rules.html")}
     assert in_chapters <= addresses
+
+
+BEGINS = """\
+import gc, json, os, signal, sys, threading
+outer = {**os.environ, "JPY_PARENT_PID": os.environ["JPY_PARENT_PID"] == str(os.getppid())}
+here = {
+    "folder": os.getcwd(), "path": sys.path, "finders": [*map(type, sys.meta_path)],
+    "flags": sys.flags, "frozen": gc.get_freeze_count(), "often": gc.get_threshold(),
+    "threads": sorted(type(thread).__name__ for thread in threading.enumerate()),
+    "signals": [str(signal.getsignal(number)).partition(" at ")[0] for number in signal.Signals],
+    "leads": os.getsid(0) == os.getpid(),
+    "names": sorted(vars(sys.modules["__main__"])), "script": sys.argv[0],
+    "variables": sorted(outer.items()),
+}
+import companion, matplotlib.pyplot, sklearn.datasets, torch, torch._dynamo
+here["modules"] = sorted(name for name in sys.modules if name != "__mp_main__")
+here["tensors"] = sum(isinstance(one, torch.Tensor) for one in gc.get_objects())
+here["settings"] = torch.get_num_threads(), torch.get_default_dtype(), matplotlib.rcParams
+print(json.dumps({name: str(value) for name, value in here.items()}))
+print(torch.rand(1), __import__("numpy").random.rand(), __import__("random").random())
+"""
+
+
+@pytest.mark.weekly
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # nbval's, of each kernel
+def test_a_chapter_finds_in_a_fork_what_it_finds_in_a_new_kernel(tmp_path: Path) -> None:
+    """Every day its outputs are compared, which were made in new ones."""
+    found, drawn = [], set()
+    new, fork = partial(RunningKernel, CURRENT_ENV_KERNEL_NAME), kernel
+    for start in new, fork, fork:
+        said: list[Any] = []
+        running = start(str(tmp_path), 60)
+        running.kc.execute_interactive(BEGINS, timeout=60, output_hook=said.append)
+        running.stop()
+        del running
+        gc.collect()
+        told = "".join(one["content"].get("text", "") for one in said).splitlines()
+        found.append(json.loads(told[0]))
+        drawn |= set(told[1].split())
+    for one in found[1:]:
+        assert {name: told for name, told in one.items() if told != found[0][name]} == {}
+    assert len(drawn) == 9

@@ -10,7 +10,7 @@ import pytest
 
 import companion
 from companion.integrations.watching import Watching
-from tests.package.running import Ran, python, write
+from tests.package.running import Ran, forks, python, write
 
 PLUGIN = Path(companion.__file__).parents[1] / "pytest_companion.py"
 
@@ -64,23 +64,27 @@ def test_a_number_of_steps_that_is_none(steps: int) -> None:
         Watching(steps, report=False)
 
 
-def own_pytest(folder: Path, *options: str, **variables: str) -> Ran:
-    """Run pytest on `TESTS`, with the plugin and no other."""
+def own_pytest(folder: Path, *options: str, fork: bool = False, **variables: str) -> Ran:
+    """Run pytest on `TESTS`, with the plugin and no other; in a fork, torch is there already."""
     if not PLUGIN.exists():
         pytest.skip("an installed companion brings the plugin by its entry point")
     write(folder, TESTS, "test_loops.py")
     mine = {"PYTHONPATH": str(PLUGIN.parent), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    given = ("-m", "pytest", "-p", "pytest_companion", "-p", "no:cacheprovider", "-rf", "-q")
-    return python(folder, *given, *options, variables={**mine, **variables})
+    given = ("pytest", "-p", "pytest_companion", "-p", "no:cacheprovider", "-rf", "-q", *options)
+    if fork:
+        return forks().run(folder, *given, how="module", variables={**mine, **variables})
+    return python(folder, "-m", *given, variables={**mine, **variables})
 
 
 @pytest.mark.parametrize("options", [[], ["-s"], ["--capture=sys"]])
 def test_what_the_fixture_says_fits_the_terminal(options: list[str], tmp_path: Path) -> None:
     wide, narrow = (
-        [line for line in own_pytest(tmp_path, "-k", "broken", *options, **one).out.splitlines()
-         if line.startswith("E ")]
-        for one in ({}, {"COLUMNS": "80"})
-    )  # fmt: skip
+        [line for line in ran.out.splitlines() if line.startswith("E ")]
+        for ran in (
+            own_pytest(tmp_path, "-k", "broken", *options, fork=True, **one)
+            for one in ({}, {"COLUMNS": "80"})
+        )
+    )
     assert max(map(len, wide)) > 80, wide
     assert [line for line in narrow if len(line) > 80] == []
     assert "E       accumulates, line 13, 2 times:" in "\n".join(narrow)
