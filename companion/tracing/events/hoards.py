@@ -48,7 +48,8 @@ def _around(network: str, net: nn.Module) -> Iterator[tuple[str, Any]]:
         for key, value in islice(inside.items(), len(_TORCHS_OWN), None):
             yield f"{own}.{key}", value
         for kind in _HOOKS:
-            for hook in [*(inside.get(kind) or {}).values()]:
+            hooks = inside.get(kind)
+            for hook in [*dict.values(hooks)] if is_a(hooks, dict) else ():
                 yield from _reached(hook)
 
 
@@ -56,7 +57,7 @@ def _reached(hook: object) -> Iterator[tuple[str, Any]]:
     """What a hook may fill: variables of the functions around it, globals, its own object's."""
     named: list[tuple[str, Any]] = []
     if is_a(hook, partial):
-        named += [(f"an argument of {hook.func!r}", one) for one in hook.args]
+        named += [("what a hook is given", one) for one in hook.args]
         hook = hook.func
     if type(hook) is MethodType:
         named.append((type(hook.__self__).__name__, hook.__self__))
