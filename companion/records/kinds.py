@@ -227,7 +227,7 @@ KINDS = {
             "newest": Detail("count", "that of the newest"),
             "within": Detail("text", 'the container\'s class, or "object"; "" for a sum'),
             "tensors": Detail("texts", "what the statement keeps: tensors that have a graph"),
-            "filled": Detail("text", '"layer": by what a layer or its hook does, not by the line'),
+            "by_layer": Detail("flag", "whether a layer or its hook put it there, not the line"),
         },
     ),
     "no effect": Kind(

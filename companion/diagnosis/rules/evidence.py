@@ -45,7 +45,7 @@ def reads_gradients(ledger: Ledger) -> bool:
 
 
 def is_shared(ledger: Ledger, backward: LineRecord) -> bool:
-    """Whether the loss is, as for a step that several batches share."""
+    """Whether the loss is divided, as for a step that several batches share."""
     name = started(backward.source)
     near = [r for r in ledger.records[: backward.index] if r.depth == backward.depth]
     last = next((r for r in reversed(near) if name and binds(r, name)), None)

@@ -69,7 +69,7 @@ def _sighting(record: LineRecord, event: Event, lengths: list[int], within: str)
     first = ", then ".join(map(str, lengths[: min(2, len(lengths) - 1)]))
     then = "now" if len(lengths) > 2 else "then"
     whose = "the graphs of losses"
-    if event.details.get("filled") == "layer":
+    if event.details.get("by_layer"):
         whose = "graphs, put there by a layer or a hook of it"
     return Sighting(
         record,
@@ -81,7 +81,7 @@ def _sighting(record: LineRecord, event: Event, lengths: list[int], within: str)
 
 def _cure(source: str, event: Event) -> str | None:
     """The same line without the graph, in the reader's own names."""
-    if event.details.get("filled") == "layer":
+    if event.details.get("by_layer"):
         return f"# {event.name} emptied in each step: what is detached in it fills memory, too"
     tensors = [name for name in event.details.get("tensors", ()) if name != event.name]
     added = summand(source, event.name)

@@ -51,25 +51,27 @@ def step_outside_loop(ledger: Ledger) -> Iterator[Sighting]:
             continue
         clear = lost[-1].discarded_by
         assert clear is not None
-        header = _loop(ledger.records[: caller.index], caller)
-        cure = f"{uncommented(caller.source)}\n{uncommented(last.source)}  # as far in as the line"
-        cure, settle = f"{cure} above it", None
-        if header is not None and (is_shared(ledger, record) or _are_groups(ledger, header)):
-            cure, settle = (
-                "",
-                (
-                    f"whether the batches of {at(header)} are meant for one step: then what clears "
-                    "goes before that loop, else the step goes into it"
-                ),
-            )
+        settle = _settled(ledger, record, caller)
+        moved = f"{uncommented(last.source)}  # as far in as the line above it"
         yield Sighting(
             last,
             f"it ran {times(len(uses))} for {len(backwards)} backward calls of {at(record)}: "
             f"{at(clear)} cleared what {len(lost)} of them had computed, and "
             f"{'the' if len(uses) == 1 else 'each'} step used only the last before it",
             settle=settle,
-            cure=cure,
+            cure="" if settle else f"{uncommented(caller.source)}\n{moved}",
         )
+
+
+def _settled(ledger: Ledger, backward: LineRecord, caller: LineRecord) -> str | None:
+    """What tells where the mistake is, if the batches of the loop may be meant for one step."""
+    header = _loop(ledger.records[: caller.index], caller)
+    if header is None or not (is_shared(ledger, backward) or _are_groups(ledger, header)):
+        return None
+    return (
+        f"whether the batches of {at(header)} are meant for one step: then what clears goes before "
+        "that loop, else the step goes into it"
+    )
 
 
 def _are_groups(ledger: Ledger, header: LineRecord) -> bool:

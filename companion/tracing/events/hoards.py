@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from itertools import islice
 from types import CellType, FunctionType, MethodType
 from typing import Any
 
@@ -15,9 +14,8 @@ from companion.isolation.objects import attributes, is_a
 from companion.records.line import Event
 from companion.tracing.events.graph import number_of
 from companion.tracing.events.keeping import nodes_in
-from companion.tracing.measure.modules import named_modules
+from companion.tracing.measure.modules import TORCHS_OWN, named_modules
 
-_TORCHS_OWN = frozenset(vars(nn.Module()))  # they come first in a module's dict
 _CONTAINERS = frozenset({list, dict, deque})
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 
@@ -35,7 +33,7 @@ def hoards(networks: Mapping[str, nn.Module], events: Sequence[Event]) -> Iterat
                 details = {
                     "length": round(sum(weight for _, weight in found)),
                     "oldest": min(found)[0], "newest": max(found)[0],
-                    "within": type(value).__name__, "filled": "layer",
+                    "within": type(value).__name__, "by_layer": True,
                 }  # fmt: skip
                 yield Event("graph kept", name, details)
 
@@ -45,8 +43,9 @@ def _around(network: str, net: nn.Module) -> Iterator[tuple[str, Any]]:
     for module_name, module in named_modules(net):
         inside = attributes(module)
         own = f"{network}.{module_name}".rstrip(".")
-        for key, value in islice(inside.items(), len(_TORCHS_OWN), None):
-            yield f"{own}.{key}", value
+        for key, value in [*inside.items()]:  # another thread may set more meanwhile
+            if key not in TORCHS_OWN:
+                yield f"{own}.{key}", value
         for kind in _HOOKS:
             hooks = inside.get(kind)
             for hook in [*dict.values(hooks)] if is_a(hooks, dict) else ():

@@ -12,11 +12,15 @@ from torch.optim.optimizer import Optimizer
 from companion.isolation.objects import attributes, is_a
 from companion.tracing.events.as_built import as_built
 from companion.tracing.events.finite import lost_eps
-from companion.tracing.measure.modules import named_modules, named_parameters, parameters
+from companion.tracing.measure.modules import (
+    TORCHS_OWN,
+    named_modules,
+    named_parameters,
+    parameters,
+)
 from companion.tracing.measure.values import is_lazy, is_plain
 from companion.tracing.measure.watched import alive, groups, held
 
-_TORCHS_OWN = set(vars(nn.Module()))
 MOST = 10_000  # entries of plain containers that are looked at: one may hold a whole data set
 _CONTAINERS = (list, tuple, dict, OrderedDict, defaultdict)  # and no type of the user's own
 
@@ -115,7 +119,7 @@ def unregistered(
         for net in networks.values()
         for name, module in named_modules(net)
         for attribute, value in attributes(module).items()
-        if type(value) in _CONTAINERS and attribute not in _TORCHS_OWN
+        if type(value) in _CONTAINERS and attribute not in TORCHS_OWN
         for path, p in _inside(f"{name}.{attribute}".lstrip("."), value, (), left)
     )
     hidden = [(path, p) for path, p in found if id(p) not in known and p.grad is not None]

@@ -25,11 +25,10 @@ from companion.isolation.wall import is_ours
 from companion.records.line import Event
 from companion.records.parse import parse
 from companion.tracing.code.source import lines_of, name_of
-from companion.tracing.measure.modules import named_modules, own_parameters, parameters
+from companion.tracing.measure.modules import TORCHS_OWN, named_modules, own_parameters, parameters
 
 MOST = 20  # attributes whose lines are looked for
 LONGEST = 1_000_000  # characters of all files that are searched, those that run first
-_TORCHS_OWN = set(vars(nn.Module()))
 _LIKE = re.compile(r"(req\w{2,7}|needs?)_?(the_?)?grad(s|ients?)?_?", re.IGNORECASE)
 _ELSEWHERE = ("trainable",)  # what another library calls it
 
@@ -127,7 +126,7 @@ def is_odd(key: str) -> bool:
 def _odd(net: nn.Module) -> Iterator[Found]:
     for name, module in named_modules(net):
         held = attributes(module)
-        for key in held.keys() - _TORCHS_OWN:
+        for key in held.keys() - TORCHS_OWN:
             value = held[key]
             if _is_odd(key, value) or (key == "requires_grad" and type(value) is bool):
                 wants = [p.requires_grad for p in parameters(module)]

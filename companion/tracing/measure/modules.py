@@ -14,6 +14,9 @@ from torch import Tensor, nn
 
 from companion.isolation.objects import attributes, is_a
 
+# What each module holds from the beginning.
+TORCHS_OWN = frozenset(vars(nn.Module()))
+
 
 def children(module: nn.Module) -> dict[str, Any]:
     """The `_modules` of a module; empty where it keeps none."""
