@@ -19,6 +19,7 @@ class Handler(SimpleHTTPRequestHandler):
     """Serves files, and the 404 page for what is not there."""
 
     protocol_version = "HTTP/1.1"  # a connection serves many requests, as on a real host
+    disable_nagle_algorithm = True  # or each body waits 40 ms for an acknowledgement of its head
 
     def __init__(self, *arguments: Any, gzipped: bool, **options: Any) -> None:
         self.gzipped = gzipped
