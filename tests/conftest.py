@@ -23,6 +23,11 @@ NO_BROWSER = f"no Chromium ({HOW_TO_GET_IT})"
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A headless Chromium; without one its tests are skipped, but never in CI."""
+    yield from launched()
+
+
+def launched() -> Iterator[Browser]:
+    """A browser, until nobody needs it any more."""
     executable = chromium()
     if executable is None:
         if os.environ.get("CI"):
@@ -30,9 +35,9 @@ def browser() -> Iterator[Browser]:
         pytest.skip(NO_BROWSER)
     with (
         sync_playwright() as playwright,
-        playwright.chromium.launch(executable_path=executable, args=QUIET) as launched,
+        playwright.chromium.launch(executable_path=executable, args=QUIET) as browser,
     ):
-        yield launched
+        yield browser
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -9,9 +9,16 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from companion import Trace
+from tests.conftest import launched
 from tests.package.render.played import loop
 from tests.pages.browser import problems_said, visit
 from tests.pages.playing import write
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """One for all of these files: to start it takes two seconds of a processor."""
+    yield from launched()
 
 
 @pytest.fixture(scope="module")
