@@ -43,7 +43,6 @@ def become(command: list[str], folder: str, variables: dict[str, str]) -> None:
     os.chdir(folder)
     sys.path.insert(0, folder)
     sys.argv = command[2:]
-    del sys.modules["__mp_main__"]  # which multiprocessing takes this file for
     # Each process begins with random numbers of its own; Python's are new in a fork anyway.
     sys.modules["numpy"].random.seed()
     sys.modules["torch"].default_generator.seed()

@@ -5,22 +5,22 @@ To import torch and its neighbours takes longer than to execute most chapters.
 
 from __future__ import annotations
 
-import atexit
 import json
 import os
 import signal
-import subprocess
 import sys
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import NamedTemporaryFile
 
 import pytest
 from jupyter_client.provisioning import local_provisioner
 from nbval.kernel import CURRENT_ENV_KERNEL_NAME, RunningKernel
 
+from tests.package.programs import Program, program
+
 # Neither `companion`, which is what a chapter is about, nor pyplot, which looks for a kernel.
-IMPORTED = ("torch._dynamo", "sklearn.datasets", "matplotlib.figure", "ipykernel.kernelapp")
+IMPORTED = ("sklearn.datasets", "matplotlib.figure", "ipykernel.kernelapp")
 
 
 class Fork:
@@ -52,38 +52,20 @@ class Fork:
 
 
 @cache
-def server() -> subprocess.Popen[str]:
-    """The process that forks; what is said when a module is imported, a chapter would not hear."""
+def server() -> Program:
+    """The program that forks; what is said when a module is imported, a chapter would not hear."""
     script = Path(__file__).with_name("kernel_server.py")
-    with TemporaryFile("w+") as said:
-        process = subprocess.Popen(
-            [sys.executable, str(script), *IMPORTED],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=said,
-            text=True,
-        )
-        answer = told(process)
-        said.seek(0)
-        assert (answer, said.read()) == ("ready\n", "")
-    atexit.register(process.communicate)
-    return process
-
-
-def told(process: subprocess.Popen[str], asked: str = "") -> str:
-    """The next line that it says, to this if it is asked anything."""
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write(asked)
-    process.stdin.flush()
-    return process.stdout.readline()
+    with NamedTemporaryFile("r") as said:
+        started = program(script, *IMPORTED, errors=Path(said.name))
+        assert (started.told(), said.read()) == ("ready\n", "")
+    return started
 
 
 def forked(command: list[str], *, cwd: str, env: dict[str, str], **_: object) -> Fork:
     """In place of Jupyter's `launch_kernel`: the same command, in a fork."""
     assert command[:2] == [sys.executable, "-m"]
     asked = {"command": command, "folder": cwd, "variables": env}
-    return Fork(int(told(server(), json.dumps(asked) + "\n")))
+    return Fork(int(server().ask(json.dumps(asked))))
 
 
 def kernel(folder: str, timeout: float) -> RunningKernel:

@@ -1,6 +1,6 @@
-"""A process that has imported torch, and runs each script in a fork of itself.
+"""A program that has imported torch and the package, and runs each script in a fork of itself.
 
-That import takes longer than most scripts. It is asked on stdin, in a line of JSON, and answers
+These imports take longer than most scripts. It is asked on stdin, in a line of JSON, and answers
 with the exit code when the fork has ended; what the fork wrote is in the files stdout and stderr.
 What it was told to import is all that a fork finds imported: the modules named as its arguments.
 """

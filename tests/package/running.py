@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import json
 import os
 import subprocess
@@ -15,6 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.package.programs import Program, program
 from tests.package.sources import chosen
 
 PYTHON = {"script": [], "module": ["-m"], "code": ["-c"], "command": ["-m", "companion"]}
@@ -39,8 +39,8 @@ class Ran(NamedTuple):
 class Forks:
     """Runs what it is asked to in forks of one process."""
 
-    def __init__(self, process: subprocess.Popen[str] | None) -> None:
-        self._process = process
+    def __init__(self, program: Program | None) -> None:
+        self._program = program
 
     def run(
         self,
@@ -57,7 +57,7 @@ class Forks:
         `whole`: exits as Python does, with all that is done then. `closed`: nobody reads its
         output. `told`: where that is kept, if not in the folder.
         """
-        if self._process is None:
+        if self._program is None:
             if closed:
                 pytest.skip("no fork on this system")
             return python(folder, *PYTHON[how], *arguments, variables=variables)
@@ -70,11 +70,7 @@ class Forks:
             "arguments": arguments,
             "told": str(told or folder),
         }
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(asked) + "\n")
-        self._process.stdin.flush()
-        code = self._process.stdout.readline()
+        code = self._program.ask(json.dumps(asked))
         assert code, "the process that forks has died; see what it wrote to stderr"
         told = told or folder
         return Ran(int(code), (told / "stdout").read_text(), (told / "stderr").read_text())
@@ -89,16 +85,7 @@ def forks(*imported: str) -> Forks:
     if not hasattr(os, "fork"):
         return Forks(None)
     server = Path(__file__).with_name("fork_server.py")
-    process = subprocess.Popen(
-        [sys.executable, str(server), "torch._dynamo", "companion.__main__", *imported],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env=ENVIRONMENT,
-        text=True,
-    )
-    owner = os.getpid()
-    atexit.register(lambda: process.communicate() if os.getpid() == owner else None)
-    return Forks(process)
+    return Forks(program(server, "companion.__main__", *imported, variables=ENVIRONMENT))
 
 
 def python(folder: Path, *arguments: str, variables: Mapping[str, str] = NOTHING) -> Ran:

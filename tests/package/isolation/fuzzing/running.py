@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import difflib
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from tests.package.isolation.fuzzing.parts import FOUND, HUNG
+from tests.package.programs import Program, program
+from tests.package.running import ENVIRONMENT
 
 ROOT = Path(__file__).parents[4]
 
@@ -35,8 +34,8 @@ class Ran(NamedTuple):
 class Runner:
     """Runs scripts in forks of one process."""
 
-    def __init__(self, process: subprocess.Popen[str], folder: Path) -> None:
-        self._process, self._folder = process, folder
+    def __init__(self, server: Program, folder: Path) -> None:
+        self._server, self._folder = server, folder
 
     def run(self, script: str, mode: str) -> Ran:
         """Run a script in one of the modes."""
@@ -53,14 +52,10 @@ class Runner:
         return _steady(self._read("records"))
 
     def _run(self, script: str, mode: str, source: str) -> int:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
         for name in "stdout", "stderr", "report.json", "left", "records":
             (self._folder / name).unlink(missing_ok=True)
         (self._folder / "script.py").write_text(script)
-        self._process.stdin.write(json.dumps([mode, source, str(self._folder)]) + "\n")
-        self._process.stdin.flush()
-        return int(self._process.stdout.readline())
+        return int(self._server.ask(json.dumps([mode, source, str(self._folder)])))
 
     def differences(self, script: str) -> dict[str, str]:
         """What is otherwise when the script is watched: by mode, in words; empty if nothing is.
@@ -95,17 +90,11 @@ class Runner:
 @contextmanager
 def runner(folder: Path) -> Iterator[Runner]:
     """Start the process. One folder serves all scripts: a path is part of a traceback."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.package.isolation.fuzzing.server"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        text=True,
-    ) as process:
-        yield Runner(process, folder)
-        assert process.stdin is not None
-        process.stdin.close()
+    server = program(
+        "-m", "tests.package.isolation.fuzzing.server", folder=ROOT, variables=ENVIRONMENT
+    )
+    yield Runner(server, folder)
+    server.close()
 
 
 def _is_one_of(alone: list[Ran], watched: Ran) -> bool:
