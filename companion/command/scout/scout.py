@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import sys
 import threading
@@ -17,6 +16,7 @@ from typing import Any
 import torch
 from torch.optim.optimizer import Optimizer
 
+from companion.command.scout.built import BUILD, import_next
 from companion.command.scout.found import Found
 from companion.command.scout.into import Into
 from companion.command.scout.later import Later
@@ -42,7 +42,6 @@ from companion.tracing.sources.settrace import Settrace
 from companion.tracing.sources.source import Listener, Source
 
 _BACKWARD = torch.autograd.backward.__code__
-_BUILD = inspect.unwrap(Optimizer.__init__).__code__
 
 
 class Scout(Listener):
@@ -143,12 +142,13 @@ class Scout(Listener):
 
     def meaning(self, code: CodeType) -> Call:
         """What a call of this code means."""
-        wakes = code is _BUILD or code in CODES or is_recognised(code)
+        wakes = code is BUILD or code in CODES or is_recognised(code)
         return Call(wakes=True) if wakes else PLAIN
 
     def on_call(self, frame: FrameType, call: Call, previous: Any = None) -> bool:
         """Python calls what may be the training's first."""
         if self.phase == "watching":
+            import_next(frame.f_code)
             if self._search.is_spent:
                 self._give_up("finding the loop had taken too long")
             else:
@@ -182,7 +182,7 @@ class Scout(Listener):
 
     def _look(self, frame: FrameType) -> None:
         """Take over, if a call of torch is the training's first."""
-        if frame.f_code is _BUILD:
+        if frame.f_code is BUILD:
             self._found.add_optimizer(frame.f_locals["self"])
         elif frame.f_code in CODES:
             self.loaders.hear(frame)

@@ -32,8 +32,13 @@ def test_it_runs_a_script_and_names_itself(tmp_path: Path) -> None:
 
 
 def test_it_runs_a_module_of_this_folder(tmp_path: Path) -> None:
-    """As `python -m` does: this folder comes first, and not that of the command."""
-    write(tmp_path, "import sys\nprint(sys.path[0])\n" + SETUP + LOOP, "package/train.py")
+    """As `python -m` does: this folder comes first, and not that of the command.
+
+    And what torch imports for its first optimizer is imported then, no sooner.
+    """
+    built = SETUP.replace("optimizer = ", "print(path[0], DYNAMO in modules)\noptimizer = ")
+    script = "from sys import modules, path\nDYNAMO = 'torch._dynamo'\n" + built
+    write(tmp_path, script + "print(DYNAMO in modules)\n" + LOOP, "package/train.py")
     ran = companion(tmp_path, "-m", "package.train").well()
-    assert ran.out.splitlines()[0] == str(tmp_path.resolve())
+    assert ran.out.splitlines()[:2] == [f"{tmp_path.resolve()} False", "True"]
     assert ran.err.startswith("companion: watched 3 steps, no findings\nTrace of Sequential, ")
