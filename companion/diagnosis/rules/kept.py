@@ -68,13 +68,13 @@ def _is_emptied(ledger: Ledger, name: str) -> bool:
 def _sighting(record: LineRecord, event: Event, lengths: list[int], within: str) -> Sighting:
     first = ", then ".join(map(str, lengths[: min(2, len(lengths) - 1)]))
     then = "now" if len(lengths) > 2 else "then"
-    whose = "the graphs of losses"
+    whose, settle = "the graphs of losses", None
     if event.details.get("by_layer"):
-        whose = "graphs, put there by a layer or a hook of it"
+        whose, settle = "graphs, put there by a layer or a hook of it", "whether it begins anew"
     return Sighting(
         record,
         f"{event.name} holds {whose}, and more of them at each step: {first}, {then} {lengths[-1]}",
-        settle="whether it is emptied before long" if within else None,
+        settle="whether it is emptied before long" if within else settle,
         cure=_cure(record.source, event),
     )
 
@@ -82,6 +82,8 @@ def _sighting(record: LineRecord, event: Event, lengths: list[int], within: str)
 def _cure(source: str, event: Event) -> str | None:
     """The same line without the graph, in the reader's own names."""
     if event.details.get("by_layer"):
+        if not event.details["within"]:
+            return f"# {event.name} begun anew in each step, or .detach() on what is added to it"
         return f"# {event.name} emptied in each step: what is detached in it fills memory, too"
     tensors = [name for name in event.details.get("tensors", ()) if name != event.name]
     added = summand(source, event.name)

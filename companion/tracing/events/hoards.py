@@ -1,4 +1,4 @@
-"""Graphs that layers keep, or their hooks: in containers that no line of the loop names."""
+"""Graphs that layers keep, or their hooks: in what no line of the loop names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from companion.isolation.objects import attributes, is_a
 from companion.records.line import Event
 from companion.tracing.events.graph import number_of
-from companion.tracing.events.keeping import nodes_in
+from companion.tracing.events.keeping import nodes_in, terms
 from companion.tracing.measure.modules import TORCHS_OWN, named_modules
 
 _CONTAINERS = frozenset({list, dict, deque})
@@ -25,15 +25,18 @@ def hoards(networks: Mapping[str, nn.Module], events: Sequence[Event]) -> Iterat
     for network in dict.fromkeys(event.name for event in events if event.kind == "forward"):
         seen: set[int] = set()
         for name, value in _around(network, networks[network]) if network in networks else ():
-            if type(value) not in _CONTAINERS or not value or id(value) in seen:
+            if id(value) in seen or not (is_a(value, Tensor) or type(value) in _CONTAINERS):
                 continue
             seen.add(id(value))
-            found = [(number_of(node) or 0, weight) for node, weight in nodes_in(value)]
+            nodes = [*nodes_in(value)]
+            if is_a(value, Tensor):  # a sum, it may be
+                nodes = [(term, 1.0) for node, _ in nodes for term in terms(node)]
+            found = [(number_of(node) or 0, weight) for node, weight in nodes]
             if found:
                 details = {
                     "length": round(sum(weight for _, weight in found)),
                     "oldest": min(found)[0], "newest": max(found)[0],
-                    "within": type(value).__name__, "by_layer": True,
+                    "within": "" if is_a(value, Tensor) else type(value).__name__, "by_layer": True,
                 }  # fmt: skip
                 yield Event("graph kept", name, details)
 

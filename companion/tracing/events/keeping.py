@@ -53,7 +53,7 @@ def _kept(keeper: Keeper, text: str, frame: FrameType, spent: Spent) -> Event | 
     whole = [node for node, _ in found]
     length = round(sum(weight for _, weight in found))
     if (within in ("", "object") or keeper.how == "cell") and len(found) <= FEW:
-        length = sum(map(_terms, whole))
+        length = sum(len(terms(node)) for node in whole)
         whole = [one for node in whole for one in _arithmetic(node)]
     numbers = [number for number in map(number_of, whole) if number is not None]
     details = {
@@ -93,10 +93,10 @@ def _arithmetic(node: Node) -> list[Node]:
     return list(below([node], MOST, through=lambda n: n.name() in _ARITHMETIC))
 
 
-def _terms(node: Node) -> int:
-    """How many graphs stand under sums of sums: `total += loss`, again and again."""
-    terms = [one for one in _arithmetic(node) if one.name() not in _ARITHMETIC]
-    return max(1, sum(number_of(one) is not None for one in terms))
+def terms(node: Node) -> list[Node]:
+    """What stands under sums of sums, `total += loss` again and again: a node for each graph."""
+    below_sums = [one for one in _arithmetic(node) if one.name() not in _ARITHMETIC]
+    return [one for one in below_sums if number_of(one) is not None] or [node]
 
 
 def _is_bounded(value: object) -> bool:

@@ -103,3 +103,39 @@ def repaired_layer(trace: Tracing) -> None:
             optimizer.zero_grad()
             F.cross_entropy(net(x), y).backward()
             optimizer.step()
+
+
+class Sums(nn.Module):
+    """Adds up how large its outputs are, for the log."""
+
+    def __init__(self, *, detached: bool) -> None:
+        super().__init__()
+        self.layer, self.detached = nn.Linear(4, 3), detached
+        self.size: Tensor | float = 0.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        h: Tensor = self.layer(x).relu()
+        self.size = self.size + (h.detach() if self.detached else h).square().mean()
+        return h
+
+
+def broken_sum_in_a_layer(trace: Tracing) -> None:
+    net = nn.Sequential(Sums(detached=False), nn.Linear(3, 3))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with trace(net, optimizer):
+        for x, y in classes(4):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(net(x), y)  # <- graph-kept
+            loss.backward()
+            optimizer.step()
+
+
+def repaired_sum_in_a_layer(trace: Tracing) -> None:
+    net = nn.Sequential(Sums(detached=True), nn.Linear(3, 3))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with trace(net, optimizer):
+        for x, y in classes(4):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(net(x), y)
+            loss.backward()
+            optimizer.step()

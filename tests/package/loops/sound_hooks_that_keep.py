@@ -78,3 +78,67 @@ def sound_several_passes_a_step(trace: Tracing) -> None:
             loss.backward()
             optimizer.step()
             kept.clear()
+
+
+class Penalized(nn.Module):
+    """Adds up a penalty over its layers, and over the passes since somebody set it to zero."""
+
+    def __init__(self, *, anew: bool) -> None:
+        super().__init__()
+        self.layers, self.anew = nn.ModuleList(nn.Linear(4, 4) for _ in range(3)), anew
+        self.penalty = torch.zeros(())
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.anew:
+            self.penalty = torch.zeros(())
+        for layer in self.layers:
+            x = layer(x).relu()
+            self.penalty = self.penalty + 0.01 * x.square().mean()
+        return x[:, :3]
+
+
+def sound_a_penalty_of_all_layers(trace: Tracing) -> None:
+    net = Penalized(anew=True)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with trace(net, optimizer):
+        for x, y in classes(5):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(net(x), y) + net.penalty
+            loss.backward()
+            optimizer.step()
+
+
+def sound_a_penalty_of_several_passes(trace: Tracing) -> None:
+    net = Penalized(anew=False)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    batches = classes(6)
+    with trace(net, optimizer):
+        for pair in zip(batches[::2], batches[1::2], strict=True):
+            optimizer.zero_grad()
+            loss = sum(F.cross_entropy(net(x), y) for x, y in pair)
+            (loss + net.penalty).backward()
+            optimizer.step()
+            net.penalty = torch.zeros(())
+
+
+class State(nn.Module):
+    """Goes on from where it was, through one step back and no further."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell, self.head = nn.Linear(7, 3), nn.Linear(3, 3)
+        self.state = torch.zeros(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.state = self.cell(torch.cat([x, self.state.detach()], dim=1)).tanh()
+        return self.head(self.state)  # type: ignore[no-any-return]
+
+
+def sound_a_state_of_the_last_step(trace: Tracing) -> None:
+    net = State()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with trace(net, optimizer):
+        for x, y in classes(5):
+            optimizer.zero_grad()
+            F.cross_entropy(net(x), y).backward()
+            optimizer.step()
