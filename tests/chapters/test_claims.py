@@ -9,7 +9,8 @@ from __future__ import annotations
 import gc
 import inspect
 import re
-from types import CellType
+from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import nbformat
@@ -319,24 +320,35 @@ def what_only_a_graph_holds() -> None:
     assert sum(sizes.values()) > 30_000
 
 
-@said("12", "Were it `self.features` in a layer, the name would be the same")
+@said("12", "let `holders()` tell under which names one is held")
 def who_holds_a_tensor() -> None:
     nb = nbformat.read(ROOT / "book/12_gradients_that_go_wrong.ipynb", as_version=4)
+    first = next(cell.source for cell in nb.cells if "import gc" in cell.source)
     (folded,) = (cell.source for cell in nb.cells if "def holders(" in cell.source)
-    names: dict[str, Any] = {"gc": gc, "torch": torch, "nn": nn, "CellType": CellType}
+    names: dict[str, Any] = {}
+    exec(first, names)
     exec(folded.partition("def growth(")[0], names)
     holders = names["holders"]
 
-    class Keeps(nn.Module):
+    class Layer(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.features: list[torch.Tensor] = []
+            self.in_a_layer = [torch.ones(1)]
 
-    layer = Keeps()
-    layer.features.append(torch.ones(2))
-    assert "features" in {*holders(layer.features[0])}
-    kept = {"seen": [(0, torch.ones(3))]}
-    assert "seen" in {*holders(kept["seen"][0][1])}
+    class Plain:
+        def __init__(self) -> None:
+            self.in_an_object = deque([(0, torch.ones(2))])
+
+    def keeper() -> Callable[[], list[torch.Tensor]]:
+        hidden = [torch.ones(3)]
+        return lambda: hidden
+
+    layer, plain, function = Layer(), Plain(), keeper()
+    local = {0: {1: torch.ones(4)}}
+    assert "in_a_layer" in holders(layer.in_a_layer[0])
+    assert "in_an_object" in holders(plain.in_an_object[0][1])
+    assert any("keeper" in name for name in holders(function()[0]))
+    assert "local" in holders(local[0][1])
 
 
 @CLAIMS.each()

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, distributed, nn
-from torch.multiprocessing.spawn import spawn
 from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader
 
 import companion
 from companion import Net, trace
 from tests.chapters.glossary import equal, grads, loss_of, of, problem, values
+from tests.package.ranks import in_both
 
 
 @of("batch normalization", "buffer", "state dict")
@@ -441,10 +440,8 @@ def together(rank: int, folder: str) -> None:
 
 @of("rank", "DataParallel, DistributedDataParallel")
 @pytest.mark.skipif(not distributed.is_gloo_available(), reason="no gloo here")
-def test_ranks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if "GLOO_SOCKET_IFNAME" not in os.environ and Path("/sys/class/net/lo").exists():
-        monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
-    spawn(together, (str(tmp_path),), nprocs=2)
+def test_ranks(tmp_path: Path) -> None:
+    in_both(together, tmp_path)
     assert equal(*(torch.load(tmp_path / f"{rank}.pt") for rank in range(2)))
     single = nn.DataParallel(nn.Linear(2, 1))
     assert isinstance(single.module, nn.Linear)

@@ -5,18 +5,16 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
-import os
-import time
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 import torch
 from torch import Tensor, distributed, nn
-from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 
 from companion import Trace, trace
+from tests.package.ranks import in_both
 
 WORLD, SECONDS = 2, 90
 KINDS: dict[str, dict[str, Any]] = {
@@ -85,20 +83,7 @@ def averaged(gradient: Tensor) -> bool:
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that the processes have written into; they are started once for all tests."""
     folder = tmp_path_factory.mktemp("processes")
-    with pytest.MonkeyPatch.context() as patch:
-        if "GLOO_SOCKET_IFNAME" not in os.environ and Path("/sys/class/net/lo").exists():
-            patch.setenv("GLOO_SOCKET_IFNAME", "lo")
-        context: Any = spawn(work, (str(folder),), nprocs=WORLD, join=False)
-    end = time.monotonic() + SECONDS
-    try:
-        while not context.join(timeout=1):
-            if time.monotonic() > end:
-                pytest.fail(f"two processes were not done after {SECONDS} seconds")
-    finally:
-        for process in context.processes:
-            if process.is_alive():
-                process.kill()
-            process.join(5)
+    in_both(work, folder)
     return folder
 
 
