@@ -121,7 +121,10 @@ def run_all_by_menu(notebook: Page, idle: str) -> None:
 SHORTCUTS = ["x", "d", "d", "a", "b", "m", "r", "v", "j", "k", "z", "0", "0", "Shift+M", "Escape"]
 
 
-@pytest.mark.parametrize("page", ["lab/workspaces/own/tree/lab.ipynb", "notebooks/notebooks.ipynb"])
+NOTEBOOK_7 = pytest.param("notebooks/notebooks.ipynb", marks=pytest.mark.weekly)
+
+
+@pytest.mark.parametrize("page", ["lab/workspaces/own/tree/lab.ipynb", NOTEBOOK_7])
 def test_no_key_that_is_meant_for_the_player_reaches_the_notebook(
     browser: Browser, lab: str, page: str
 ) -> None:

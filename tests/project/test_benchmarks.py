@@ -111,7 +111,7 @@ def test_the_trace_benchmark_runs(tmp_path: Path) -> None:
     """On one network and for a moment: that it works, not what it says."""
     ways = runpy.run_path(str(TRACE))["WAYS"]
     out = tmp_path / "trace.md"
-    tiny = ["--rounds", "3", "--steps", "2", "--tensors", "10", "20"]
+    tiny = ["--rounds", "3", "--steps", "1", "--tensors", "10", "20"]
     run(TRACE, tmp_path, "Net", *tiny, "--output", str(out)).well()
     watched, tensors, parts = trace_tables(out.read_text(encoding="utf-8"))
     assert [row[:2] for row in watched] == [["Net", way.label] for way in ways]
