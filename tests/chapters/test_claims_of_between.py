@@ -9,7 +9,6 @@ from typing import cast
 
 import pytest
 import torch
-from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
@@ -168,8 +167,11 @@ def a_scaler_that_is_off() -> None:
 def what_cannot_move() -> None:
     assert round(torch.finfo(torch.bfloat16).eps, 3) == 0.008
     assert torch.tensor(1.0, dtype=torch.bfloat16) + 0.001 == 1
-    images = torch.tensor(load_digits().data[:32] / 16).float()
-    labels = torch.tensor(load_digits().target[:32])
+    from sklearn.datasets import load_digits  # a second, in each process that collects this
+
+    digits = load_digits()
+    images = torch.tensor(digits.data[:32] / 16).float()
+    labels = torch.tensor(digits.target[:32])
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
     nn.functional.cross_entropy(net(images), labels).backward()

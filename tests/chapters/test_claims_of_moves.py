@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -71,6 +70,8 @@ def two_kinds_of_momentum() -> None:
     "A test of one image without `net.eval()`.",
 )
 def where_one_image_is_a_batch() -> None:
+    from sklearn.datasets import load_digits  # a second, in each process that collects this
+
     assert len(load_digits().target) - 360 == 1437
     data: Any = range(1437)
     assert [len(batch) for batch in DataLoader(data, batch_size=4)][-1] == 1
