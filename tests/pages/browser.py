@@ -194,6 +194,8 @@ def problems_axe(page: Page, rules: Sequence[str] = ()) -> list[str]:
     page.evaluate((files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8"))
     found = page.evaluate(
         """async rules => {
+            // What observes sizes has heard of a new one when a frame is over.
+            for (const _ of "ab") await new Promise(requestAnimationFrame);
             const grounds = new Map();
             const ground = element => {
                 if (!grounds.has(element)) {
