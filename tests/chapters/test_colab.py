@@ -190,7 +190,11 @@ def test_where_the_package_cannot_be_had_the_cell_says_so(
 
 @pytest.mark.parametrize(
     ("name", "there"),
-    [("companion.py", False), ("companion/other.txt", False), ("companion/__init__.py", True)],
+    [
+        ("companion.py", False),
+        pytest.param("companion/other.txt", False, marks=pytest.mark.weekly),
+        ("companion/__init__.py", True),
+    ],
 )
 def test_another_companion_is_not_taken_for_ours(
     name: str, there: bool, python: Path, repository: Path, chapters: Path, tmp_path: Path

@@ -106,6 +106,7 @@ def check_tensors(numbers: list[str]) -> None:
     float(step)
 
 
+@pytest.mark.weekly  # daily it begins, below, and its tables are whole
 @pytest.mark.usefixtures("beside")
 def test_the_trace_benchmark_runs(tmp_path: Path) -> None:
     """On one network and for a moment: that it works, not what it says."""
