@@ -46,7 +46,7 @@ def test_it_fits_a_page() -> None:
 def test_the_command_finds_nothing_in_it(tmp_path: Path) -> None:
     """Watched into the second epoch, so that a validation and what follows it is seen."""
     shutil.copy(SCRIPT, tmp_path)
-    fork = forks("torch", "sklearn.datasets")
+    fork = forks("sklearn.datasets")
     done = fork.run(tmp_path, "--steps", "47", "train_digits.py", "50", how="command").well()
     assert done.err.startswith("companion: watched 47 steps, no findings\n")
     assert done.out.startswith("epoch 0: training 0.6")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,8 +14,6 @@ import os, sys
 from importlib import import_module
 root, module, name, folder = sys.argv[1:]
 sys.path.insert(0, root)
-if os.path.exists("/sys/class/net/lo"):
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
 from torch.multiprocessing.spawn import start_processes
 how = "fork" if hasattr(os, "fork") else "spawn"
 start_processes(getattr(import_module(module), name), (folder,), nprocs=2, start_method=how)
@@ -24,4 +23,10 @@ start_processes(getattr(import_module(module), name), (folder,), nprocs=2, start
 def in_both(work: Callable[[int, str], None], folder: Path) -> None:
     """Run a module's function with each rank and the folder; it is an error if one raises."""
     words = str(ROOT), work.__module__, work.__name__, str(folder)
-    forks().run(folder, CODE, *words, how="code").well()
+    forks().run(folder, CODE, *words, how="code", variables=loopback()).well()
+
+
+def loopback() -> dict[str, str]:
+    """Variables by which gloo stays on this machine, where nothing else is set."""
+    needed = "GLOO_SOCKET_IFNAME" not in os.environ and Path("/sys/class/net/lo").exists()
+    return {"GLOO_SOCKET_IFNAME": "lo"} if needed else {}

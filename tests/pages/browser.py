@@ -188,7 +188,7 @@ def problems_axe(page: Page, rules: Sequence[str] = ()) -> list[str]:
     """What axe-core objects to: all rules, or these.
 
     Nearly all of its time would go into thousands of pieces of code in a few colours. Of texts
-    that look the same, in parents of the same kind, the contrast of two is measured, and pieces
+    that look the same, in parents of the same kind, the contrast of three is measured, and pieces
     of code that are not among them lose their <span>: the page is another one afterwards.
     """
     page.evaluate((files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8"))
@@ -215,7 +215,7 @@ def problems_axe(page: Page, rules: Sequence[str] = ()) -> list[str]:
                 const kind = [element.localName, parent.localName, parent.className, color,
                     fontSize, fontWeight, ground(element), element.checkVisibility()].join();
                 kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
-                if (kinds.get(kind) <= 2) element.dataset.look = "";
+                if (kinds.get(kind) <= 3) element.dataset.look = "";
             }
             for (const piece of document.querySelectorAll("pre span:not([data-look])")) {
                 const bare = [...piece.attributes].every(one => one.name === "class");

@@ -25,18 +25,19 @@ def hoards(networks: Mapping[str, nn.Module], events: Sequence[Event]) -> Iterat
     for network in dict.fromkeys(event.name for event in events if event.kind == "forward"):
         seen: set[int] = set()
         for name, value in _around(network, networks[network]) if network in networks else ():
-            if id(value) in seen or not (is_a(value, Tensor) or type(value) in _CONTAINERS):
+            kind = "" if is_a(value, Tensor) else type(value).__name__
+            if id(value) in seen or (kind and type(value) not in _CONTAINERS):
                 continue
             seen.add(id(value))
             nodes = [*nodes_in(value)]
-            if is_a(value, Tensor):  # a sum, it may be
+            if not kind:  # a sum, it may be
                 nodes = [(term, 1.0) for node, _ in nodes for term in terms(node)]
             found = [(number_of(node) or 0, weight) for node, weight in nodes]
             if found:
                 details = {
                     "length": round(sum(weight for _, weight in found)),
                     "oldest": min(found)[0], "newest": max(found)[0],
-                    "within": "" if is_a(value, Tensor) else type(value).__name__, "by_layer": True,
+                    "within": kind, "by_layer": True,
                 }  # fmt: skip
                 yield Event("graph kept", name, details)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.package.ranks import loopback
 from tests.package.running import NOTHING, forks
 
 # Runs in a fork that has imported torch; each rank is a fork of that one.
@@ -88,7 +89,7 @@ def launch(
                     "MASTER_ADDR": "127.0.0.1",
                     "TORCHELASTIC_RUN_ID": name,
                     "TMPDIR": str(place / "tmp"),
-                    **_loopback(),
+                    **loopback(),
                     **variables,
                 },
             }
@@ -104,10 +105,6 @@ def _read(folder: Path, size: int) -> Launched:
     out = [(folder / f"out{rank}").read_text() for rank in range(size)]
     err = [(folder / f"err{rank}").read_text() for rank in range(size)]
     return Launched(codes, out, err, folder)
-
-
-def _loopback() -> dict[str, str]:
-    return {"GLOO_SOCKET_IFNAME": "lo"} if Path("/sys/class/net/lo").exists() else {}
 
 
 def left(one: Launched) -> Sequence[str]:

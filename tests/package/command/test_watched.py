@@ -368,12 +368,14 @@ STARTS = {
 }
 
 
-@pytest.mark.parametrize("how", STARTS)
-def test_processes_that_a_script_starts_are_named(start: Start, tmp_path: Path, how: str) -> None:
-    """What is said of them is what to do: edited so, the script shows the loop.
-
-    The same is said however they are started: it is followed where that is quick.
-    """
+@pytest.mark.parametrize(
+    ("how", "followed"),
+    [("spawn", False), pytest.param("spawn", True, marks=pytest.mark.weekly), ("fork", True)],
+)
+def test_processes_that_a_script_starts_are_named(
+    start: Start, tmp_path: Path, how: str, followed: bool
+) -> None:
+    """What is said of them is what to do: edited so, the script shows the loop."""
     text = SPAWNED.replace("{start}", STARTS[how])
     write(tmp_path, text)
     ran = start("script.py").well()
@@ -382,7 +384,7 @@ def test_processes_that_a_script_starts_are_named(start: Start, tmp_path: Path, 
     assert "companion: work() ran in 2 processes that this script started, where it" in ran.err
     assert "edit work(): " in ran.err
     around, below = re.findall(r"`(with .*:)` around the loop, and below it (\S+),", ran.err)[0]
-    if how == "spawn":
+    if not followed:
         return
     head, loop = text.partition("    for step")[::2]
     body, rest = loop.partition("if __name__")[::2]

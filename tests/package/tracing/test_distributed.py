@@ -16,7 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from companion import Trace, trace
 from tests.package.ranks import in_both
 
-WORLD, SECONDS = 2, 90
+WORLD, SECONDS = 2, 45
 KINDS: dict[str, dict[str, Any]] = {
     "default": {},
     "views": {"gradient_as_bucket_view": True},
@@ -58,7 +58,7 @@ def work(rank: int, folder: str) -> None:
         init_method=f"file://{folder}/meeting",
         rank=rank,
         world_size=WORLD,
-        timeout=datetime.timedelta(seconds=SECONDS / 2),
+        timeout=datetime.timedelta(seconds=SECONDS),
     )
     same = {}
     for name, options in KINDS.items():
